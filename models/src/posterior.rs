@@ -1,0 +1,40 @@
+use burn::tensor::Tensor;
+
+/// The approximate posterior q(z | x) of a batch: a diagonal Gaussian, or a point in a plain autoencoder.
+#[derive(Debug, Clone)]
+pub struct Posterior {
+    /// Mean, `[B, Z]`.
+    pub mean: Tensor<2>,
+    /// Logarithm of the variance, `[B, Z]`; absent in a plain autoencoder.
+    pub log_var: Option<Tensor<2>>,
+}
+
+impl Posterior {
+    /// z = mean + exp(log_var / 2) ε, the reparameterised draw of Kingma and Welling
+    /// (arXiv:1312.6114, section 2.4); the mean itself in a plain autoencoder.
+    ///
+    /// # Shapes
+    ///
+    /// - epsilon: `[B, Z]`, drawn from N(0, 1)
+    /// - output: `[B, Z]`
+    pub fn sample(&self, epsilon: Tensor<2>) -> Tensor<2> {
+        match &self.log_var {
+            Some(log_var) => self.mean.clone() + (log_var.clone() * 0.5).exp() * epsilon,
+            None => self.mean.clone(),
+        }
+    }
+
+    /// KL(q(z | x) || N(0, I)) of every image, in nats; zero in a plain autoencoder.
+    ///
+    /// # Shapes
+    ///
+    /// output: `[B]`
+    pub fn kl(&self) -> Tensor<1> {
+        let Some(log_var) = &self.log_var else {
+            let [batch, _] = self.mean.dims();
+            return Tensor::zeros([batch], &self.mean.device());
+        };
+        let terms = self.mean.clone().square() + log_var.clone().exp() - log_var.clone() - 1.0;
+        terms.sum_dim(1).squeeze_dim(1) * 0.5
+    }
+}

@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::block::{Activation, Block};
+use crate::cost::Cost;
+use crate::loss::Likelihood;
+use crate::network::{Features, Network, NetworkConfig, Skips};
+use crate::posterior::Posterior;
+use crate::shape::{Shape, ShapeError};
+
+/// A variational autoencoder, or a plain one where `variational` is false.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeConfig {
+    /// Size `Z` of the latent vector.
+    pub latent: usize,
+    /// Whether the encoder gives a Gaussian posterior; without it, a point.
+    #[serde(default = "yes")]
+    pub variational: bool,
+    /// What the decoder's output means.
+    pub likelihood: Likelihood,
+    /// From the image to a vector, on which the heads for mean and log-variance stand.
+    pub encoder: NetworkConfig,
+    /// From the latent vector to the image, in the terms of the likelihood.
+    pub decoder: NetworkConfig,
+}
+
+/// An autoencoder with its weights.
+#[derive(Module, Debug)]
+pub struct Vae {
+    /// From `image` to a vector, with taps.
+    pub encoder: Network,
+    /// From that vector to `mean`.
+    pub mean: Network,
+    /// From that vector to `log_var`; absent in a plain autoencoder.
+    pub log_var: Option<Network>,
+    /// From `latent` to the decoder's output, with joins.
+    pub decoder: Network,
+    #[module(skip)]
+    likelihood: Likelihood,
+}
+
+/// What an encoder knows of a batch of images.
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    /// The posterior over latent vectors.
+    pub posterior: Posterior,
+    /// The images that the decoder joins, by name.
+    pub skips: Skips,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The networks of a [`VaeConfig`] with the shapes between their blocks.
+struct Plan {
+    encoder: Vec<Shape>,
+    head: NetworkConfig,
+    decoder: Vec<Shape>,
+    skips: BTreeMap<String, Shape>,
+}
+
+impl VaeConfig {
+    /// Checks that image, encoder, latent vector and decoder fit together, and gives the shapes of
+    /// the skips between encoder and decoder by name.
+    ///
+    /// # Shapes
+    ///
+    /// image: `[C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// The first block that does not fit.
+    pub fn check(&self, image: [usize; 3]) -> Result<BTreeMap<String, Shape>, ShapeError> {
+        self.plan(image).map(|plan| plan.skips)
+    }
+
+    /// The cost of one image: encoder with its heads, and decoder.
+    ///
+    /// # Errors
+    ///
+    /// As [`VaeConfig::check`].
+    pub fn cost(&self, image: [usize; 3]) -> Result<[Cost; 2], ShapeError> {
+        let plan = self.plan(image)?;
+        let features = last(Shape::Image(image), &plan.encoder);
+        let (latent, image) = (Shape::Flat(self.latent), Shape::Image(image));
+        let head = plan.head.cost(features, &[latent]);
+        let heads = if self.variational { head + head } else { head };
+        let encoder = self.encoder.cost(image, &plan.encoder) + heads;
+        Ok([encoder, self.decoder.cost(latent, &plan.decoder)])
+    }
+
+    /// A model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`VaeConfig::check`].
+    pub fn init(&self, image: [usize; 3], device: &Device) -> Result<Vae, ShapeError> {
+        let plan = self.plan(image)?;
+        let features = last(Shape::Image(image), &plan.encoder);
+        let latent = Shape::Flat(self.latent);
+        let head = || plan.head.init(features, &[latent], device);
+        Ok(Vae {
+            encoder: self.encoder.init(Shape::Image(image), &plan.encoder, device),
+            mean: head(),
+            log_var: self.variational.then(head),
+            decoder: self.decoder.init(latent, &plan.decoder, device),
+            likelihood: self.likelihood,
+        })
+    }
+
+    fn plan(&self, image: [usize; 3]) -> Result<Plan, ShapeError> {
+        let fails = |network: &str, blocks: &NetworkConfig, reason: String| ShapeError {
+            network: network.into(),
+            number: blocks.0.len(),
+            reason,
+        };
+        let mut skips = BTreeMap::new();
+        let encoder = self.encoder.shapes("encoder", Shape::Image(image), &mut skips)?;
+        let features = last(Shape::Image(image), &encoder);
+        if let Shape::Image(_) = features {
+            let reason = format!("it leaves {features} where the heads need a vector: flatten it");
+            return Err(fails("encoder", &self.encoder, reason));
+        }
+        let head = Block::Dense { units: self.latent, activation: Activation::Identity };
+
+        let taps = skips.len();
+        let decoder = self.decoder.shapes("decoder", Shape::Flat(self.latent), &mut skips)?;
+        let reconstruction = last(Shape::Flat(self.latent), &decoder);
+        if reconstruction != Shape::Image(image) {
+            let image = Shape::Image(image);
+            let reason = format!("it leaves {reconstruction}, the image is {image}");
+            return Err(fails("decoder", &self.decoder, reason));
+        }
+        let logits = self.decoder.0.last().map(Block::activation);
+        if self.likelihood == Likelihood::Bernoulli && logits != Some(Activation::Identity) {
+            let reason = "a Bernoulli likelihood takes logits: remove the activation".to_owned();
+            return Err(fails("decoder", &self.decoder, reason));
+        }
+        if skips.len() > taps {
+            skips.retain(|skip, _| self.encoder.0.contains(&Block::Tap { skip: skip.clone() }));
+        }
+        let joined = |skip: &String| self.decoder.0.contains(&Block::Join { skip: skip.clone() });
+        skips.retain(|skip, _| joined(skip));
+        Ok(Plan { encoder, head: NetworkConfig(vec![head]), decoder, skips })
+    }
+}
+
+fn last(input: Shape, shapes: &[Shape]) -> Shape {
+    shapes.last().copied().unwrap_or(input)
+}
+
+impl Vae {
+    /// The posterior of a batch of images, and the images that the decoder joins.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    pub fn encode(&self, images: Tensor<4>) -> Encoding {
+        let mut skips = Skips::new();
+        let features = self.encoder.forward(Features::Image(images), &mut skips);
+        let head = |head: &Network| head.forward(features.clone(), &mut Skips::new()).flat();
+        let posterior =
+            Posterior { mean: head(&self.mean), log_var: self.log_var.as_ref().map(head) };
+        Encoding { posterior, skips }
+    }
+
+    /// The decoder's output in the terms of the likelihood: logits for Bernoulli pixels.
+    ///
+    /// # Shapes
+    ///
+    /// - latent: `[B, Z]`
+    /// - output: `[B, C, H, W]`
+    pub fn decode(&self, latent: Tensor<2>, mut skips: Skips) -> Tensor<4> {
+        self.decoder.forward(Features::Flat(latent), &mut skips).image()
+    }
+
+    /// The likelihood under which the decoder's output is read.
+    pub fn likelihood(&self) -> Likelihood {
+        self.likelihood
+    }
+}

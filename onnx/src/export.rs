@@ -1,0 +1,164 @@
+//! From a trained model to a bundle, or to nothing.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use ndarray::{Array4, Axis};
+use vae_infer::manifest::{
+    FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Provenance,
+};
+use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, write};
+use vae_models::{Vae, VaeConfig};
+
+use crate::error::Error;
+use crate::golden::{self, Latent};
+use crate::graph::{Graph, decoder, encoder};
+use crate::parity;
+
+/// What is exported.
+pub struct Export<'a> {
+    /// The bundle's name.
+    pub name: &'a str,
+    /// The network.
+    pub config: &'a VaeConfig,
+    /// Its weights.
+    pub vae: &'a Vae,
+    /// The images that it takes.
+    pub image: &'a ImageSpec,
+    /// Weight of the KL term in the objective.
+    pub beta: f64,
+    /// Names of the classes in the training data.
+    pub classes: &'a [String],
+    /// Where the weights come from.
+    pub provenance: Provenance,
+    /// Held-out images on which the engines are compared, `[N, C, H, W]`.
+    pub probe: &'a Array4<f32>,
+}
+
+/// Images in the golden vectors.
+const GOLDEN: usize = 3;
+/// The seed of the golden latent vectors.
+const GOLDEN_SEED: u64 = 3;
+
+/// A bundle that was written.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// Its manifest, with the measured differences.
+    pub manifest: Manifest,
+    /// Why ONNX Runtime took no part in the comparison, where it did not.
+    pub without_onnx_runtime: Option<String>,
+}
+
+/// Writes a bundle under `folder`.
+///
+/// The bundle is made in a sibling folder, opened as a user would, and compared with Burn on tract
+/// and, where `ort_library` or the machine has its library, ONNX Runtime. Only then does it get
+/// its name.
+///
+/// # Errors
+///
+/// [`Error::Parity`] where an engine differs, [`Error::Exists`] where something stands there and
+/// `force` is not set, and the errors of writing and of the engines. Nothing is then written.
+pub fn export(
+    model: Export<'_>,
+    folder: &Path,
+    force: bool,
+    ort_library: Option<&Path>,
+    device: &Device,
+) -> Result<Exported, Error> {
+    let replaceable = force && folder.join(MANIFEST).is_file();
+    if folder.exists() && !replaceable {
+        return Err(Error::Exists { path: folder.into() });
+    }
+    if model.probe.len_of(Axis(0)) == 0 {
+        return Err(Error::NoImages);
+    }
+    let (vae, probe) = (model.vae, model.probe);
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let made = tempfile::Builder::new()
+        .prefix(".vae-export-")
+        .tempdir_in(parent)
+        .map_err(vae_infer::Error::write(folder))?;
+
+    let mut manifest = write_files(&model, made.path(), device)?;
+    let bundle = Bundle::open(made.path())?;
+    let onnx_runtime = parity::onnx_runtime(ort_library)?;
+    let engines = [Some(EngineOptions::new(Engine::Tract)), onnx_runtime.as_ref().ok().cloned()];
+    for options in engines.into_iter().flatten() {
+        manifest.parity.extend(parity::compare(vae, &bundle, probe, &options, device)?);
+    }
+    write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
+    Bundle::open(made.path())?;
+    rename(made.keep(), folder).map_err(vae_infer::Error::write(folder))?;
+    Ok(Exported { manifest, without_onnx_runtime: onnx_runtime.err() })
+}
+
+/// Writes the graphs, the golden vectors and a manifest without measurements.
+fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Manifest, Error> {
+    let Export { config, vae, image, .. } = *model;
+    let file = |name: &str, content: &[u8]| {
+        write::atomically(&folder.join(name), content)?;
+        Ok::<_, vae_infer::Error>(FileSpec::of(name, content))
+    };
+    let graph = |mut graph: Graph, name: &str| {
+        let [black, white] = image.range;
+        graph.describe("model", model.name);
+        graph.describe("pixel_range", format!("{black} to {white}"));
+        graph.describe("preset", &model.provenance.preset);
+        graph.describe("data_sha256", &model.provenance.data_sha256);
+        let file = file(name, &graph.to_bytes())?;
+        Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
+    };
+    let encoder = graph(encoder(vae, config, image.shape())?, "encoder.onnx")?;
+    let decoder = graph(decoder(vae, config, image.shape())?, "decoder.onnx")?;
+    let images = golden::cycle(model.probe, GOLDEN);
+    let latent = Latent::Prior { seed: GOLDEN_SEED };
+    let recorded = golden::record(vae, images.view(), latent, device);
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: model.name.to_owned(),
+        image: image.clone(),
+        latent: config.latent,
+        posterior: match config.variational {
+            true => PosteriorKind::Gaussian,
+            false => PosteriorKind::Point,
+        },
+        likelihood: match config.likelihood {
+            vae_models::Likelihood::Bernoulli => Likelihood::Bernoulli,
+            vae_models::Likelihood::SquaredError => Likelihood::SquaredError,
+            vae_models::Likelihood::Gaussian { sigma } => Likelihood::Gaussian { sigma },
+        },
+        beta: model.beta,
+        sampling: config.variational && decoder.inputs.len() == 1,
+        classes: model.classes.to_vec(),
+        encoder,
+        decoder,
+        golden: file("golden.safetensors", &golden::to_bytes(&recorded))?,
+        parity: Vec::<Parity>::new(),
+        provenance: model.provenance.clone(),
+    };
+    write::atomically(&folder.join(MANIFEST), &manifest.to_json())?;
+    Ok(manifest)
+}
+
+/// Gives a finished folder its name; a bundle that stands there makes room and is then removed.
+fn rename(made: PathBuf, folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o755))?;
+    }
+    if !folder.exists() {
+        return std::fs::rename(made, folder);
+    }
+    let old = made.with_extension("old");
+    std::fs::rename(folder, &old)?;
+    if let Err(error) = std::fs::rename(&made, folder) {
+        std::fs::rename(&old, folder)?;
+        return Err(error);
+    }
+    std::fs::remove_dir_all(old)
+}

@@ -1,0 +1,82 @@
+//! Recorded inputs and outputs, which a machine replays to see whether it gives the same.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use ndarray::{Array4, ArrayD, ArrayView4, Axis, Slice};
+use safetensors::tensor::{Dtype, TensorView};
+use vae_infer::noise;
+use vae_models::{Encoding, Vae};
+
+use crate::graph::skip_name;
+use crate::tensors::{to_array, to_tensor};
+
+/// Tensors by their names in the graphs.
+pub(crate) type Tensors = BTreeMap<String, ArrayD<f32>>;
+
+/// Runs Burn's forward pass on images and on a latent vector for each of them, and gives every
+/// input and output of both graphs: `image`, `mean`, `log_var`, skips, `latent` and
+/// `reconstruction`.
+///
+/// # Shapes
+///
+/// images: `[B, C, H, W]`
+pub(crate) fn record(
+    vae: &Vae,
+    images: ArrayView4<f32>,
+    latent: Latent,
+    device: &Device,
+) -> Tensors {
+    let Encoding { posterior, skips } = vae.encode(to_tensor(images, device));
+    let drawn: Tensor<2> = match latent {
+        Latent::Mean => posterior.mean.clone(),
+        Latent::Prior { seed } => {
+            let [batch, latent] = posterior.mean.dims();
+            to_tensor(noise::standard_normal(seed, 0, batch, latent).view(), device)
+        }
+    };
+    let decoded = vae.decode(drawn.clone(), skips.clone());
+    let mut tensors = Tensors::from([
+        ("image".to_owned(), images.to_owned().into_dyn()),
+        ("mean".to_owned(), to_array(posterior.mean)),
+        ("latent".to_owned(), to_array(drawn)),
+        ("reconstruction".to_owned(), to_array(vae.likelihood().mean(decoded))),
+    ]);
+    if let Some(log_var) = posterior.log_var {
+        tensors.insert("log_var".to_owned(), to_array(log_var));
+    }
+    tensors.extend(skips.into_iter().map(|(skip, tensor)| (skip_name(&skip), to_array(tensor))));
+    tensors
+}
+
+/// Which latent vector is decoded for an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Latent {
+    /// The posterior's mean.
+    Mean,
+    /// A draw from N(0, I).
+    Prior { seed: u64 },
+}
+
+/// The content of a golden file: tensors in the safetensors format.
+pub(crate) fn to_bytes(tensors: &Tensors) -> Vec<u8> {
+    let bytes: Vec<(&String, &ArrayD<f32>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, array)| (name, array, array.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes.iter().map(|(name, array, bytes)| {
+        let view = TensorView::new(Dtype::F32, array.shape().to_vec(), bytes);
+        (*name, view.expect("four bytes for every value"))
+    });
+    safetensors::serialize(views, None).expect("names are distinct and short")
+}
+
+/// The first `count` images, over and over where there are fewer.
+pub(crate) fn cycle(images: &Array4<f32>, count: usize) -> Array4<f32> {
+    let available = images.len_of(Axis(0));
+    if count <= available {
+        return images.slice_axis(Axis(0), Slice::from(..count)).to_owned();
+    }
+    let indices: Vec<usize> = (0..count).map(|i| i % available).collect();
+    images.select(Axis(0), &indices)
+}

@@ -1,0 +1,21 @@
+//! Exports a trained autoencoder to a bundle of ONNX graphs, behind a parity gate.
+//!
+//! [`encoder`] and [`decoder`] write one graph each, one ONNX node or two for every
+//! [`Block`](vae_models::Block). [`export`] assembles the bundle, compares the engines with
+//! Burn's own forward pass, and gives the bundle its final name only where they agree.
+//!
+//! The random draw stays outside every graph, since random operators differ between engines.
+
+mod error;
+mod export;
+mod golden;
+mod graph;
+mod nodes;
+mod parity;
+mod proto;
+mod tensors;
+
+pub use error::Error;
+pub use export::{Export, Exported, export};
+pub use graph::{Graph, decoder, encoder};
+pub use parity::TOLERANCE;

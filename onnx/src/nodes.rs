@@ -1,0 +1,226 @@
+//! From the blocks of a network to ONNX nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use vae_models::{Activation, Block, Layer, Network, PoolKind, Shape, ShapeError};
+
+use crate::proto::{float, floats_tensor, int, ints, ints_tensor, string};
+use crate::tensors::values;
+
+/// A tensor of a graph: its name and the shape of one example.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+}
+
+/// Nodes and constants in the order in which they run.
+#[derive(Default)]
+pub(crate) struct Nodes {
+    pub(crate) nodes: Vec<NodeProto>,
+    pub(crate) constants: Vec<TensorProto>,
+    /// Remembered tensors by the name of their skip.
+    pub(crate) skips: BTreeMap<String, Wire>,
+    outputs: BTreeSet<String>,
+}
+
+impl Nodes {
+    /// Appends a network that reads the tensor `input`, and gives the tensor that it leaves.
+    ///
+    /// Tensors are named `{prefix}.{block}.{operator}`, with blocks counted from 0.
+    pub(crate) fn network(
+        &mut self,
+        prefix: &str,
+        network: &Network,
+        input: Wire,
+    ) -> Result<Wire, ShapeError> {
+        let mut shapes = self.skips.iter().map(|(k, w)| (k.clone(), w.shape)).collect();
+        let shapes = network.config().shapes(prefix, input.shape, &mut shapes)?;
+        let mut wire = input;
+        for (i, ((block, layer), shape)) in network.blocks().zip(shapes).enumerate() {
+            let mut scope = Scope { nodes: self, prefix: format!("{prefix}.{i}") };
+            let name = scope.block(block, layer, &wire, shape);
+            wire = Wire { name, shape };
+        }
+        Ok(wire)
+    }
+
+    /// Appends an elementwise function.
+    pub(crate) fn activation(&mut self, prefix: &str, activation: Activation, x: String) -> String {
+        Scope { nodes: self, prefix: prefix.to_owned() }.activation(activation, x)
+    }
+
+    /// Gives a tensor the name of a graph's output: by renaming it where it is a node's and no
+    /// output already, by an `Identity` elsewhere.
+    pub(crate) fn output(&mut self, tensor: &str, name: &str) {
+        let made_here = self.nodes.iter().any(|n| n.output[0] == tensor);
+        if made_here && !self.outputs.contains(tensor) {
+            let names = self.nodes.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output));
+            names.filter(|n| *n == tensor).for_each(|n| name.clone_into(n));
+            let skips = self.skips.values_mut().filter(|wire| wire.name == tensor);
+            skips.for_each(|wire| name.clone_into(&mut wire.name));
+        } else {
+            self.nodes.push(NodeProto {
+                op_type: "Identity".into(),
+                name: format!("{name}.identity"),
+                input: vec![tensor.into()],
+                output: vec![name.into()],
+                ..NodeProto::default()
+            });
+        }
+        self.outputs.insert(name.to_owned());
+    }
+}
+
+/// The place in a graph where one block's nodes and constants go.
+struct Scope<'a> {
+    nodes: &'a mut Nodes,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    fn block(&mut self, block: &Block, layer: Option<&Layer>, x: &Wire, output: Shape) -> String {
+        let input = x.name.clone();
+        let y = match (block, layer) {
+            (Block::Dense { .. }, Some(Layer::Dense(dense))) => {
+                self.affine("Gemm", input, &dense.weight, &dense.bias, vec![])
+            }
+            (&Block::Conv { kernel, stride, padding, .. }, Some(Layer::Conv(conv))) => {
+                let window = window(kernel, stride, padding);
+                self.affine("Conv", input, &conv.weight, &conv.bias, window)
+            }
+            (
+                &Block::Deconv { kernel, stride, padding, output_padding, .. },
+                Some(Layer::Deconv(deconv)),
+            ) => {
+                let mut window = window(kernel, stride, padding);
+                window.push(ints("output_padding", &[output_padding; 2]));
+                self.affine("ConvTranspose", input, &deconv.weight, &deconv.bias, window)
+            }
+            (&Block::Pool { kind, kernel, stride }, None) => {
+                let operator = match kind {
+                    PoolKind::Max => "MaxPool",
+                    PoolKind::Average => "AveragePool",
+                };
+                self.node(operator, &[input], window(kernel, stride, 0))
+            }
+            (&Block::Upsample { scale }, None) => {
+                let scale = scale as f32;
+                let scales = self.floats("scales", &[4], &[1.0, 1.0, scale, scale]);
+                let attributes = vec![
+                    string("coordinate_transformation_mode", "asymmetric"),
+                    string("mode", "nearest"),
+                    string("nearest_mode", "floor"),
+                ];
+                self.node("Resize", &[input, String::new(), scales], attributes)
+            }
+            (Block::Flatten, None) => self.node("Flatten", &[input], vec![int("axis", 1)]),
+            (&Block::Unflatten { channels, height, width }, None) => {
+                // A zero keeps the size along its axis, the batch's.
+                let shape = self.ints("shape", &[0, channels, height, width]);
+                self.node("Reshape", &[input, shape], vec![])
+            }
+            (&Block::Crop { height, width }, None) => {
+                let &[_, h, w] = x.shape.dims() else { unreachable!("the shapes were checked") };
+                let (top, left) = ((h - height) / 2, (w - width) / 2);
+                let starts = self.ints("starts", &[top, left]);
+                let ends = self.ints("ends", &[top + height, left + width]);
+                let axes = self.ints("axes", &[2, 3]);
+                self.node("Slice", &[input, starts, ends, axes], vec![])
+            }
+            (Block::Tap { skip }, None) => {
+                self.nodes.skips.insert(skip.clone(), x.clone());
+                input
+            }
+            (Block::Join { skip }, None) => {
+                let skip = self.nodes.skips[skip].clone();
+                let skip = self.pad_to(output, skip);
+                self.node("Concat", &[input, skip], vec![int("axis", 1)])
+            }
+            (block, layer) => unreachable!("{layer:?} are not the weights of {block:?}"),
+        };
+        self.activation(block.activation(), y)
+    }
+
+    fn activation(&mut self, activation: Activation, x: String) -> String {
+        match activation {
+            Activation::Identity => x,
+            Activation::Relu => self.node("Relu", &[x], vec![]),
+            Activation::LeakyRelu(slope) => {
+                self.node("LeakyRelu", &[x], vec![float("alpha", slope)])
+            }
+            Activation::Sigmoid => self.node("Sigmoid", &[x], vec![]),
+            Activation::Silu => {
+                let gate = self.node("Sigmoid", std::slice::from_ref(&x), vec![]);
+                self.node("Mul", &[x, gate], vec![])
+            }
+        }
+    }
+
+    /// Zeros around a skip's centre until it has the height and width of `output`.
+    fn pad_to(&mut self, output: Shape, skip: Wire) -> String {
+        let (&[_, h, w], &[_, skip_h, skip_w]) = (output.dims(), skip.shape.dims()) else {
+            unreachable!("the shapes were checked");
+        };
+        let (rows, columns) = (h - skip_h, w - skip_w);
+        if (rows, columns) == (0, 0) {
+            return skip.name;
+        }
+        let (top, left) = (rows / 2, columns / 2);
+        let pads = self.ints("pads", &[0, 0, top, left, 0, 0, rows - top, columns - left]);
+        self.node("Pad", &[skip.name, pads], vec![string("mode", "constant")])
+    }
+
+    fn affine<const D: usize>(
+        &mut self,
+        operator: &str,
+        input: String,
+        weight: &Param<Tensor<D>>,
+        bias: &Option<Param<Tensor<1>>>,
+        attributes: Vec<AttributeProto>,
+    ) -> String {
+        let weight = weight.val();
+        let mut inputs = vec![input, self.floats("weight", &weight.dims(), &values(weight))];
+        if let Some(bias) = bias {
+            let bias = bias.val();
+            inputs.push(self.floats("bias", &bias.dims(), &values(bias)));
+        }
+        self.node(operator, &inputs, attributes)
+    }
+
+    fn node(&mut self, operator: &str, inputs: &[String], attribute: Vec<AttributeProto>) -> String {
+        let name = format!("{}.{}", self.prefix, operator.to_lowercase());
+        self.nodes.nodes.push(NodeProto {
+            op_type: operator.into(),
+            name: name.clone(),
+            input: inputs.to_vec(),
+            output: vec![name.clone()],
+            attribute,
+            ..NodeProto::default()
+        });
+        name
+    }
+
+    fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        let name = format!("{}.{name}", self.prefix);
+        self.nodes.constants.push(floats_tensor(&name, dims, values));
+        name
+    }
+
+    fn ints(&mut self, name: &str, values: &[usize]) -> String {
+        let name = format!("{}.{name}", self.prefix);
+        self.nodes.constants.push(ints_tensor(&name, values));
+        name
+    }
+}
+
+fn window(kernel: usize, stride: usize, padding: usize) -> Vec<AttributeProto> {
+    vec![
+        ints("kernel_shape", &[kernel; 2]),
+        ints("strides", &[stride; 2]),
+        ints("pads", &[padding; 4]),
+    ]
+}

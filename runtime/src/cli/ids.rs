@@ -1,0 +1,68 @@
+//! Lists of indices, as `1-5,226-230`.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+/// Indices counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ids(Vec<RangeInclusive<usize>>);
+
+impl Ids {
+    pub(super) fn contains(&self, id: usize) -> bool {
+        self.0.iter().any(|range| range.contains(&id))
+    }
+
+    /// Refuses an index that none of `count` images has.
+    pub(super) fn check(&self, count: usize) -> Result<()> {
+        match self.0.iter().map(RangeInclusive::end).max() {
+            Some(&last) if last >= count => {
+                bail!(
+                    "--ids names {last}, and the {count} images are numbered from 0 to {}",
+                    count - 1
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.trim().parse::<usize>().map_err(|_| format!("`{text}` is not an index"))
+        };
+        let mut ranges = Vec::new();
+        for part in text.split(',') {
+            let range = match part.split_once('-') {
+                Some((first, last)) => number(first)?..=number(last)?,
+                None => number(part)?..=number(part)?,
+            };
+            if range.is_empty() {
+                return Err(format!("`{part}` ends before it begins"));
+            }
+            ranges.push(range);
+        }
+        Ok(Self(ranges))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_and_held_against_the_count() {
+        let ids: Ids = "1-2, 4".parse().expect("a list");
+        let chosen: Vec<_> = (0..6).filter(|&id| ids.contains(id)).collect();
+        assert_eq!(chosen, [1, 2, 4]);
+        assert!(ids.check(5).is_ok());
+        assert!(ids.check(4).is_err());
+        for bad in ["", "a", "3-1", "1--2", "-1", "1,", "99999999999999999999"] {
+            assert!(bad.parse::<Ids>().is_err(), "{bad:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use vae_infer::manifest::{GraphSpec, Manifest};
+use vae_infer::{Bundle, graph};
+
+use super::lines::Lines;
+use super::options::{Format, Options};
+
+/// Describe a model: what it takes, what it gives, where it comes from, what would run it
+#[derive(Args)]
+pub(super) struct Info;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    source: String,
+    engine: String,
+    parameters: u64,
+    encoder_parameters: u64,
+    decoder_parameters: u64,
+    manifest: &'a Manifest,
+}
+
+impl Info {
+    pub(super) fn run(self, options: &Options) -> Result<()> {
+        let bundle = options.bundle()?;
+        let model = options.load(&bundle)?;
+        let manifest = &bundle.manifest;
+        let encoder = graph::inspect("encoder", bundle.encoder(), &manifest.encoder)?;
+        let decoder = graph::inspect("decoder", bundle.decoder(), &manifest.decoder)?;
+        let line = Line {
+            source: bundle.source().display().to_string(),
+            engine: model.decoder.backend().to_string(),
+            parameters: encoder.parameters + decoder.parameters,
+            encoder_parameters: encoder.parameters,
+            decoder_parameters: decoder.parameters,
+            manifest,
+        };
+        let mut lines = Lines::new(options.format(Format::Text));
+        lines.print(&line, |line| text(line, &bundle, [&encoder, &decoder]))?;
+        lines.flush()
+    }
+}
+
+fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) -> String {
+    let Manifest { name, image, latent, posterior, likelihood, beta, sampling, .. } = line.manifest;
+    let Manifest { classes, provenance, parity, .. } = line.manifest;
+    let [low, high] = image.range;
+    let graph = |spec: &GraphSpec, summary: &graph::Summary| {
+        format!(
+            "{} parameters, {} operators, opset {}, {} bytes",
+            summary.parameters, summary.nodes, summary.opset, spec.file.bytes
+        )
+    };
+    let mut rows = vec![
+        ("model", format!("{name}, from {}", bundle.source().display())),
+        ("engine", line.engine.clone()),
+        (
+            "images",
+            format!(
+                "{}x{}, {} channels, {low} to {high}",
+                image.width, image.height, image.channels
+            ),
+        ),
+        ("latent", format!("{latent} dimensions, {} posterior", word(posterior))),
+        ("likelihood", format!("{}, beta {beta}", word(likelihood))),
+        ("sampling", if *sampling { "yes" } else { "no" }.into()),
+        ("classes", if classes.is_empty() { "-".into() } else { classes.join(", ") }),
+        ("encoder", graph(&line.manifest.encoder, encoder)),
+        ("decoder", graph(&line.manifest.decoder, decoder)),
+        (
+            "trained",
+            format!(
+                "preset {}, seed {}, {} epochs, data {}",
+                provenance.preset, provenance.seed, provenance.epochs, provenance.data_sha256
+            ),
+        ),
+    ];
+    for (metric, value) in &provenance.metrics {
+        rows.push(("metric", format!("{metric} {value}")));
+    }
+    if let Some(worst) = parity.iter().max_by(|a, b| a.difference.total_cmp(&b.difference)) {
+        rows.push((
+            "parity",
+            format!("{:.1e} at worst ({}, {})", worst.difference, worst.engine, worst.output),
+        ));
+    }
+    let rows: Vec<_> = rows.iter().map(|(key, value)| format!("{key:<11} {value}")).collect();
+    rows.join("\n")
+}
+
+/// The word by which a manifest calls a choice.
+fn word(choice: &impl Serialize) -> String {
+    match serde_json::to_value(choice) {
+        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
+        Ok(serde_json::Value::Object(fields)) => {
+            let words: Vec<_> = fields
+                .iter()
+                .map(|(key, value)| match value.as_str() {
+                    Some(word) => word.replace('_', " "),
+                    None => format!("{key} {value}"),
+                })
+                .collect();
+            words.join(", ")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,70 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use ndarray::Array2;
+use vae_infer::images::{self, Picture};
+
+use super::decode::decode;
+use super::options::{Options, affordable};
+use super::output::{self, Kind, Results, Target};
+use super::pictures;
+
+/// Draw the way from one image to another through latent space
+///
+/// The steps lie on the straight line between the means of the two posteriors, ends included.
+#[derive(Args)]
+pub(super) struct Interpolate {
+    /// The first image
+    #[arg(value_name = "A")]
+    from: PathBuf,
+    /// The last image
+    #[arg(value_name = "B")]
+    to: PathBuf,
+    /// Number of images, with both ends
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
+    steps: usize,
+    /// X.png for a row, X.npy for an array [N, H, W, C]; - is standard output as .npy, png:- as PNG
+    #[arg(short, long, value_name = "OUT")]
+    output: OsString,
+}
+
+impl Interpolate {
+    pub(super) fn run(&self, options: &Options) -> Result<()> {
+        let bundle = options.bundle()?;
+        let manifest = &bundle.manifest;
+        manifest.decodes_alone("interpolate")?;
+        let target = Target::file(&self.output)?;
+        if let Some(path) = target.path() {
+            output::check(path, options.force, [self.from.as_path(), self.to.as_path()])?;
+        }
+        affordable(self.steps.checked_mul(manifest.image.shape().iter().product()))?;
+        let ends = options.image(&bundle).batch(&[one(&self.from)?, one(&self.to)?])?;
+
+        let mut model = options.load(&bundle)?;
+        let mean = model.encode(ends.view())?.posterior.mean;
+        let last = (self.steps - 1) as f32;
+        let latents = Array2::from_shape_fn((self.steps, manifest.latent), |(step, z)| {
+            let t = step as f32 / last;
+            (1.0 - t) * mean[[0, z]] + t * mean[[1, z]]
+        });
+        let images = decode(&mut model.decoder, &manifest.image, latents.view())?;
+        let mut results = Results::default();
+        let bytes = match target.kind() {
+            Kind::Npy => pictures::images_npy(&manifest.image, images.view()),
+            Kind::Png => pictures::row_png(&manifest.image, images.view())?,
+        };
+        results.add(&target, bytes);
+        results.write()
+    }
+}
+
+fn one(path: &Path) -> Result<Picture> {
+    let mut pictures = images::read(path)?;
+    match (pictures.pop(), pictures.len()) {
+        (Some(picture), 0) => Ok(picture),
+        (_, others) => bail!("`{}` holds {} images, one is needed", path.display(), others + 1),
+    }
+}

@@ -1,0 +1,74 @@
+//! The commands: one file each, and what they share.
+
+mod completions;
+mod decode;
+mod doctor;
+mod encode;
+mod ids;
+mod info;
+mod inputs;
+mod interpolate;
+mod lines;
+mod man;
+mod options;
+mod output;
+mod perturb;
+mod pictures;
+mod reconstruct;
+mod report;
+mod sample;
+mod score;
+mod verify;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use options::Options;
+pub(crate) use report::report;
+
+/// Run variational autoencoders at the edge: reconstruct, sample, perturb and score images
+///
+/// Without --model, the built-in model `digits` is used. Data goes to standard output,
+/// everything else to standard error; the exit code is 0, or 2 after an error.
+#[derive(Parser)]
+#[command(name = "vae-infer", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Reconstruct(reconstruct::Reconstruct),
+    Encode(encode::Encode),
+    Decode(decode::Decode),
+    Sample(sample::Sample),
+    Perturb(perturb::Perturb),
+    Interpolate(interpolate::Interpolate),
+    Score(score::Score),
+    Info(info::Info),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+pub(crate) fn run() -> Result<()> {
+    let Cli { options, command } = Cli::parse();
+    match command {
+        Command::Reconstruct(command) => command.run(&options),
+        Command::Encode(command) => command.run(&options),
+        Command::Decode(command) => command.run(&options),
+        Command::Sample(command) => command.run(&options),
+        Command::Perturb(command) => command.run(&options),
+        Command::Interpolate(command) => command.run(&options),
+        Command::Score(command) => command.run(&options),
+        Command::Info(command) => command.run(&options),
+        Command::Verify(command) => command.run(&options),
+        Command::Doctor(command) => command.run(&options),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(&options),
+    }
+}

@@ -1,0 +1,130 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
+use vae_infer::{
+    Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
+};
+
+/// The images that go through a model at once; memory is bounded by it, results are not
+/// affected.
+pub(super) const BATCH: usize = 64;
+
+/// The most memory that a result may take which is collected before it is written.
+const MAX_RESULT_BYTES: u64 = 8 << 30;
+
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Options {
+    /// The model: a bundle's folder [default: the built-in `digits`]
+    #[arg(long, global = true, value_name = "BUNDLE")]
+    model: Option<PathBuf>,
+    /// The program that runs the model
+    #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
+    engine: Engine,
+    /// The execution provider; one asked for by name that cannot run is an error
+    #[arg(long, global = true, value_enum, default_value_t = Provider::Auto)]
+    ep: Provider,
+    /// Number of threads [default: one on every core]
+    #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: Option<usize>,
+    /// ONNX Runtime's library or its folder [default: ORT_DYLIB_PATH, beside the program, the system]
+    #[arg(long, global = true, value_name = "PATH")]
+    ort_lib: Option<PathBuf>,
+    /// The form of the lines on standard output [default: text; json for encode and score]
+    #[arg(long, global = true, value_enum)]
+    format: Option<Format>,
+    /// What happens to images of another size than the model's [default: as the bundle says]
+    #[arg(long, global = true, value_enum)]
+    resize: Option<Resize>,
+    /// Write over files that exist
+    #[arg(long, global = true)]
+    pub(super) force: bool,
+    /// Seed of everything that is drawn
+    #[arg(long, global = true, default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+/// The form of the lines on standard output.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// columns for people
+    Text,
+    /// one JSON object a line
+    Json,
+}
+
+impl Options {
+    pub(super) fn bundle(&self) -> Result<Bundle> {
+        match &self.model {
+            Some(folder) => Ok(Bundle::open(folder)?),
+            #[cfg(feature = "embedded")]
+            None => Ok(Bundle::embedded()),
+            #[cfg(not(feature = "embedded"))]
+            None => bail!("this program has no built-in model (hint: --model BUNDLE)"),
+        }
+    }
+
+    pub(super) fn engine(&self) -> EngineOptions {
+        EngineOptions {
+            engine: self.engine,
+            provider: self.ep,
+            threads: self.threads.unwrap_or(0),
+            ort_library: self.ort_lib.clone(),
+        }
+    }
+
+    pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
+        named(bundle, Model::load(bundle, &self.engine()))
+    }
+
+    pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
+        named(bundle, Encoder::load(bundle, &self.engine()))
+    }
+
+    pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
+        named(bundle, Decoder::load(bundle, &self.engine()))
+    }
+
+    /// The images that a bundle's model takes, under the policy that was asked for.
+    pub(super) fn image(&self, bundle: &Bundle) -> ImageSpec {
+        let mut image = bundle.manifest.image.clone();
+        image.resize = self.resize.unwrap_or(image.resize);
+        image
+    }
+
+    pub(super) fn format(&self, default: Format) -> Format {
+        self.format.unwrap_or(default)
+    }
+}
+
+/// Puts the bundle's name before what is wrong with its graphs.
+fn named<T>(bundle: &Bundle, loaded: Result<T, Error>) -> Result<T> {
+    match loaded {
+        Err(error @ Error::Graph { .. }) => {
+            Err(error).with_context(|| format!("`{}`", bundle.source().display()))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Refuses a result of so many `f32` values that it is surely a mistake.
+pub(super) fn affordable(values: Option<usize>) -> Result<()> {
+    let bytes = values.and_then(|n| (n as u64).checked_mul(4));
+    if bytes.is_none_or(|bytes| bytes > MAX_RESULT_BYTES) {
+        bail!("the result would take more than {} GiB", MAX_RESULT_BYTES >> 30);
+    }
+    Ok(())
+}
+
+/// Parses a number that scales noise: finite and not negative.
+pub(super) fn scale(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        Ok(value) => Err(format!("{value} is not a finite number of at least 0")),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Where results go, checked before anything is computed.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use vae_infer::{Error, write};
+
+/// A place for results, as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// `-` for `.npy`, `png:-` for PNG
+    Stdout(Kind),
+    File(PathBuf, Kind),
+    Folder(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Npy,
+    Png,
+}
+
+impl Target {
+    /// Understands a path by its extension; one without is a folder.
+    pub(super) fn of(path: &OsStr) -> Result<Self> {
+        let path = Path::new(path);
+        match path.to_str() {
+            Some("-" | "npy:-") => return Ok(Self::Stdout(Kind::Npy)),
+            Some("png:-") => return Ok(Self::Stdout(Kind::Png)),
+            Some("") => bail!("the path of an output is empty"),
+            _ => {}
+        }
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        match extension.as_deref() {
+            _ if slash || path.is_dir() => Ok(Self::Folder(path.into())),
+            None => Ok(Self::Folder(path.into())),
+            Some("npy") => Ok(Self::File(path.into(), Kind::Npy)),
+            Some("png") => Ok(Self::File(path.into(), Kind::Png)),
+            Some(_) => bail!("cannot write `{}`: outputs end in .npy or .png", path.display()),
+        }
+    }
+
+    /// As [`Target::of`], for results that are one file.
+    pub(super) fn file(path: &OsStr) -> Result<Self> {
+        match Self::of(path)? {
+            Self::Folder(path) => {
+                bail!("cannot write `{}`: outputs end in .npy or .png", path.display())
+            }
+            target => Ok(target),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Stdout(kind) | Self::File(_, kind) => *kind,
+            Self::Folder(_) => Kind::Png,
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout(_) => None,
+            Self::File(path, _) | Self::Folder(path) => Some(path),
+        }
+    }
+}
+
+/// A place for an array alone.
+#[derive(Clone, Debug)]
+pub(super) struct NpyPath(pub(super) PathBuf);
+
+impl FromStr for NpyPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Path::new(text).extension().map(|e| e.to_string_lossy().to_lowercase()) {
+            Some(extension) if extension == "npy" => Ok(Self(text.into())),
+            _ => Err("arrays are written to files that end in .npy".into()),
+        }
+    }
+}
+
+/// Refuses a file that is an input, that exists without `force`, or whose folder does not exist.
+pub(super) fn check<'a>(
+    path: &Path,
+    force: bool,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+            if !parent.is_dir() {
+                bail!(
+                    "cannot write `{}`: there is no folder `{}`",
+                    path.display(),
+                    parent.display()
+                );
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(Error::write(path)(error).into()),
+    }
+    let same = path.canonicalize().ok();
+    if same.is_some() && inputs.into_iter().any(|input| input.canonicalize().ok() == same) {
+        bail!("cannot write `{}`: it is an input (hint: another -o)", path.display());
+    }
+    if !path.is_file() {
+        bail!("cannot write `{}`: it exists and is not a regular file", path.display());
+    }
+    if !force {
+        bail!("cannot write `{}`: it exists (hint: --force writes over it)", path.display());
+    }
+    Ok(())
+}
+
+/// Refuses two outputs under one name.
+pub(super) fn distinct(paths: &[&Path]) -> Result<()> {
+    for (i, path) in paths.iter().enumerate() {
+        if paths[..i].contains(path) {
+            bail!("`{}` is named for two outputs", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Files that get their names together, and what goes to standard output.
+#[derive(Default)]
+pub(super) struct Results {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    stdout: Vec<u8>,
+}
+
+impl Results {
+    pub(super) fn add(&mut self, target: &Target, content: Vec<u8>) {
+        match target.path() {
+            Some(path) => self.files.push((path.into(), content)),
+            None => self.stdout = content,
+        }
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path, content: Vec<u8>) {
+        self.files.push((path.into(), content));
+    }
+
+    pub(super) fn write(self) -> Result<()> {
+        let files: Vec<_> =
+            self.files.iter().map(|(path, content)| (path.as_path(), content.as_slice())).collect();
+        write::together(&files)?;
+        let mut out = io::stdout().lock();
+        out.write_all(&self.stdout).and_then(|()| out.flush()).context("standard output")
+    }
+}

@@ -1,0 +1,54 @@
+//! Results as pictures and as arrays.
+
+use std::io::Cursor;
+
+use anyhow::{Result, bail};
+use image::{DynamicImage, ImageFormat};
+use ndarray::{Array3, Array4, ArrayView4, Axis, Slice};
+use vae_infer::{ImageSpec, npy};
+
+/// The longest side of a picture that is drawn.
+const MAX_SIDE: usize = 32_768;
+
+/// The content of a PNG file.
+pub(super) fn png(picture: &DynamicImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
+/// The PNG file with all images in a grid, row by row, in nearly as many columns as rows.
+pub(super) fn grid_png(spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u8>> {
+    let columns = (images.dim().0 as f64).sqrt().ceil() as usize;
+    tiled_png(spec, images, columns)
+}
+
+/// The PNG file with all images side by side.
+pub(super) fn row_png(spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u8>> {
+    tiled_png(spec, images, images.dim().0)
+}
+
+fn tiled_png(spec: &ImageSpec, images: ArrayView4<f32>, columns: usize) -> Result<Vec<u8>> {
+    let (count, channels, height, width) = images.dim();
+    let columns = columns.max(1);
+    let (rows_high, columns_wide) = (count.div_ceil(columns) * height, columns * width);
+    if rows_high.max(columns_wide) > MAX_SIDE {
+        bail!("a picture of {columns_wide}x{rows_high} pixels is too large (hint: -o FILE.npy)");
+    }
+    let mut sheet = Array3::from_elem((channels, rows_high, columns_wide), spec.range[0]);
+    for (i, image) in images.axis_iter(Axis(0)).enumerate() {
+        let (y, x) = (i / columns * height, i % columns * width);
+        let mut row = sheet.slice_axis_mut(Axis(1), Slice::from(y..y + height));
+        row.slice_axis_mut(Axis(2), Slice::from(x..x + width)).assign(&image);
+    }
+    png(&spec.picture(sheet.view()))
+}
+
+/// The `.npy` file `[N, H, W, C]` with all images, their values clamped to the model's range, so
+/// that it can be read as input again.
+pub(super) fn images_npy(spec: &ImageSpec, images: ArrayView4<f32>) -> Vec<u8> {
+    let [black, white] = spec.range;
+    let last: Array4<f32> =
+        images.permuted_axes([0, 2, 3, 1]).as_standard_layout().mapv(|v| v.clamp(black, white));
+    npy::encode(&last)
+}

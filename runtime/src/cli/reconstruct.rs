@@ -1,0 +1,217 @@
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis, concatenate};
+use tempfile::TempDir;
+use vae_infer::{Error, ImageSpec, score};
+
+use super::inputs::{Inputs, Item};
+use super::lines::Lines;
+use super::options::{Format, Options};
+use super::output::{self, Kind, Results, Target};
+use super::pictures;
+use super::score::Line;
+
+/// Encode images and decode them again, and say how far the result is
+///
+/// Nothing is drawn: the mean of the posterior is decoded.
+#[derive(Args)]
+pub(super) struct Reconstruct {
+    /// Images, folders of images, .npy arrays, or - for standard input
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// X.png for one image, a folder for one PNG an image, X.npy for an array [N, H, W, C];
+    /// - is standard output as .npy, png:- as PNG
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<OsString>,
+    /// Draw each original, as the model sees it, beside its reconstruction
+    #[arg(long, requires = "output")]
+    side_by_side: bool,
+}
+
+impl Reconstruct {
+    pub(super) fn run(&self, options: &Options) -> Result<()> {
+        let bundle = options.bundle()?;
+        let spec = options.image(&bundle);
+        let inputs = Inputs::find(&self.images)?;
+        let mut sink = match &self.output {
+            Some(path) => Sink::open(Target::of(path)?, self.side_by_side, options.force, &inputs)?,
+            None => Sink::Nothing,
+        };
+        let format = options.format(Format::Text);
+        let mut lines = match sink {
+            Sink::Whole { target: Target::Stdout(_), .. } => Lines::none(format),
+            _ => Lines::new(format),
+        };
+
+        let mut model = options.load(&bundle)?;
+        for items in inputs.batches() {
+            let items = items?;
+            let pictures: Vec<_> = items.iter().map(|item| item.picture.clone()).collect();
+            let images = spec.batch(&pictures)?;
+            let reconstruction = model.reconstruct(images.view())?;
+            let scores = score(bundle.manifest.likelihood, images.view(), &reconstruction)?;
+            for (i, item) in items.iter().enumerate() {
+                let original = images.index_axis(Axis(0), i);
+                sink.take(&spec, item, original, reconstruction.images.index_axis(Axis(0), i))?;
+                Line::new(&item.picture.name, &scores[i], model.decoder.backend())
+                    .print(&mut lines)?;
+            }
+            if !lines.wanted() && matches!(sink, Sink::Nothing) {
+                break;
+            }
+        }
+        sink.close(&spec)?;
+        lines.flush()
+    }
+}
+
+/// Where reconstructions go.
+enum Sink {
+    Nothing,
+    /// One file, or standard output.
+    Whole {
+        target: Target,
+        side_by_side: bool,
+        values: Vec<f32>,
+        count: usize,
+    },
+    /// One PNG an image: in a folder that is hidden until all are there.
+    Folder {
+        folder: PathBuf,
+        staging: TempDir,
+        names: HashSet<PathBuf>,
+        files: Vec<PathBuf>,
+        side_by_side: bool,
+        force: bool,
+        inputs: Vec<PathBuf>,
+    },
+}
+
+impl Sink {
+    fn open(target: Target, side_by_side: bool, force: bool, inputs: &Inputs) -> Result<Self> {
+        if side_by_side && target.kind() == Kind::Npy {
+            bail!("--side-by-side draws pictures, not arrays (hint: -o X.png or -o FOLDER)");
+        }
+        match target {
+            Target::Folder(folder) => {
+                let parent =
+                    folder.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+                let staging = tempfile::Builder::new().prefix(".vae-").tempdir_in(parent);
+                let staging = staging.map_err(Error::write(&folder))?;
+                let inputs = inputs.paths().map(Path::to_path_buf).collect();
+                let (names, files) = (HashSet::new(), Vec::new());
+                Ok(Self::Folder { folder, staging, names, files, side_by_side, force, inputs })
+            }
+            target => {
+                if let Some(path) = target.path() {
+                    output::check(path, force, inputs.paths())?;
+                }
+                if target.kind() == Kind::Png && inputs.paths().nth(1).is_some() {
+                    bail!(
+                        "a .png holds one image, and there are more (hint: -o FOLDER or -o X.npy)"
+                    );
+                }
+                Ok(Self::Whole { target, side_by_side, values: Vec::new(), count: 0 })
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        spec: &ImageSpec,
+        item: &Item,
+        original: ArrayView3<f32>,
+        decoded: ArrayView3<f32>,
+    ) -> Result<()> {
+        match self {
+            Self::Nothing => {}
+            Self::Whole { target, side_by_side, values, count } => {
+                *count += 1;
+                if target.kind() == Kind::Png && *count > 1 {
+                    bail!(
+                        "a .png holds one image, and there are more (hint: -o FOLDER or -o X.npy)"
+                    );
+                }
+                if *side_by_side {
+                    values.extend(original.iter());
+                }
+                values.extend(decoded.iter());
+            }
+            Self::Folder { folder, staging, names, files, side_by_side, force, inputs } => {
+                let name = unique(&item.stem, names);
+                output_file(folder, &name, *force, inputs)?;
+                let pair = concatenate(Axis(2), &[original, decoded])?;
+                let shown = if *side_by_side { pair.view() } else { decoded };
+                let place = staging.path().join(&name);
+                let bytes = pictures::png(&spec.picture(shown))?;
+                let parent = place.parent().unwrap_or(staging.path());
+                fs::create_dir_all(parent).map_err(Error::write(parent))?;
+                fs::write(&place, bytes).map_err(Error::write(folder.join(&name)))?;
+                files.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(self, spec: &ImageSpec) -> Result<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Whole { target, side_by_side, values, count } => {
+                let count = if side_by_side { 2 * count } else { count };
+                let [channels, height, width] = spec.shape();
+                let images = Array4::from_shape_vec((count, channels, height, width), values)?;
+                let bytes = content(spec, target.kind(), images.view())?;
+                let mut results = Results::default();
+                results.add(&target, bytes);
+                results.write()
+            }
+            Self::Folder { folder, staging, files, .. } => {
+                for name in files {
+                    let (from, to) = (staging.path().join(&name), folder.join(&name));
+                    let parent = to.parent().unwrap_or(&folder);
+                    fs::create_dir_all(parent).map_err(Error::write(parent))?;
+                    fs::rename(&from, &to).map_err(Error::write(&to))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn content(spec: &ImageSpec, kind: Kind, images: ArrayView4<f32>) -> Result<Vec<u8>> {
+    match kind {
+        Kind::Npy => Ok(pictures::images_npy(spec, images)),
+        Kind::Png => pictures::row_png(spec, images),
+    }
+}
+
+/// A file name below the output folder that no other image has.
+fn unique(stem: &Path, names: &mut HashSet<PathBuf>) -> PathBuf {
+    let file = stem.file_name().unwrap_or_default().to_os_string();
+    let mut count = 1;
+    loop {
+        let mut name = file.clone();
+        if count > 1 {
+            name.push(format!("-{count}"));
+        }
+        name.push(".png");
+        let name = stem.with_file_name(name);
+        if names.insert(name.clone()) {
+            return name;
+        }
+        count += 1;
+    }
+}
+
+fn output_file(folder: &Path, name: &Path, force: bool, inputs: &[PathBuf]) -> Result<()> {
+    let path = folder.join(name);
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    output::check(&path, force, inputs.iter().map(PathBuf::as_path))
+}

@@ -1,0 +1,135 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Session;
+use crate::manifest::GraphSpec;
+use crate::{Error, graph};
+
+/// The program that runs a graph.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Engine {
+    /// tract where it is part of the program, else ONNX Runtime
+    #[default]
+    Auto,
+    /// tract, the pure-Rust engine
+    Tract,
+    /// ONNX Runtime, whose library is looked for at run time
+    Ort,
+}
+
+/// The hardware that a graph runs on, in the words of ONNX Runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Provider {
+    /// the fastest one that works, at worst the processor
+    #[default]
+    Auto,
+    /// the processor
+    Cpu,
+    /// an NVIDIA GPU, by CUDA and cuDNN
+    Cuda,
+    /// an NVIDIA GPU, by TensorRT
+    #[cfg_attr(feature = "cli", value(name = "tensorrt"))]
+    TensorRt,
+    /// an Intel processor, GPU or NPU, by OpenVINO
+    #[cfg_attr(feature = "cli", value(name = "openvino"))]
+    OpenVino,
+}
+
+/// Which engine runs a model, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// The engine.
+    pub engine: Engine,
+    /// The provider. One that is asked for by name and cannot run is an error; only
+    /// [`Provider::Auto`] may fall back to the processor.
+    pub provider: Provider,
+    /// Number of threads, 0 for one on every core. Results do not depend on it.
+    pub threads: usize,
+    /// ONNX Runtime's shared library, or a folder that holds it. Where there is none, it is
+    /// looked for at `ORT_DYLIB_PATH`, beside the program, and where the system keeps libraries.
+    pub ort_library: Option<PathBuf>,
+}
+
+impl EngineOptions {
+    /// Options for one engine, with everything else left to it.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, ..Self::default() }
+    }
+
+    /// The engine that [`Engine::Auto`] stands for.
+    pub fn resolved(&self) -> Engine {
+        match self.engine {
+            Engine::Auto if cfg!(feature = "tract") => Engine::Tract,
+            Engine::Auto => Engine::Ort,
+            named => named,
+        }
+    }
+
+    /// Prepares a graph to run, after [`graph::inspect`] has accepted it.
+    ///
+    /// `name` is what errors call the graph: `encoder` or `decoder`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] for a graph that cannot be used, [`Error::Engine`] for an engine or a
+    /// provider that does not work on this machine.
+    pub fn load(
+        &self,
+        name: &'static str,
+        onnx: &[u8],
+        spec: &GraphSpec,
+    ) -> Result<Box<dyn Session>, Error> {
+        let summary = graph::inspect(name, onnx, spec)?;
+        match self.resolved() {
+            #[cfg(feature = "tract")]
+            Engine::Tract => {
+                Ok(Box::new(super::tract::Tract::load(self, name, onnx, spec, &summary)?))
+            }
+            #[cfg(feature = "ort")]
+            Engine::Ort => Ok(Box::new(super::ort::Ort::load(self, name, onnx, spec)?)),
+            #[allow(unreachable_patterns, reason = "reachable where an engine is not compiled in")]
+            missing => {
+                let _ = summary;
+                let reason = format!("this program was built without its feature `{missing}`");
+                Err(Error::Engine { engine: missing.to_string(), reason })
+            }
+        }
+    }
+
+    /// The number of threads, at least 1.
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Tract => "tract",
+            Self::Ort => "ort",
+        })
+    }
+}
+
+impl Provider {
+    /// Every provider that can be asked for by name.
+    pub const NAMED: [Self; 4] = [Self::Cpu, Self::Cuda, Self::TensorRt, Self::OpenVino];
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+            Self::OpenVino => "openvino",
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Where ONNX Runtime's shared library is.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use ort::environment::EnvironmentBuilder;
+
+use super::{Environment, environment};
+use crate::engine::EngineOptions;
+use crate::{Error, engine};
+
+/// The environment variable that names the library.
+const VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The library that would be used, and what it says about itself.
+///
+/// # Errors
+///
+/// [`Error::Engine`] where there is no usable library.
+pub fn version(options: &EngineOptions) -> Result<String, Error> {
+    let _: &Environment = environment(options)?;
+    let info = ort::info();
+    let build = info.split(", ").find(|part| part.contains("git-branch")).unwrap_or(info);
+    let path = wanted(options.ort_library.as_deref());
+    let path =
+        path.map_err(|reason| Error::Engine { engine: engine::Engine::Ort.to_string(), reason })?;
+    Ok(format!("{} ({})", path.display(), build.trim_start_matches("ORT Build Info: ")))
+}
+
+/// Loads the library and gives its path and the builder of its environment.
+pub(super) fn load(named: Option<&Path>) -> Result<(PathBuf, EnvironmentBuilder), String> {
+    let path = wanted(named)?;
+    let system = path.parent() == Some(Path::new(""));
+    match ort::init_from(&path) {
+        Ok(builder) => Ok((path, builder)),
+        Err(_) if system => Err(format!(
+            "its library is not found at --ort-lib, {VARIABLE}, beside the program or among the \
+             system's libraries (hint: pip install onnxruntime, then --ort-lib …/onnxruntime/capi)"
+        )),
+        Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// The library to load: a file, or a bare name that the system looks up.
+fn wanted(named: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(path) = named {
+        return resolve(path);
+    }
+    match std::env::var_os(VARIABLE) {
+        Some(path) => resolve(Path::new(&path)).map_err(|reason| format!("{VARIABLE}: {reason}")),
+        None => Ok(beside_program().unwrap_or_else(|| file_name().into())),
+    }
+}
+
+/// The absolute path of a library that was named, itself or by its folder.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, String> {
+    if path == Path::new("") {
+        return Err("the path to its library is empty".into());
+    }
+    let absolute =
+        path.canonicalize().map_err(|e| format!("its library `{}`: {e}", path.display()))?;
+    if !absolute.is_dir() {
+        return Ok(absolute);
+    }
+    search(&absolute).ok_or_else(|| {
+        format!("the folder `{}` holds no {}", path.display(), Path::new(&file_name()).display())
+    })
+}
+
+fn beside_program() -> Option<PathBuf> {
+    search(std::env::current_exe().ok()?.parent()?)
+}
+
+/// The library in a folder: under its plain name, or else the last of the versioned ones.
+fn search(folder: &Path) -> Option<PathBuf> {
+    let plain = folder.join(file_name());
+    if plain.is_file() {
+        return Some(plain);
+    }
+    let stem = format!("{DLL_PREFIX}onnxruntime.");
+    let is_library = |name: &str| name.starts_with(&stem) && name.contains(DLL_SUFFIX);
+    let entries = std::fs::read_dir(folder).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let last = names.filter(|name| is_library(name)).max_by_key(|name| numbers(name))?;
+    Some(folder.join(last))
+}
+
+/// The numbers in a file name, so that 1.10 comes after 1.9.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+fn file_name() -> OsString {
+    format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}").into()
+}

@@ -1,0 +1,190 @@
+//! Reading pictures: image files, folders of them, `.npy` arrays and standard input.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ndarray::Array3;
+
+use crate::{Error, npy};
+
+/// A picture and the name under which it is reported.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// The file, or an array's element as `file.npy[3]`.
+    pub name: String,
+    /// Its content.
+    pub pixels: Pixels,
+}
+
+/// The content of a picture, as it was stored.
+#[derive(Debug, Clone)]
+pub enum Pixels {
+    /// A decoded image of 8 or 16 bit integers.
+    Integer(DynamicImage),
+    /// Values that are already in a network's range, `[H, W, C]`.
+    Float(Array3<f32>),
+}
+
+/// The most bytes of one file that are read.
+pub const MAX_FILE_BYTES: u64 = 4 << 30;
+/// The longest side of an image that is decoded.
+pub const MAX_IMAGE_SIDE: u32 = 32_768;
+/// The most memory that decoding one image may take.
+pub const MAX_IMAGE_BYTES: u64 = 1 << 30;
+
+/// The extensions that a folder is searched for.
+const EXTENSIONS: [&str; 14] = [
+    "png", "jpg", "jpeg", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif", "tiff", "webp", "pam",
+    "npy",
+];
+
+/// Reads one input: an image file, a `.npy` file of many images, or `-` for standard input.
+///
+/// The format is told from the content, not from the file's name. Images are turned upright by
+/// their EXIF orientation; of an animation the first frame is taken. A `.npy` array is
+/// `[N, H, W]` or `[N, H, W, C]`, `u8` or `u16` (scaled as an image file) or floating point
+/// (taken as it is).
+///
+/// # Errors
+///
+/// [`Error::Read`], [`Error::TooLarge`], [`Error::Image`] or [`Error::Npy`], with the input's name.
+pub fn read(path: &Path) -> Result<Vec<Picture>, Error> {
+    let (name, bytes) = content(path)?;
+    if bytes.starts_with(npy::MAGIC) {
+        return npy::pictures(&name, &bytes);
+    }
+    let image = decode(&bytes).map_err(|reason| Error::Image { name: name.clone(), reason })?;
+    Ok(vec![Picture { name, pixels: Pixels::Integer(image) }])
+}
+
+/// The name and the whole content of a regular file, or of standard input for `-`.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::TooLarge`].
+pub fn content(path: &Path) -> Result<(String, Vec<u8>), Error> {
+    if path == Path::new("-") {
+        return Ok(("standard input".to_owned(), read_limited(path, std::io::stdin().lock())?));
+    }
+    Ok((path.display().to_string(), read_file(path)?))
+}
+
+/// The whole content of a regular file.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::TooLarge`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    // Looked at before it is opened: opening a pipe waits for a writer that may never come.
+    let metadata = std::fs::metadata(path).map_err(Error::read(path))?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" };
+        return Err(Error::read(path)(std::io::Error::other(kind)));
+    }
+    read_limited(path, std::fs::File::open(path).map_err(Error::read(path))?)
+}
+
+fn read_limited(path: &Path, reader: impl Read) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    let read = bytes.len() as u64;
+    if read > MAX_FILE_BYTES {
+        return Err(Error::TooLarge { path: path.into(), bytes: read, limit: MAX_FILE_BYTES });
+    }
+    Ok(bytes)
+}
+
+/// Decodes an image file's content within the limits of this module, upright.
+///
+/// # Errors
+///
+/// One sentence that says what is wrong with the content.
+pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    if bytes.is_empty() {
+        return Err("it is empty".into());
+    }
+    let mut reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    if reader.format().is_none() {
+        return Err("its content is of no known image format".into());
+    }
+    if reader.format() == Some(ImageFormat::Jpeg) && !ends(bytes) {
+        return Err("it is cut short".into());
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_IMAGE_SIDE);
+    limits.max_image_height = Some(MAX_IMAGE_SIDE);
+    limits.max_alloc = Some(MAX_IMAGE_BYTES);
+    reader.limits(limits);
+
+    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    if decoder.total_bytes() > MAX_IMAGE_BYTES {
+        let (width, height) = decoder.dimensions();
+        return Err(format!("{width}x{height} pixels are more than {MAX_IMAGE_BYTES} bytes"));
+    }
+    let orientation = decoder.orientation().map_err(|e| e.to_string())?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// Whether a JPEG file's last scan has an end: the decoder shows what is missing as grey.
+fn ends(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
+    last([0xff, 0xd9]) > last([0xff, 0xda])
+}
+
+/// The inputs that a list of files and folders stands for: a folder is searched through, its
+/// images and `.npy` files come in the order of their paths, and hidden ones are passed over.
+///
+/// # Errors
+///
+/// [`Error::Read`] for what is not there, [`Error::Image`] for a folder with no image in it.
+pub fn expand(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if input == Path::new("-") {
+            files.push(input.clone());
+            continue;
+        }
+        let metadata = std::fs::metadata(input).map_err(Error::read(input))?;
+        if !metadata.is_dir() {
+            files.push(input.clone());
+            continue;
+        }
+        let before = files.len();
+        walk(input, &mut files)?;
+        if files.len() == before {
+            let reason = format!(
+                "the folder holds no file named {}",
+                EXTENSIONS.map(|e| format!(".{e}")).join(", ")
+            );
+            return Err(Error::Image { name: input.display().to_string(), reason });
+        }
+        files[before..].sort();
+    }
+    Ok(files)
+}
+
+/// Collects a folder's images. Links to folders are not followed, so a walk always ends.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().map_err(Error::read(&path))?.is_dir() {
+            walk(&path, files)?;
+        } else if is_image(&path) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+}

@@ -1,0 +1,249 @@
+//! `manifest.json`: what a bundle is, how to feed it, and what it was made of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::preprocess::ImageSpec;
+
+/// The version of the bundle format that this library writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The description of a bundle, stored beside its graphs as `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the bundle format, [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The model's name, for people.
+    pub name: String,
+    /// The pictures that the model takes, and how they become tensors.
+    pub image: ImageSpec,
+    /// Size `Z` of the latent vector.
+    pub latent: usize,
+    /// Whether the encoder gives a distribution or a point.
+    pub posterior: PosteriorKind,
+    /// The likelihood under which reconstructions are scored.
+    pub likelihood: Likelihood,
+    /// Weight of the KL term in the training objective.
+    pub beta: f64,
+    /// Whether the decoder can be fed with draws from the prior.
+    pub sampling: bool,
+    /// Names of the classes in the training data, empty where there were none.
+    pub classes: Vec<String>,
+    /// The graph from `image` to `mean`, `log_var` and skips.
+    pub encoder: GraphSpec,
+    /// The graph from `latent` and skips to `reconstruction`.
+    pub decoder: GraphSpec,
+    /// Recorded inputs and outputs, replayed by `verify`.
+    pub golden: FileSpec,
+    /// Differences between engines, measured when the bundle was exported.
+    pub parity: Vec<Parity>,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+/// What the encoder says about the latent vector of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PosteriorKind {
+    /// A diagonal Gaussian: the encoder gives `mean` and `log_var` (a variational autoencoder).
+    Gaussian,
+    /// A point: the encoder gives `mean` alone (a plain autoencoder).
+    Point,
+}
+
+/// The likelihood p(x | z) of an image under its reconstruction, which defines the
+/// reconstruction error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Likelihood {
+    /// Independent Bernoulli pixels: binary cross-entropy, in nats.
+    Bernoulli,
+    /// No likelihood, the summed squared error: pixels' units squared.
+    SquaredError,
+    /// Independent Gaussian pixels with one fixed standard deviation, in nats.
+    Gaussian {
+        /// Standard deviation, in pixel units.
+        sigma: f32,
+    },
+}
+
+/// A file of the bundle, with what is needed to tell whether it is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSpec {
+    /// Plain file name inside the bundle.
+    pub file: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// An ONNX graph and its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphSpec {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileSpec,
+    /// Inputs in order; every one is `f32` with a leading batch axis.
+    pub inputs: Vec<TensorSpec>,
+    /// Outputs in order; likewise.
+    pub outputs: Vec<TensorSpec>,
+}
+
+/// A graph's input or output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorSpec {
+    /// Its name in the graph.
+    pub name: String,
+    /// Its shape without the leading batch axis.
+    pub shape: Vec<usize>,
+}
+
+/// The worst difference between two engines on one output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parity {
+    /// The engine compared with the trainer's own forward pass.
+    pub engine: String,
+    /// The output compared.
+    pub output: String,
+    /// The batch size.
+    pub batch: usize,
+    /// What the batch held: `real` or `random` images.
+    pub images: String,
+    /// Largest absolute difference over the output's range (largest minus smallest value).
+    pub difference: f64,
+}
+
+/// Where a bundle's weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The preset or configuration that was trained.
+    pub preset: String,
+    /// SHA-256 of the training data's content.
+    pub data_sha256: String,
+    /// The seed of the run.
+    pub seed: u64,
+    /// Epochs behind the exported weights.
+    pub epochs: usize,
+    /// Final figures, by name; losses in nats per image.
+    pub metrics: BTreeMap<String, f64>,
+    /// Versions of the programs that took part.
+    pub versions: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads a manifest and checks that it does not contradict itself.
+    ///
+    /// # Errors
+    ///
+    /// One sentence that says which field is wrong, and how.
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let Version { format_version } = serde_json::from_slice(json)
+            .map_err(|e| format!("manifest.json is not a manifest: {e}"))?;
+        if format_version != FORMAT_VERSION {
+            return Err(format!(
+                "its format version is {format_version}, this program reads version {FORMAT_VERSION}"
+            ));
+        }
+        let manifest: Self = serde_json::from_slice(json)
+            .map_err(|e| format!("manifest.json is not a manifest: {e}"))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The manifest as indented JSON with a final newline.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a manifest has only string keys");
+        json.push(b'\n');
+        json
+    }
+
+    /// Names of the tensors that the encoder hands to the decoder beside the latent vector.
+    pub fn skips(&self) -> &[TensorSpec] {
+        &self.decoder.inputs[1..]
+    }
+
+    /// Checks that the decoder needs nothing beside a latent vector.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with the `operation` that needs such a decoder.
+    pub fn decodes_alone(&self, operation: &'static str) -> Result<(), Error> {
+        if self.skips().is_empty() {
+            return Ok(());
+        }
+        let skips: Vec<_> = self.skips().iter().map(|s| s.name.as_str()).collect();
+        let reason = format!("its decoder also takes an image's {}", skips.join(", "));
+        Err(Error::Unsupported { model: self.name.clone(), operation, reason })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.image.check()?;
+        if self.latent == 0 {
+            return Err("its latent size is 0".into());
+        }
+        if let Likelihood::Gaussian { sigma } = self.likelihood
+            && !(sigma.is_finite() && sigma > 0.0)
+        {
+            return Err(format!("its likelihood has sigma {sigma}"));
+        }
+        if self.likelihood == Likelihood::Bernoulli && self.image.range != [0.0, 1.0] {
+            return Err("a Bernoulli likelihood needs pixel values from 0 to 1".into());
+        }
+        let image = TensorSpec::new("image", &self.image.shape());
+        let latent = |name| TensorSpec::new(name, &[self.latent]);
+        let mut outputs = vec![latent("mean")];
+        if self.posterior == PosteriorKind::Gaussian {
+            outputs.push(latent("log_var"));
+        }
+        let inputs = [latent("latent")];
+        let reconstruction = TensorSpec::new("reconstruction", &self.image.shape());
+
+        same("encoder's input", &self.encoder.inputs, &[image])?;
+        same("decoder's output", &self.decoder.outputs, &[reconstruction])?;
+        let split = outputs.len().min(self.encoder.outputs.len());
+        same("encoder's output", &self.encoder.outputs[..split], &outputs)?;
+        let first = self.decoder.inputs.len().min(1);
+        same("decoder's input", &self.decoder.inputs[..first], &inputs)?;
+        same("decoder's skips", self.skips(), &self.encoder.outputs[split..])?;
+        if self.sampling && (!self.skips().is_empty() || self.posterior == PosteriorKind::Point) {
+            return Err("it claims sampling, which its graphs cannot do".into());
+        }
+        Ok(())
+    }
+}
+
+fn same(what: &str, got: &[TensorSpec], expected: &[TensorSpec]) -> Result<(), String> {
+    if got == expected {
+        return Ok(());
+    }
+    let list = |specs: &[TensorSpec]| {
+        let specs: Vec<_> = specs.iter().map(|s| format!("{} {:?}", s.name, s.shape)).collect();
+        specs.join(", ")
+    };
+    Err(format!("the {what} is [{}] where [{}] belongs", list(got), list(expected)))
+}
+
+impl TensorSpec {
+    /// A tensor's name and its shape without the batch axis.
+    pub fn new(name: impl Into<String>, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec() }
+    }
+}
+
+impl FileSpec {
+    /// The description of a file with this content.
+    pub fn of(file: impl Into<String>, content: &[u8]) -> Self {
+        Self {
+            file: file.into(),
+            bytes: content.len() as u64,
+            sha256: crate::bundle::sha256(content),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A model that is ready: its encoder, its decoder, or both.
+
+use ndarray::{Array4, ArrayD, ArrayView2, ArrayView4, ArrayViewD, Dimension};
+use ndarray::{Ix2, Ix4};
+
+use crate::engine::{Backend, EngineOptions, Session};
+use crate::manifest::{GraphSpec, Manifest, TensorSpec};
+use crate::score::{Score, score};
+use crate::{Bundle, Error, Posterior};
+
+/// The half of a model that turns images into posteriors.
+pub struct Encoder {
+    network: Network,
+    manifest: Manifest,
+}
+
+/// The half of a model that turns latent vectors into images.
+pub struct Decoder {
+    network: Network,
+    manifest: Manifest,
+}
+
+/// A whole model.
+pub struct Model {
+    /// From images to posteriors.
+    pub encoder: Encoder,
+    /// From latent vectors to images.
+    pub decoder: Decoder,
+}
+
+/// What an encoder says about a batch of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoding {
+    /// The posterior of every image.
+    pub posterior: Posterior,
+    /// The tensors that the decoder takes beside the latent vector, in its order, each `[B, …]`;
+    /// most models have none.
+    pub skips: Vec<ArrayD<f32>>,
+}
+
+/// A batch of images, encoded and decoded again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconstruction {
+    /// The decoded posterior means, `[B, C, H, W]`.
+    pub images: Array4<f32>,
+    /// The posterior of every image.
+    pub posterior: Posterior,
+}
+
+impl Encoder {
+    /// Prepares a bundle's encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] or [`Error::Engine`].
+    pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        let spec = &bundle.manifest.encoder;
+        let network = Network::load("encoder", bundle.encoder(), spec, options)?;
+        Ok(Self { network, manifest: bundle.manifest.clone() })
+    }
+
+    /// Encodes a batch of images.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] for images of another size, [`Error::NotFinite`] for pixels or results
+    /// that are not numbers, [`Error::Graph`] where the engine gives up.
+    pub fn encode(&mut self, images: ArrayView4<f32>) -> Result<Encoding, Error> {
+        let outputs = self.network.run(&[images.into_dyn()])?;
+        let mut outputs = outputs.into_iter();
+        let gaussian = self.manifest.posterior == crate::manifest::PosteriorKind::Gaussian;
+        let mean = ranked::<Ix2>("mean", outputs.next())?;
+        let log_var = if gaussian { Some(ranked("log_var", outputs.next())?) } else { None };
+        Ok(Encoding { posterior: Posterior { mean, log_var }, skips: outputs.collect() })
+    }
+
+    /// What really runs the encoder.
+    pub fn backend(&self) -> &Backend {
+        self.network.session.backend()
+    }
+}
+
+impl Decoder {
+    /// Prepares a bundle's decoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] or [`Error::Engine`].
+    pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        let spec = &bundle.manifest.decoder;
+        let network = Network::load("decoder", bundle.decoder(), spec, options)?;
+        Ok(Self { network, manifest: bundle.manifest.clone() })
+    }
+
+    /// Decodes a batch of latent vectors, with the skips of the images that they belong to.
+    ///
+    /// # Shapes
+    ///
+    /// latent: `[B, Z]`, skips: as in [`Encoding::skips`], output: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where skips are missing, [`Error::Shape`], [`Error::NotFinite`],
+    /// [`Error::Graph`].
+    pub fn decode(
+        &mut self,
+        latent: ArrayView2<f32>,
+        skips: &[ArrayD<f32>],
+    ) -> Result<Array4<f32>, Error> {
+        if skips.is_empty() {
+            self.manifest.decodes_alone("decode latent vectors alone")?;
+        }
+        let mut inputs: Vec<ArrayViewD<f32>> = vec![latent.into_dyn()];
+        inputs.extend(skips.iter().map(|skip| skip.view()));
+        ranked::<Ix4>("reconstruction", self.network.run(&inputs)?.into_iter().next())
+    }
+
+    /// What really runs the decoder.
+    pub fn backend(&self) -> &Backend {
+        self.network.session.backend()
+    }
+}
+
+impl Model {
+    /// Prepares both halves of a bundle, side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] or [`Error::Engine`].
+    pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        let (encoder, decoder) = std::thread::scope(|scope| {
+            let encoder = scope.spawn(|| Encoder::load(bundle, options));
+            let decoder = Decoder::load(bundle, options);
+            (encoder.join(), decoder)
+        });
+        let encoder = encoder.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(Self { encoder, decoder: decoder? })
+    }
+
+    /// [`Encoder::encode`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn encode(&mut self, images: ArrayView4<f32>) -> Result<Encoding, Error> {
+        self.encoder.encode(images)
+    }
+
+    /// [`Decoder::decode`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn decode(
+        &mut self,
+        latent: ArrayView2<f32>,
+        skips: &[ArrayD<f32>],
+    ) -> Result<Array4<f32>, Error> {
+        self.decoder.decode(latent, skips)
+    }
+
+    /// Encodes a batch of images and decodes the posterior means; nothing is drawn.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::encode`] and [`Decoder::decode`].
+    pub fn reconstruct(&mut self, images: ArrayView4<f32>) -> Result<Reconstruction, Error> {
+        let Encoding { posterior, skips } = self.encode(images)?;
+        let images = self.decode(posterior.mean.view(), &skips)?;
+        Ok(Reconstruction { images, posterior })
+    }
+
+    /// Reconstructs a batch of images and says how well, one [`Score`] an image.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::reconstruct`].
+    pub fn score(&mut self, images: ArrayView4<f32>) -> Result<Vec<Score>, Error> {
+        let reconstruction = self.reconstruct(images)?;
+        score(self.encoder.manifest.likelihood, images, &reconstruction)
+    }
+}
+
+/// A graph with its signature: what goes in and comes out has the declared shape and is finite.
+struct Network {
+    name: &'static str,
+    spec: GraphSpec,
+    session: Box<dyn Session>,
+}
+
+impl Network {
+    fn load(
+        name: &'static str,
+        onnx: &[u8],
+        spec: &GraphSpec,
+        options: &EngineOptions,
+    ) -> Result<Self, Error> {
+        Ok(Self { name, spec: spec.clone(), session: options.load(name, onnx, spec)? })
+    }
+
+    fn run(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
+        let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
+        self.check("an input", "the inputs", batch, &self.spec.inputs, inputs)?;
+        if batch == 0 {
+            let empty = |spec: &TensorSpec| ArrayD::zeros(shape(0, spec));
+            return Ok(self.spec.outputs.iter().map(empty).collect());
+        }
+        let outputs = self.session.run(inputs)?;
+        let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
+        self.check("an output", "the outputs", batch, &self.spec.outputs, &views)?;
+        Ok(outputs)
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        all: &'static str,
+        batch: usize,
+        specs: &[TensorSpec],
+        tensors: &[ArrayViewD<f32>],
+    ) -> Result<(), Error> {
+        if specs.len() != tensors.len() {
+            let expected = format!("{} tensors", specs.len());
+            return Err(Error::Shape { what: all, got: vec![tensors.len()], expected });
+        }
+        for (spec, tensor) in specs.iter().zip(tensors) {
+            if tensor.shape() != shape(batch, spec) {
+                let sizes: Vec<_> = spec.shape.iter().map(usize::to_string).collect();
+                let expected = format!("[B, {}] for `{}`", sizes.join(", "), spec.name);
+                return Err(Error::Shape { what, got: tensor.shape().to_vec(), expected });
+            }
+            if tensor.iter().any(|v| !v.is_finite()) {
+                let what = format!("`{}`, {what} of the {},", spec.name, self.name);
+                return Err(Error::NotFinite { what });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shape(batch: usize, spec: &TensorSpec) -> Vec<usize> {
+    std::iter::once(batch).chain(spec.shape.iter().copied()).collect()
+}
+
+/// A tensor of the rank that its signature promises.
+fn ranked<D: Dimension>(
+    what: &'static str,
+    tensor: Option<ArrayD<f32>>,
+) -> Result<ndarray::Array<f32, D>, Error> {
+    let tensor = tensor.unwrap_or_else(|| ArrayD::zeros(ndarray::IxDyn(&[0])));
+    let got = tensor.shape().to_vec();
+    tensor.into_dimensionality().map_err(|_| Error::Shape {
+        what,
+        got,
+        expected: format!("{} axes", D::NDIM.unwrap_or_default()),
+    })
+}

@@ -1,0 +1,237 @@
+//! From a picture to the tensor that a network takes, and back.
+//!
+//! Training and inference both call [`ImageSpec::tensor`], so their inputs are equal by construction.
+
+use image::imageops::FilterType;
+use image::{DynamicImage, GrayImage, RgbImage};
+use ndarray::{Array3, Array4, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::images::{Picture, Pixels};
+
+/// The pictures that a network takes: `C` channels of `H` by `W` pixels, with values in a range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// 1 for grey, 3 for RGB.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// The values of black and of white in the tensor.
+    #[serde(default = "unit_range")]
+    pub range: [f32; 2],
+    /// What happens to a picture of another size.
+    #[serde(default)]
+    pub resize: Resize,
+    /// The threshold, in tensor values, at and above which a pixel becomes white and below which it
+    /// becomes black; absent for grey values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binarize: Option<f32>,
+}
+
+/// What happens to a picture whose size is not the network's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Resize {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is scaled to the network's size, whatever its proportions.
+    Stretch,
+    /// It is scaled until it covers the network's size, and its centre is kept.
+    Crop,
+}
+
+fn unit_range() -> [f32; 2] {
+    [0.0, 1.0]
+}
+
+/// The largest side of an image that a network may take.
+const MAX_SIDE: usize = 16_384;
+
+impl ImageSpec {
+    /// Pictures of this size with values from 0 to 1, refused at any other size.
+    pub fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+            range: unit_range(),
+            resize: Resize::Refuse,
+            binarize: None,
+        }
+    }
+
+    /// The tensor's shape without the batch axis, `[C, H, W]`.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
+    /// Checks that such pictures can exist.
+    ///
+    /// # Errors
+    ///
+    /// One sentence that says which field is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { channels, height, width, range: [black, white], .. } = *self;
+        if !matches!(channels, 1 | 3) {
+            return Err(format!("images have 1 or 3 channels, not {channels}"));
+        }
+        if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
+            return Err(format!(
+                "images are 1 to {MAX_SIDE} pixels wide and high, not {width}x{height}"
+            ));
+        }
+        if !(black.is_finite() && white.is_finite() && black < white) {
+            return Err(format!("the range of pixel values is [{black}, {white}]"));
+        }
+        if self.binarize.is_some_and(|t| !t.is_finite()) {
+            return Err("the threshold for binarization is not finite".into());
+        }
+        Ok(())
+    }
+
+    /// Turns a picture into the network's input.
+    ///
+    /// Grey and RGB are converted into each other (luma weights 0.2126, 0.7152, 0.0722), alpha is
+    /// composited over black, 8 and 16 bit integers are scaled by their largest value, and colour
+    /// profiles are ignored. A picture that is already a tensor of `f32` must have the
+    /// network's size and values within its range.
+    ///
+    /// # Shapes
+    ///
+    /// output: `[C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageSize`] for another size under [`Resize::Refuse`], [`Error::Image`] for a
+    /// tensor that is not of this kind.
+    pub fn tensor(&self, picture: &Picture) -> Result<Array3<f32>, Error> {
+        let mut tensor = match &picture.pixels {
+            Pixels::Integer(image) => self.from_integers(&picture.name, image)?,
+            Pixels::Float(values) => self.from_floats(&picture.name, values)?,
+        };
+        if let Some(threshold) = self.binarize {
+            let [black, white] = self.range;
+            tensor.mapv_inplace(|v| if v >= threshold { white } else { black });
+        }
+        Ok(tensor)
+    }
+
+    /// Turns pictures into one batch, each as by [`ImageSpec::tensor`].
+    ///
+    /// # Shapes
+    ///
+    /// output: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageSpec::tensor`], for the first picture that fails.
+    pub fn batch(&self, pictures: &[Picture]) -> Result<Array4<f32>, Error> {
+        let mut batch = Array4::zeros((pictures.len(), self.channels, self.height, self.width));
+        for (mut place, picture) in batch.axis_iter_mut(Axis(0)).zip(pictures) {
+            place.assign(&self.tensor(picture)?);
+        }
+        Ok(batch)
+    }
+
+    fn from_integers(&self, name: &str, image: &DynamicImage) -> Result<Array3<f32>, Error> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let resized = match self.resize {
+            _ if (image.width(), image.height()) == (width, height) => None,
+            Resize::Refuse => {
+                return Err(self.wrong_size(name, image.width() as usize, image.height() as usize));
+            }
+            Resize::Stretch => Some(image.resize_exact(width, height, FilterType::Triangle)),
+            Resize::Crop => Some(image.resize_to_fill(width, height, FilterType::Triangle)),
+        };
+        let image = resized.as_ref().unwrap_or(image);
+        let image = if image.color().has_alpha() { &over_black(image) } else { image };
+
+        let [black, white] = self.range;
+        let scale = |v: u32, max: u32| black + (white - black) * (v as f32 / max as f32);
+        let interleaved: Vec<f32> = match (image, self.channels) {
+            (DynamicImage::ImageLuma8(grey), 1) => {
+                grey.iter().map(|&v| scale(v.into(), 255)).collect()
+            }
+            (DynamicImage::ImageRgb8(rgb), 3) => {
+                rgb.iter().map(|&v| scale(v.into(), 255)).collect()
+            }
+            (_, 1) => image.to_luma16().iter().map(|&v| scale(v.into(), 65_535)).collect(),
+            (_, _) => image.to_rgb16().iter().map(|&v| scale(v.into(), 65_535)).collect(),
+        };
+        Ok(channels_first(interleaved, self.shape()))
+    }
+
+    fn from_floats(&self, name: &str, values: &Array3<f32>) -> Result<Array3<f32>, Error> {
+        let wrong = |reason| Error::Image { name: name.to_owned(), reason };
+        let (height, width, channels) = values.dim();
+        if (height, width) != (self.height, self.width) {
+            return Err(self.wrong_size(name, width, height));
+        }
+        if channels != self.channels {
+            return Err(wrong(format!(
+                "it has {channels} channels, the model takes {}",
+                self.channels
+            )));
+        }
+        let [black, white] = self.range;
+        if let Some(v) = values.iter().find(|v| !(black..=white).contains(*v)) {
+            return Err(wrong(format!(
+                "it holds {v}, the model takes values from {black} to {white}"
+            )));
+        }
+        Ok(values.view().permuted_axes([2, 0, 1]).as_standard_layout().into_owned())
+    }
+
+    fn wrong_size(&self, name: &str, width: usize, height: usize) -> Error {
+        Error::ImageSize {
+            name: name.to_owned(),
+            got: format!("{width}x{height}"),
+            expected: format!("{}x{}", self.width, self.height),
+        }
+    }
+
+    /// Turns a tensor of the network into an 8-bit picture, clamping to the range.
+    ///
+    /// # Shapes
+    ///
+    /// input: `[C, H, W]` with `C` 1 or 3
+    pub fn picture(&self, tensor: ArrayView3<f32>) -> DynamicImage {
+        let [black, white] = self.range;
+        let (channels, height, width) = tensor.dim();
+        let bytes = tensor
+            .permuted_axes([1, 2, 0])
+            .iter()
+            .map(|v| (((v - black) / (white - black)).clamp(0.0, 1.0) * 255.0).round() as u8)
+            .collect();
+        let (width, height) = (width as u32, height as u32);
+        let fits = "one byte for each value";
+        match channels {
+            1 => GrayImage::from_raw(width, height, bytes).expect(fits).into(),
+            _ => RgbImage::from_raw(width, height, bytes).expect(fits).into(),
+        }
+    }
+}
+
+/// `[H, W, C]` values, row by row, as a `[C, H, W]` array.
+fn channels_first(interleaved: Vec<f32>, [channels, height, width]: [usize; 3]) -> Array3<f32> {
+    let array = Array3::from_shape_vec((height, width, channels), interleaved)
+        .expect("the image was brought to this size");
+    array.permuted_axes([2, 0, 1]).as_standard_layout().into_owned()
+}
+
+fn over_black(image: &DynamicImage) -> DynamicImage {
+    let mut rgba = image.to_rgba16();
+    for pixel in rgba.pixels_mut() {
+        let [r, g, b, alpha] = pixel.0.map(u32::from);
+        let over = |v: u32| ((v * alpha + 32_767) / 65_535) as u16;
+        pixel.0 = [over(r), over(g), over(b), u16::MAX];
+    }
+    let opaque = DynamicImage::from(rgba);
+    if image.color().has_color() { opaque.to_rgb16().into() } else { opaque.to_luma16().into() }
+}

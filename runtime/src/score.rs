@@ -1,0 +1,135 @@
+//! How far an image is from its reconstruction: the higher, the more abnormal.
+
+use std::f64::consts::TAU;
+
+use ndarray::{ArrayView3, ArrayView4, Axis, Zip};
+
+use crate::Error;
+use crate::manifest::Likelihood;
+use crate::model::Reconstruction;
+
+/// The scores of one image.
+///
+/// All are evaluated at z = the posterior mean, without a draw: `nll` is one term of the
+/// expectation in the ELBO, and a lower `nll` than the expectation as a rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Mean squared error of a pixel, in squared pixel units.
+    pub mse: f64,
+    /// Negative log-likelihood −ln p(x | z), summed over pixels, in nats; under
+    /// [`Likelihood::SquaredError`] the summed squared error, in squared pixel units.
+    pub nll: f64,
+    /// KL(q(z | x) || N(0, I)), in nats; absent in a plain autoencoder.
+    pub kl: Option<f64>,
+    /// −(`nll` + `kl`); absent in a plain autoencoder.
+    pub elbo: Option<f64>,
+}
+
+/// Probabilities are kept this far from 0 and from 1, so that their logarithm exists.
+const SMALLEST_PROBABILITY: f64 = 1e-7;
+
+/// Scores a batch of images against their reconstruction.
+///
+/// # Shapes
+///
+/// images: `[B, C, H, W]`, output: `B` scores
+///
+/// # Errors
+///
+/// [`Error::Shape`] where the reconstruction has another shape, [`Error::NotFinite`] for a score
+/// that is not a number.
+pub fn score(
+    likelihood: Likelihood,
+    images: ArrayView4<f32>,
+    reconstruction: &Reconstruction,
+) -> Result<Vec<Score>, Error> {
+    if images.dim() != reconstruction.images.dim() {
+        return Err(Error::Shape {
+            what: "the reconstruction",
+            got: reconstruction.images.shape().to_vec(),
+            expected: format!("{:?}", images.shape()),
+        });
+    }
+    let kl = reconstruction.posterior.kl();
+    let pairs = images.axis_iter(Axis(0)).zip(reconstruction.images.axis_iter(Axis(0)));
+    pairs
+        .enumerate()
+        .map(|(i, (image, decoded))| {
+            let kl = kl.as_ref().map(|kl| f64::from(kl[i]));
+            let score = score_one(likelihood, image, decoded, kl);
+            let finite = [score.mse, score.nll, kl.unwrap_or(0.0)].iter().all(|v| v.is_finite());
+            if finite { Ok(score) } else { Err(Error::NotFinite { what: "a score".into() }) }
+        })
+        .collect()
+}
+
+fn score_one(
+    likelihood: Likelihood,
+    image: ArrayView3<f32>,
+    decoded: ArrayView3<f32>,
+    kl: Option<f64>,
+) -> Score {
+    let sum = |term: &dyn Fn(f64, f64) -> f64| {
+        Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + term(x.into(), p.into()))
+    };
+    let pixels = image.len() as f64;
+    let squared = sum(&|x, p| (x - p).powi(2));
+    let nll = match likelihood {
+        Likelihood::Bernoulli => sum(&|x, p| {
+            let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
+            -(x * p.ln() + (1.0 - x) * (1.0 - p).ln())
+        }),
+        Likelihood::SquaredError => squared,
+        Likelihood::Gaussian { sigma } => {
+            let variance = f64::from(sigma).powi(2);
+            0.5 * (squared / variance + pixels * (TAU * variance).ln())
+        }
+    };
+    Score { mse: squared / pixels, nll, kl, elbo: kl.map(|kl| -(nll + kl)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array4, array};
+
+    use super::*;
+    use crate::Posterior;
+
+    fn close(got: f64, expected: f64) -> bool {
+        (got - expected).abs() < 1e-6 * expected.abs().max(1.0)
+    }
+
+    #[test]
+    fn every_likelihood_gives_its_formula() {
+        let images = Array4::from_shape_vec((1, 1, 1, 2), vec![1.0, 0.0]).expect("2 pixels");
+        let decoded = Array4::from_shape_vec((1, 1, 1, 2), vec![0.75, 0.5]).expect("2 pixels");
+        let posterior = Posterior { mean: array![[1.0]], log_var: Some(array![[0.0]]) };
+        let reconstruction = Reconstruction { images: decoded, posterior };
+        let squared = 0.25_f64.powi(2) + 0.5_f64.powi(2);
+        let gaussian = Likelihood::Gaussian { sigma: 0.5 };
+        for (likelihood, nll) in [
+            (Likelihood::Bernoulli, -(0.75_f64.ln() + 0.5_f64.ln())),
+            (Likelihood::SquaredError, squared),
+            (gaussian, squared / 0.5 + (TAU * 0.25).ln()),
+        ] {
+            let [score] = score(likelihood, images.view(), &reconstruction).expect("finite")[..]
+            else {
+                panic!("one image has one score")
+            };
+            assert!(close(score.mse, squared / 2.0), "{likelihood:?}: {score:?}");
+            assert!(close(score.nll, nll), "{likelihood:?}: {score:?}, expected {nll}");
+            assert!(close(score.kl.expect("Gaussian"), 0.5), "{likelihood:?}: {score:?}");
+            assert!(close(score.elbo.expect("Gaussian"), -nll - 0.5), "{likelihood:?}: {score:?}");
+        }
+    }
+
+    #[test]
+    fn a_certain_mistake_has_a_finite_error_and_a_point_no_kl() {
+        let images = Array4::ones((1, 1, 1, 1));
+        let posterior = Posterior { mean: Array2::zeros((1, 1)), log_var: None };
+        let reconstruction = Reconstruction { images: Array4::zeros((1, 1, 1, 1)), posterior };
+        let scores = score(Likelihood::Bernoulli, images.view(), &reconstruction).expect("finite");
+        assert!(close(scores[0].nll, -1e-7_f64.ln()));
+        assert_eq!((scores[0].kl, scores[0].elbo), (None, None));
+    }
+}

@@ -1,0 +1,126 @@
+//! Whether this machine gives the results that were recorded when a bundle was exported.
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
+
+use crate::engine::{Backend, EngineOptions};
+use crate::model::{Encoding, Model};
+use crate::{Bundle, Error};
+
+/// The difference up to which two engines agree, relative to an output's range.
+pub const TOLERANCE: f64 = 1e-5;
+
+/// What replaying a bundle's golden vectors has shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification {
+    /// What ran the replay.
+    pub backend: Backend,
+    /// Number of recorded images.
+    pub images: usize,
+    /// Every output with its [`difference`] from the record.
+    pub differences: Vec<(String, f64)>,
+}
+
+impl Verification {
+    /// The largest difference of all outputs.
+    pub fn worst(&self) -> f64 {
+        self.differences.iter().fold(0.0, |worst, (_, d)| worst.max(*d))
+    }
+}
+
+/// Replays a bundle's golden vectors: its images through the encoder, its latent vectors through
+/// the decoder.
+///
+/// # Errors
+///
+/// [`Error::Bundle`] for golden vectors that are missing or misshapen, and the errors of
+/// [`Model::load`] and of running it.
+pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, Error> {
+    let golden = Golden { bundle, tensors: bundle.golden()? };
+    let mut model = Model::load(bundle, options)?;
+    let manifest = &bundle.manifest;
+
+    let images = golden.tensor("image")?.into_dimensionality::<Ix4>();
+    let images = images.map_err(|_| golden.wrong("`image` is not [N, C, H, W]"))?;
+    let Encoding { posterior, skips } = model.encode(images)?;
+    let mut outputs = vec![posterior.mean.into_dyn()];
+    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
+    outputs.extend(skips);
+    let mut differences = Vec::new();
+    for (spec, output) in manifest.encoder.outputs.iter().zip(&outputs) {
+        differences.push(golden.compare(&spec.name, output.view())?);
+    }
+
+    let latent = golden.tensor("latent")?.into_dimensionality::<Ix2>();
+    let latent = latent.map_err(|_| golden.wrong("`latent` is not [N, Z]"))?;
+    let skips: Vec<_> = manifest
+        .skips()
+        .iter()
+        .map(|spec| golden.tensor(&spec.name).map(|skip| skip.to_owned()))
+        .collect::<Result<_, _>>()?;
+    let decoded = model.decode(latent, &skips)?;
+    differences.push(golden.compare("reconstruction", decoded.view().into_dyn())?);
+
+    let backend = model.decoder.backend().clone();
+    Ok(Verification { backend, images: images.dim().0, differences })
+}
+
+/// The largest absolute difference of two tensors, over the range (largest minus smallest value)
+/// of the expected one; not a number where a value is not, and infinite where the shapes differ.
+pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
+    if got.shape() != expected.shape() {
+        return f64::INFINITY;
+    }
+    let (mut low, mut high, mut worst) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
+    for (&got, &expected) in got.iter().zip(expected.iter()) {
+        let (got, expected) = (f64::from(got), f64::from(expected));
+        if !(got.is_finite() && expected.is_finite()) {
+            return f64::NAN;
+        }
+        (low, high) = (low.min(expected), high.max(expected));
+        worst = worst.max((got - expected).abs());
+    }
+    if high > low { worst / (high - low) } else { worst }
+}
+
+struct Golden<'a> {
+    bundle: &'a Bundle,
+    tensors: BTreeMap<String, ArrayD<f32>>,
+}
+
+impl Golden<'_> {
+    fn tensor(&self, name: &str) -> Result<ArrayViewD<'_, f32>, Error> {
+        let tensor = self.tensors.get(name);
+        Ok(tensor.ok_or_else(|| self.wrong(&format!("there is no `{name}`")))?.view())
+    }
+
+    fn compare(&self, name: &str, got: ArrayViewD<f32>) -> Result<(String, f64), Error> {
+        Ok((name.to_owned(), difference(got, self.tensor(name)?)))
+    }
+
+    fn wrong(&self, reason: &str) -> Error {
+        let path = self.bundle.source().into();
+        Error::Bundle { path, reason: format!("its golden vectors are damaged: {reason}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn differences_are_relative_to_the_range() {
+        let of = |got: [f32; 3], expected: [f32; 3]| {
+            difference(
+                array![got[0], got[1], got[2]].view().into_dyn(),
+                array![expected[0], expected[1], expected[2]].view().into_dyn(),
+            )
+        };
+        assert_eq!(of([0.0, 5.0, 10.5], [0.0, 5.0, 10.0]), 0.05);
+        assert_eq!(of([1.0, 1.0, 1.5], [1.0, 1.0, 1.0]), 0.5);
+        assert!(of([f32::NAN, 0.0, 0.0], [0.0, 0.0, 1.0]).is_nan());
+    }
+}

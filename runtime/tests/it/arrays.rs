@@ -1,0 +1,165 @@
+//! `.npy` files and numbers on the command line.
+
+use std::fs;
+use std::path::Path;
+
+use ndarray::{Array1, Array2, Array3, Array4, ShapeBuilder};
+use vae_infer::npy;
+
+use crate::fixture::{all_well, not_refused, run, succeed};
+
+/// A `.npy` file with this header and content.
+fn raw(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x93, b'N', b'U', b'M', b'P', b'Y', version, 0];
+    let header = format!("{header}\n");
+    match version {
+        1 => bytes.extend((header.len() as u16).to_le_bytes()),
+        _ => bytes.extend((header.len() as u32).to_le_bytes()),
+    }
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn header(element: &str, shape: &str) -> String {
+    format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}")
+}
+
+#[test]
+fn unusable_arrays_are_refused() {
+    let nan = npy::encode(&Array4::from_elem((1, 28, 28, 1), f32::NAN));
+    let bright = npy::encode(&Array4::from_elem((1, 28, 28, 1), 1.5_f32));
+    let mut long = npy::encode(&Array3::<u8>::zeros((1, 28, 28)));
+    long.push(0);
+    let cases: Vec<(&str, &str, Vec<u8>)> = vec![
+        (
+            "N1 header bomb",
+            "bytes follow",
+            raw(1, &header("<f4", "(1099511627776, 28, 28)"), &[0; 4]),
+        ),
+        (
+            "N1 overflow",
+            "bytes follow",
+            raw(1, &header("<f8", "(4611686018427387904, 8)"), &[0; 4]),
+        ),
+        ("N1 long header", "cut short", b"\x93NUMPY\x02\0\xff\xff\xff\xff{".to_vec()),
+        ("N4 objects", "not supported", raw(1, &header("|O", "(1,)"), &[0; 8])),
+        ("N4 strings", "not a usable", raw(1, &header("<U3", "(1,)"), &[0; 12])),
+        ("N4 complex", "not supported", raw(1, &header("<c8", "(1,)"), &[0; 8])),
+        ("N5 version 9", "version", raw(9, &header("<f4", "(1, 28, 28)"), &[0; 3136])),
+        ("N6 rank 1", "shape", npy::encode(&Array1::<f32>::zeros(784))),
+        ("N6 channels last", "shape", npy::encode(&Array4::<f32>::zeros((1, 1, 28, 28)))),
+        ("N7 trailing bytes", "bytes follow", long),
+        ("N8 NaN", "not finite", nan),
+        ("out of range", "holds 1.5", bright),
+        ("no image", "shape", npy::encode(&Array3::<u8>::zeros((0, 28, 28)))),
+        ("only magic", "header", b"\x93NUMPY".to_vec()),
+        ("no header", "not a usable", raw(1, "nonsense", &[])),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let name = path.to_str().unwrap();
+    let mut failures = Vec::new();
+    for (case, word, content) in cases {
+        fs::write(&path, content).unwrap();
+        let output = run(["score", name]);
+        failures.extend(not_refused(&output, &[name, word]).map(|f| format!("{case}: {f}")));
+    }
+    fs::write(&path, npy::encode(&Array2::<f32>::zeros((2, 3)))).unwrap();
+    let output = run(["decode", name, "-o", "-"]);
+    failures.extend(not_refused(&output, &[name, "[2, 3]"]));
+    all_well(failures);
+}
+
+#[test]
+fn every_kind_of_array_scores_the_same() {
+    let pixels: Vec<u8> = crate::fixture::ring(2).into_raw();
+    let shape = (1, 28, 28);
+    let whole = Array3::from_shape_vec(shape, pixels.clone()).unwrap();
+    let float = whole.mapv(|v| f32::from(v) / 255.0);
+    let mut fortran = Array3::zeros(shape.f());
+    fortran.assign(&float);
+    let big_endian: Vec<u8> = float.iter().flat_map(|v| v.to_be_bytes()).collect();
+    let with = |version| raw(version, &header("|u1", "(1, 28, 28)"), &pixels);
+    let cases = [
+        ("u1", npy::encode(&whole)),
+        ("u2", npy::encode(&whole.mapv(|v| u16::from(v) * 257))),
+        ("f4", npy::encode(&float)),
+        ("f8", npy::encode(&float.mapv(f64::from))),
+        ("N2 Fortran order", npy::encode(&fortran)),
+        ("N3 big-endian", raw(1, &header(">f4", "(1, 28, 28)"), &big_endian)),
+        ("N5 version 1", with(1)),
+        ("N5 version 2", with(2)),
+        ("N5 version 3", with(3)),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let scores: Vec<_> = cases
+        .into_iter()
+        .map(|(case, content)| {
+            fs::write(&path, content).unwrap();
+            let line = succeed(["score", path.to_str().unwrap()]);
+            (
+                case,
+                serde_json::from_str::<serde_json::Value>(&line).unwrap()["mse"].as_f64().unwrap(),
+            )
+        })
+        .collect();
+    let off: Vec<_> = scores.iter().filter(|(_, mse)| (mse - scores[0].1).abs() > 1e-7).collect();
+    assert!(off.is_empty(), "{scores:?}");
+}
+
+#[test]
+fn senseless_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("x.npy");
+    npy::write(&images, &Array3::<u8>::zeros((3, 28, 28))).unwrap();
+    let labels = folder.path().join("labels.npy");
+    npy::write(&labels, &Array1::<i64>::zeros(2)).unwrap();
+    let (images, labels) = (images.to_str().unwrap(), labels.to_str().unwrap());
+    let out = folder.path().join("out.npy");
+    let out = out.to_str().unwrap();
+    let perturb = |rest: &[&'static str]| [&["perturb", images, "-o", out], rest].concat();
+    let mut failures = Vec::new();
+    let sample = |n| vec!["sample", "-n", n, "-o", out];
+    let usage = [
+        sample("0"),
+        sample("-1"),
+        sample("99999999999999999999"),
+        vec!["sample", "-n", "1", "-o", out, "--temperature", "nan"],
+        vec!["score", images, "--threads", "0"],
+        vec!["score", images, "--threads", "2147483648"],
+        vec!["score", images, "--engine", "magic"],
+        vec!["score", images, "--ep", "abacus"],
+        vec!["verify", "--tolerance", "nan"],
+        perturb(&["--sigma", "-1"]),
+        perturb(&["--sigma", "inf"]),
+        perturb(&["--copies", "0"]),
+        perturb(&["--ids", "2-1"]),
+        perturb(&["--labels", "x.npy"]),
+    ];
+    for arguments in usage {
+        let output = run(&arguments);
+        if output.status.code() != Some(2) || !output.stdout.is_empty() {
+            failures.push(format!("{arguments:?}: {output:?}"));
+        }
+    }
+    let label_out = folder.path().join("out_labels.npy");
+    let labelled = ["--labels", labels, "--out-labels", label_out.to_str().unwrap()];
+    let refused = [
+        (vec!["sample", "-n", "9223372036854775807", "-o", out], "GiB"),
+        (vec!["sample", "-n", "1000000000", "-o", out], "GiB"),
+        (perturb(&["--ids", "0,3"]), "--ids names 3"),
+        (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 18446744073709551615"),
+        (perturb(&["--copies", "4294967295"]), "GiB"),
+        ([&["perturb", images, "-o", out], &labelled[..]].concat(), "2 labels for 3 images"),
+    ];
+    for (arguments, word) in refused {
+        let output = run(&arguments);
+        failures.extend(not_refused(&output, &[word]).map(|f| format!("{arguments:?}: {f}")));
+    }
+    if Path::new(out).exists() {
+        failures.push("an output was written".into());
+    }
+    all_well(failures);
+}

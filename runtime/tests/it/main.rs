@@ -1,0 +1,11 @@
+//! `vae-infer` from outside: the command, and the library under inputs that it must refuse.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests may stop at the first surprise")]
+
+mod arrays;
+mod commands;
+mod determinism;
+mod fixture;
+mod images;
+mod models;
+mod outputs;

@@ -1,0 +1,99 @@
+//! Files that are written: whole, under their own name, and never over another without being told.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::fixture::{all_well, command, not_refused, rings, run, succeed};
+
+#[test]
+fn outputs_that_would_harm_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = rings(folder.path(), 2);
+    let [a, b] = [0, 1].map(|i| images[i].to_str().unwrap());
+    let existing = folder.path().join("existing.png");
+    fs::write(&existing, "precious").unwrap();
+    let existing = existing.to_str().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (other, missing, one) = (at("x.jpg"), at("no/such/x.png"), at("one.png"));
+    let directory = folder.path().to_str().unwrap();
+    let npy = at("same.npy");
+    let device = at("device.npy");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+
+    let cases: Vec<(&str, &str, Vec<&str>)> = vec![
+        ("O2 no folder", "there is no folder", vec!["reconstruct", a, "-o", &missing]),
+        ("O3 exists", "--force", vec!["reconstruct", a, "-o", existing]),
+        ("O3 sample", "--force", vec!["sample", "-n", "1", "-o", existing]),
+        ("O4 input", "it is an input", vec!["reconstruct", a, "-o", a]),
+        ("O4 input by force", "it is an input", vec!["reconstruct", a, "-o", a, "--force"]),
+        ("O4 in its folder", "it is an input", vec!["reconstruct", a, "-o", directory, "--force"]),
+        ("O5 folder", "end in", vec!["sample", "-n", "1", "-o", directory]),
+        ("O5 device", "regular file", vec!["encode", a, "-o", &device, "--force"]),
+        ("other format", "end in", vec!["reconstruct", a, "-o", &other]),
+        ("two in one", "holds one image", vec!["reconstruct", a, b, "-o", &one]),
+        ("one name", "two outputs", vec!["sample", "-n", "1", "-o", &npy, "--out-latents", &npy]),
+        ("one bad of many", "/no/such.png", vec!["reconstruct", a, "/no/such.png", "-o", &npy]),
+    ];
+    let before = listing(folder.path());
+    let mut failures = Vec::new();
+    for (case, word, arguments) in cases {
+        let output = run(&arguments);
+        failures.extend(not_refused(&output, &[word]).map(|f| format!("{case}: {f}")));
+    }
+    if listing(folder.path()) != before || fs::read_to_string(existing).unwrap() != "precious" {
+        failures.push("something was written".into());
+    }
+    all_well(failures);
+}
+
+fn listing(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_folder_keeps_its_structure_and_loses_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for sub in ["in/a", "in/b", "other"] {
+        fs::create_dir_all(folder.path().join(sub)).unwrap();
+        rings(&folder.path().join(sub), 2);
+    }
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    succeed([
+        "reconstruct",
+        &at("in"),
+        &at("other/ring0.png"),
+        &at("in/a/ring0.png"),
+        "-o",
+        &at("out"),
+    ]);
+    let out = folder.path().join("out");
+    for name in
+        ["a/ring0.png", "a/ring1.png", "b/ring0.png", "b/ring1.png", "ring0.png", "ring0-2.png"]
+    {
+        assert!(image::open(out.join(name)).is_ok(), "{name} is missing");
+    }
+    assert_eq!(listing(&out), ["a", "b", "ring0-2.png", "ring0.png"]);
+    assert_eq!(listing(folder.path()), ["in", "other", "out"]);
+    assert_eq!(run(["reconstruct", &at("in"), "-o", &at("out")]).status.code(), Some(2));
+    succeed(["reconstruct", &at("in"), "-o", &at("out"), "--force"]);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("many.npy");
+    vae_infer::npy::write(&images, &ndarray::Array3::<u8>::zeros((2000, 28, 28))).unwrap();
+    let mut child = command(["score", images.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(line.starts_with("{\"name\":"));
+}

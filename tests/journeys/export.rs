@@ -1,0 +1,137 @@
+//! From training through export to inference: the trainer's answers on both engines.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use vae_infer::manifest::Manifest;
+use vae_tests::data::write_blobs;
+use vae_tests::fetch::PYTHON;
+use vae_tests::programs::{expect, program, refused, run};
+
+use crate::{Journey, Needs};
+
+pub(crate) const JOURNEYS: &[Journey] = &[
+    ("export::parity_of_mnist_mlp", Needs::OnnxRuntime, |ort| parity("mnist-mlp", &ort)),
+    ("export::parity_of_mnist_conv", Needs::OnnxRuntime, |ort| parity("mnist-conv", &ort)),
+    ("export::parity_of_patterns", Needs::OnnxRuntime, |ort| parity("patterns", &ort)),
+    ("export::parity_of_digits", Needs::OnnxRuntime, |ort| parity("digits", &ort)),
+    ("export::parity_of_every_block", Needs::OnnxRuntime, every_block),
+    ("export::parity_of_a_plain_autoencoder", Needs::OnnxRuntime, plain_autoencoder),
+    ("export::onnx_checker_accepts_the_graphs", Needs::PythonOnnx, onnx_checker),
+    ("export::nothing_is_overwritten", Needs::Nothing, nothing_is_overwritten),
+    ("export::two_exports_are_the_same_bytes", Needs::Nothing, two_exports_are_the_same_bytes),
+];
+
+/// A network with every block and activation, which no preset has.
+const EVERY_BLOCK: &str = include_str!("every-block.toml");
+
+/// A training of one epoch, in a temporary folder that holds `data`, `run` and `bundle`.
+pub(crate) fn train(config: &str, settings: &[&str]) -> Result<TempDir, String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    let path = |name: &str| folder.path().join(name);
+    write_blobs(&path("data"), 256).map_err(|e| e.to_string())?;
+    let mut fit = program("vae-train")?;
+    fit.args(["fit", config, "--device", "cpu", "--set", "train.epochs=1"]);
+    fit.args(["--set", "train.validation=64", "--data"]).arg(path("data"));
+    fit.arg("--out").arg(path("run"));
+    for setting in settings {
+        fit.args(["--set", setting]);
+    }
+    expect(&mut fit, 0)?;
+    Ok(folder)
+}
+
+pub(crate) fn export(folder: &Path) -> Result<Command, String> {
+    let mut export = program("vae-train")?;
+    export.arg("export").arg(folder.join("run")).arg("-o").arg(folder.join("bundle"));
+    Ok(export)
+}
+
+fn manifest(folder: &Path) -> Result<Manifest, String> {
+    let path = folder.join("bundle").join("manifest.json");
+    Manifest::from_json(&std::fs::read(path).map_err(|e| e.to_string())?)
+}
+
+fn parity(preset: &str, ort: &Path) -> Result<(), String> {
+    let folder = train(preset, &[])?;
+    agrees(preset, folder.path(), ort)
+}
+
+/// Exports with both engines in the gate, then replays the golden vectors as a user would.
+fn agrees(name: &str, folder: &Path, ort: &Path) -> Result<(), String> {
+    expect(export(folder)?.arg("--ort-lib").arg(ort), 0)?;
+    let manifest = manifest(folder)?;
+    let outputs = manifest.encoder.outputs.len() + 1;
+    let expected = 2 * 3 * 2 * outputs;
+    if manifest.parity.len() != expected {
+        return Err(format!("{} rows of parity, not {expected}", manifest.parity.len()));
+    }
+    for engine in ["tract", "ort"] {
+        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
+        let worst = rows.map(|row| row.difference).fold(0.0, f64::max);
+        eprintln!("parity of {name}: {engine} is at most {worst:.1e} from Burn");
+        if worst > 1e-5 {
+            return Err(format!("{engine} differs by {worst:.1e}"));
+        }
+        let mut verify = program("vae-infer")?;
+        verify.arg("verify").arg("--model").arg(folder.join("bundle"));
+        expect(verify.args(["--engine", engine]).arg("--ort-lib").arg(ort), 0)?;
+    }
+    Ok(())
+}
+
+fn every_block(ort: PathBuf) -> Result<(), String> {
+    let config = TempDir::new().map_err(|e| e.to_string())?;
+    let path = config.path().join("every-block.toml");
+    std::fs::write(&path, EVERY_BLOCK).map_err(|e| e.to_string())?;
+    let folder = train(&path.to_string_lossy(), &[])?;
+    agrees("every-block", folder.path(), &ort)?;
+
+    let bundle = folder.path().join("bundle");
+    let mut sample = program("vae-infer")?;
+    sample.args(["sample", "-n", "2", "-o"]).arg(folder.path().join("out.png"));
+    refused(sample.arg("--model").arg(&bundle), &["skip"])
+}
+
+fn plain_autoencoder(ort: PathBuf) -> Result<(), String> {
+    let settings = ["model.variational=false", "model.likelihood={ kind = \"squared_error\" }"];
+    let folder = train("mnist-mlp", &settings)?;
+    agrees("a plain autoencoder", folder.path(), &ort)
+}
+
+fn onnx_checker(packages: PathBuf) -> Result<(), String> {
+    let folder = train("mnist-conv", &[])?;
+    expect(&mut export(folder.path())?, 0)?;
+    let check = "import onnx, sys\n\
+                 for path in sys.argv[1:]:\n    onnx.checker.check_model(path, full_check=True)\n";
+    let bundle = folder.path().join("bundle");
+    let mut python = Command::new(PYTHON);
+    python.env("PYTHONPATH", packages).args(["-c", check]);
+    expect(python.args(["encoder.onnx", "decoder.onnx"].map(|file| bundle.join(file))), 0)?;
+    Ok(())
+}
+
+fn nothing_is_overwritten(_: PathBuf) -> Result<(), String> {
+    let folder = train("patterns", &[])?;
+    let bundle = folder.path().join("bundle");
+    std::fs::create_dir(&bundle).map_err(|e| e.to_string())?;
+    std::fs::write(bundle.join("mine.txt"), "mine").map_err(|e| e.to_string())?;
+    refused(&mut export(folder.path())?, &["exists"])?;
+    refused(export(folder.path())?.arg("--force"), &["exists"])?;
+    let left = std::fs::read_dir(&bundle).map_err(|e| e.to_string())?.count();
+    if left == 1 { Ok(()) } else { Err(format!("{left} files are left of one")) }
+}
+
+fn two_exports_are_the_same_bytes(_: PathBuf) -> Result<(), String> {
+    let folder = train("patterns", &[])?;
+    expect(&mut export(folder.path())?, 0)?;
+    let read = |name: &str| {
+        std::fs::read(folder.path().join("bundle").join(name)).map_err(|e| e.to_string())
+    };
+    let files = ["encoder.onnx", "decoder.onnx", "golden.safetensors"];
+    let first = files.map(read);
+    expect(export(folder.path())?.arg("--force"), 0)?;
+    run("vae-infer", &["verify", "--model", &folder.path().join("bundle").to_string_lossy()])?;
+    if first == files.map(read) { Ok(()) } else { Err("a second export differs".into()) }
+}

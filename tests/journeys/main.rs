@@ -1,0 +1,54 @@
+//! The journeys, each a test of its own: `cargo test -p vae-tests -- NAME` runs those whose name
+//! holds the word. What this machine cannot run is counted as ignored, with the reason on stderr.
+
+mod embedded;
+mod export;
+mod house;
+mod resume;
+mod train;
+
+use std::path::PathBuf;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use vae_tests::fetch;
+
+/// What a journey needs from outside.
+#[derive(Clone, Copy)]
+pub(crate) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// ONNX Runtime's shared library.
+    OnnxRuntime,
+    /// Python with the package `onnx`.
+    PythonOnnx,
+}
+
+/// A journey and what it needs; it gets the path of the latter.
+pub(crate) type Journey = (&'static str, Needs, fn(PathBuf) -> Result<(), String>);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let journeys: Vec<&[Journey]> = vec![
+        house::JOURNEYS,
+        embedded::JOURNEYS,
+        train::JOURNEYS,
+        resume::JOURNEYS,
+        export::JOURNEYS,
+    ];
+    let trials = journeys.concat().into_iter().map(trial).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial((name, needs, journey): Journey) -> Trial {
+    let found = match needs {
+        Needs::Nothing => Ok(PathBuf::new()),
+        Needs::OnnxRuntime => fetch::onnx_runtime(),
+        Needs::PythonOnnx => fetch::python_onnx(),
+    };
+    if let Err(reason) = &found {
+        eprintln!("ignored: {name}: {reason}");
+    }
+    let ignored = found.is_err();
+    let run = move || journey(found.unwrap_or_default()).map_err(Failed::from);
+    Trial::test(name, run).with_ignored_flag(ignored)
+}

@@ -1,0 +1,154 @@
+//! A run that is stopped and resumed is the run that was never stopped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use vae_tests::data::write_blobs;
+use vae_tests::programs::{expect, program, refused};
+
+use crate::{Journey, Needs};
+
+pub(crate) const JOURNEYS: &[Journey] = &[
+    #[cfg(unix)]
+    ("resume::after_sigterm", Needs::Nothing, |_| after_signal("TERM", 143)),
+    #[cfg(unix)]
+    ("resume::after_sigint", Needs::Nothing, |_| after_signal("INT", 130)),
+    #[cfg(unix)]
+    ("resume::after_sigkill", Needs::Nothing, |_| after_signal("KILL", 0)),
+    ("resume::a_damaged_checkpoint_is_passed_over", Needs::Nothing, damaged_checkpoint),
+    ("resume::another_configuration_is_refused", Needs::Nothing, another_configuration),
+    ("resume::other_data_is_refused", Needs::Nothing, other_data),
+    ("resume::a_run_is_never_cleared", Needs::Nothing, a_run_is_never_cleared),
+];
+
+/// A run of an MLP on blobs: long enough to be stopped within.
+fn fit(folder: &Path, run: &str) -> Result<Command, String> {
+    let mut fit = program("vae-train")?;
+    fit.args(["fit", "mnist-mlp", "--device", "cpu", "--data"]).arg(folder.join("data"));
+    fit.arg("--out").arg(folder.join(run));
+    for setting in ["train.epochs=4", "train.validation=100", "train.batch_size=16"] {
+        fit.args(["--set", setting]);
+    }
+    fit.args(["--set", "train.beta_warmup=2", "--set", "train.clip_norm=50.0"]);
+    fit.args(["--set", "train.schedule={ kind = \"cosine\" }"]);
+    Ok(fit)
+}
+
+fn folder() -> Result<TempDir, String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    write_blobs(&folder.path().join("data"), 1100).map_err(|e| e.to_string())?;
+    Ok(folder)
+}
+
+/// What a run leaves: its metrics, and the graphs of its best epoch.
+fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 3], String> {
+    let bundle = folder.join(format!("{run}-bundle"));
+    let mut export = program("vae-train")?;
+    expect(export.arg("export").arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
+    let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{path:?}: {e}"));
+    Ok([
+        read(folder.join(run).join("metrics.jsonl"))?,
+        read(bundle.join("encoder.onnx"))?,
+        read(bundle.join("decoder.onnx"))?,
+    ])
+}
+
+fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
+    let (left, right) = (outcome(folder, left)?, outcome(folder, right)?);
+    for (what, (l, r)) in ["metrics", "encoder", "decoder"].iter().zip(left.iter().zip(&right)) {
+        if l != r {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let detail = if *what == "metrics" { text(l) + &text(r) } else { String::new() };
+            return Err(format!("the {what} differ from the uninterrupted run's\n{detail}"));
+        }
+    }
+    Ok(())
+}
+
+/// Stops a run by a signal at several moments, resumes it each time, and expects the outcome of a
+/// run that was left alone. `code` is the exit code after the signal, 0 where there is none.
+#[cfg(unix)]
+fn after_signal(signal: &str, code: i32) -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    expect(&mut fit(folder, "whole")?, 0)?;
+    let log = folder.join("stopped").join("metrics.jsonl");
+    let mut command = fit(folder, "stopped")?;
+    for lines in 1..=2 {
+        let mut child = command.stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        wait_for(&log, lines, &mut child)?;
+        let kill = format!("kill -{signal} {}", child.id());
+        expect(Command::new("sh").args(["-c", &kill]), 0)?;
+        let status = child.wait().map_err(|e| e.to_string())?;
+        if code != 0 && status.code() != Some(code) {
+            return Err(format!("SIG{signal} ended the run with {status}, not with {code}"));
+        }
+        command = fit(folder, "stopped")?;
+        command.arg("--resume");
+    }
+    expect(&mut command, 0)?;
+    same(folder, "whole", "stopped")
+}
+
+/// Waits until the run has logged a number of epochs.
+fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(120) {
+        let logged = std::fs::read_to_string(log).map_or(0, |text| text.lines().count());
+        if logged >= lines {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("the run ended by itself: {status}"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Err("the run logs nothing".into())
+}
+
+fn damaged_checkpoint(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    expect(&mut fit(folder, "whole")?, 0)?;
+    expect(&mut fit(folder, "damaged")?, 0)?;
+    let checkpoints = folder.join("damaged").join("checkpoints");
+    let entries = std::fs::read_dir(checkpoints).map_err(|e| e.to_string())?;
+    let newest = entries.filter_map(|entry| Some(entry.ok()?.path())).max();
+    let model = newest.ok_or("there is no checkpoint")?.join("model.bpk");
+    let bytes = std::fs::read(&model).map_err(|e| e.to_string())?;
+    std::fs::write(&model, &bytes[..bytes.len() / 2]).map_err(|e| e.to_string())?;
+
+    let output = expect(fit(folder, "damaged")?.arg("--resume"), 0)?;
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !err.contains("model.bpk") {
+        return Err(format!("the damage is not named: {err}"));
+    }
+    same(folder, "whole", "damaged")
+}
+
+fn another_configuration(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    expect(&mut fit(folder.path(), "run")?, 0)?;
+    let mut other = fit(folder.path(), "run")?;
+    other.args(["--resume", "--set", "train.learning_rate=0.5"]);
+    refused(&mut other, &["learning_rate = 0.5", "learning_rate = 0.001"])
+}
+
+fn other_data(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    expect(&mut fit(folder.path(), "run")?, 0)?;
+    write_blobs(&folder.path().join("data"), 1200).map_err(|e| e.to_string())?;
+    refused(fit(folder.path(), "run")?.arg("--resume"), &["training data"])
+}
+
+fn a_run_is_never_cleared(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    std::fs::create_dir(folder.path().join("run")).map_err(|e| e.to_string())?;
+    let mine = folder.path().join("run").join("mine.txt");
+    std::fs::write(&mine, "mine").map_err(|e| e.to_string())?;
+    refused(&mut fit(folder.path(), "run")?, &["not empty", "--resume"])?;
+    refused(fit(folder.path(), "run")?.arg("--resume"), &["config.toml"])?;
+    if mine.exists() { Ok(()) } else { Err("the file is gone".into()) }
+}

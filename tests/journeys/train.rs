@@ -1,0 +1,109 @@
+//! Training learns, and says clearly where it cannot.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use vae_tests::data::write_blobs;
+use vae_tests::programs::{expect, program, refused, run};
+
+use crate::{Journey, Needs};
+
+pub(crate) const JOURNEYS: &[Journey] = &[
+    ("train::patterns_are_learned", Needs::Nothing, patterns_are_learned),
+    ("train::a_broken_loss_stops_the_run", Needs::Nothing, broken_loss),
+    ("train::early_stopping", Needs::Nothing, early_stopping),
+    ("train::bad_input_is_one_line", Needs::Nothing, bad_input),
+    ("train::presets_are_configurations", Needs::Nothing, presets_are_configurations),
+];
+
+fn patterns(settings: &[&str]) -> Result<(TempDir, std::process::Command), String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    let mut fit = program("vae-train")?;
+    fit.args(["fit", "patterns", "--device", "cpu", "--out"]).arg(folder.path().join("run"));
+    for setting in settings {
+        fit.args(["--set", setting]);
+    }
+    Ok((folder, fit))
+}
+
+fn losses(folder: &TempDir) -> Result<Vec<f64>, String> {
+    let path = folder.path().join("run").join("metrics.jsonl");
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let loss = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let terms = &line["validation"];
+        let term = |name: &str| terms[name].as_f64().ok_or_else(|| format!("no {name} in {line}"));
+        Ok(term("reconstruction")? + term("kl")?)
+    };
+    text.lines().map(loss).collect()
+}
+
+/// Sixteen fair coins cost 11.1 nats; a model that knows the patterns needs far fewer.
+fn patterns_are_learned(_: PathBuf) -> Result<(), String> {
+    let (folder, mut fit) = patterns(&["train.epochs=30"])?;
+    expect(&mut fit, 0)?;
+    let losses = losses(&folder)?;
+    let (first, last) = (losses[0], losses[losses.len() - 1]);
+    if losses.len() == 30 && last < 7.0 && last < first - 2.0 {
+        return Ok(());
+    }
+    Err(format!("the validation loss went from {first} to {last} nats"))
+}
+
+fn broken_loss(_: PathBuf) -> Result<(), String> {
+    let (folder, mut fit) = patterns(&["train.learning_rate=1e6"])?;
+    refused(&mut fit, &["finite", "step", "hint"])?;
+    let info = std::fs::read_to_string(folder.path().join("run").join("run.json"));
+    if info.map_err(|e| e.to_string())?.contains("test_loss") {
+        return Err("a broken run has final figures".into());
+    }
+    Ok(())
+}
+
+fn early_stopping(_: PathBuf) -> Result<(), String> {
+    let (folder, mut fit) = patterns(&["train.learning_rate=1e-12", "train.patience=2"])?;
+    expect(&mut fit, 0)?;
+    let epochs = losses(&folder)?.len();
+    if epochs < 20 { Ok(()) } else { Err(format!("{epochs} epochs without progress")) }
+}
+
+fn bad_input(_: PathBuf) -> Result<(), String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    write_blobs(&folder.path().join("data"), 20).map_err(|e| e.to_string())?;
+    std::fs::write(path("bad.toml"), "name = 3").map_err(|e| e.to_string())?;
+    let (data, out) = (path("data"), path("run"));
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["nothing-of-the-kind"], &["nothing-of-the-kind", "mnist-conv"]),
+        (&[&path("missing.toml")], &["missing.toml"]),
+        (&[&path("bad.toml")], &["bad.toml"]),
+        (&["mnist-mlp"], &["--data"]),
+        (&["mnist-mlp", "--data", &path("nowhere")], &["nowhere"]),
+        (&["mnist-mlp", "--data", &data], &["train.validation", "20"]),
+        (&["mnist-mlp", "--data", &data, "--set", "train.epoch=1"], &["epoch"]),
+        (&["mnist-conv", "--data", &data, "--set", "image.width=27"], &["block", "decoder"]),
+        (&["mnist-mlp", "--data", &data, "--device", "cuda"], &["cuda", "--features cuda"]),
+    ];
+    let mut wrong = vec![];
+    for (arguments, words) in cases {
+        let mut fit = program("vae-train")?;
+        fit.arg("fit").args(arguments).args(["--out", &out]);
+        wrong.extend(refused(&mut fit, words).err());
+        if folder.path().join("run").exists() {
+            wrong.push(format!("{arguments:?} leaves a run"));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+fn presets_are_configurations(_: PathBuf) -> Result<(), String> {
+    let list = run("vae-train", &["presets"])?;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    for line in list.lines() {
+        let name = line.split_whitespace().next().ok_or("an empty line")?;
+        let preset = run("vae-train", &["presets", name])?;
+        let text = String::from_utf8_lossy(&preset.stdout).into_owned();
+        vae_train::config::RunConfig::parse(&text, &[]).map_err(|e| format!("{name}: {e:#}"))?;
+    }
+    if list.lines().count() >= 4 { Ok(()) } else { Err(list) }
+}

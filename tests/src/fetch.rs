@@ -1,0 +1,60 @@
+//! What comes from PyPI: ONNX Runtime's shared library and the reference checker. It is fetched
+//! once into the target folder; where there is no Python, no pip or no network, the tests that
+//! need it are counted as ignored.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::programs::target;
+
+/// ONNX Runtime's shared library, or why it is not here.
+pub fn onnx_runtime() -> Result<PathBuf, String> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            let folder = install("onnxruntime", &["--no-deps", "onnxruntime==1.31.1"])?;
+            let libraries = folder.join("onnxruntime").join("capi");
+            let entries = std::fs::read_dir(&libraries)
+                .map_err(|e| format!("{}: {e}", libraries.display()))?;
+            entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .find(|path| {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    name.starts_with("libonnxruntime.") || name == "onnxruntime.dll"
+                })
+                .ok_or_else(|| format!("{} holds no library", libraries.display()))
+        })
+        .clone()
+}
+
+/// A folder for `PYTHONPATH` that holds the package `onnx`, or why it is not here.
+pub fn python_onnx() -> Result<PathBuf, String> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOUND.get_or_init(|| install("python-onnx", &["onnx==1.23.2"])).clone()
+}
+
+/// Python's name on this machine.
+pub const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
+
+/// Installs packages into a folder of the target folder, unless they are there.
+fn install(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    let folder = target().join(name);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let partial = target().join(format!("{name}.partial"));
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
+    let output = Command::new(PYTHON)
+        .args(pip)
+        .arg(&partial)
+        .args(packages)
+        .output()
+        .map_err(|e| format!("{PYTHON} cannot be started: {e}"))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(format!("pip cannot install {packages:?}: {reason}"));
+    }
+    std::fs::rename(&partial, &folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    Ok(folder)
+}

@@ -1,0 +1,180 @@
+//! Checkpoints: weights, optimiser and the place in the run, complete or not there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use serde::{Deserialize, Serialize};
+use vae_infer::{images, sha256};
+use vae_models::Vae;
+
+use crate::evaluate::Sums;
+
+/// The place in a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Steps done.
+    pub step: usize,
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Steps done in the epoch that is under way.
+    pub step_in_epoch: usize,
+    /// The training terms of the epoch that is under way.
+    pub sums: Sums,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+}
+
+/// The epoch with the lowest loss on the validation images (without such images, on the training images).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its number, counted from 1.
+    pub epoch: usize,
+    /// The steps that were done at its end.
+    pub step: usize,
+    /// Its loss.
+    pub loss: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    #[serde(flatten)]
+    state: State,
+    sha256: BTreeMap<String, String>,
+}
+
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
+
+/// Saves a checkpoint under a name of its own, then drops those that are neither among the newest two nor the best.
+///
+/// The state names the other files' hashes and is written last, into a folder that is renamed as a
+/// whole: a checkpoint that can be seen is complete.
+///
+/// # Errors
+///
+/// Where it cannot be written; those that were there are then still there.
+pub fn save(folder: &Path, vae: &Vae, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+    let at = folder.join(name(state.step));
+    let context = || format!("cannot save the checkpoint `{}`", at.display());
+    let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder)?;
+    let mut hashes = BTreeMap::new();
+    let files =
+        [(MODEL, vae.clone().into_record().into_bytes()?), (OPTIMIZER, optimizer.into_bytes()?)];
+    for (file, bytes) in files {
+        hashes.insert(file.to_owned(), sha256(&bytes));
+        vae_infer::write::atomically(&temporary.path().join(file), &bytes)?;
+    }
+    let state_file = StateFile { state: state.clone(), sha256: hashes };
+    let json = serde_json::to_vec_pretty(&state_file)?;
+    vae_infer::write::atomically(&temporary.path().join(STATE), &json)?;
+    if at.exists() {
+        std::fs::remove_dir_all(&at).with_context(context)?;
+    }
+    std::fs::rename(temporary.keep(), &at).with_context(context)?;
+    prune(folder, state)
+}
+
+fn prune(folder: &Path, state: &State) -> Result<()> {
+    let best = state.best.map(|best| folder.join(name(best.step)));
+    for path in steps(folder)?.into_iter().rev().skip(2) {
+        if Some(&path) != best.as_ref() {
+            std::fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoint of a step.
+pub fn path(folder: &Path, step: usize) -> PathBuf {
+    folder.join(name(step))
+}
+
+fn name(step: usize) -> String {
+    format!("step-{step:09}")
+}
+
+/// The checkpoints in a folder, oldest first.
+fn steps(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = || format!("cannot read `{}`", folder.display());
+    let mut paths = vec![];
+    for entry in std::fs::read_dir(folder).with_context(read)? {
+        let path = entry.with_context(read)?.path();
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A checkpoint whose files were held against their hashes.
+pub struct Checkpoint {
+    /// The place in the run.
+    pub state: State,
+    model: ModuleRecord,
+    optimizer: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Where a file is missing or is not the one that was saved.
+    pub fn load(path: &Path) -> Result<Self> {
+        let state = images::read_file(&path.join(STATE))?;
+        let StateFile { state, sha256: hashes } = serde_json::from_slice(&state)
+            .with_context(|| format!("`{}` is damaged", path.join(STATE).display()))?;
+        let file = |name: &str| -> Result<Vec<u8>> {
+            let bytes = images::read_file(&path.join(name))?;
+            if hashes.get(name) != Some(&sha256(&bytes)) {
+                bail!("`{}` is not the file that was saved", path.join(name).display());
+            }
+            Ok(bytes)
+        };
+        let model = ModuleRecord::from_bytes(Bytes::from_bytes_vec(file(MODEL)?))?;
+        Ok(Self { state, model, optimizer: file(OPTIMIZER)? })
+    }
+
+    /// The newest checkpoint that is whole, and what is wrong with those that are newer.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn newest(folder: &Path) -> Result<(Self, Vec<String>)> {
+        let mut damaged = vec![];
+        for path in steps(folder)?.into_iter().rev() {
+            match Self::load(&path) {
+                Ok(checkpoint) => return Ok((checkpoint, damaged)),
+                Err(error) => damaged.push(format!("{error:#}")),
+            }
+        }
+        damaged.insert(0, format!("`{}` holds no whole checkpoint", folder.display()));
+        bail!(damaged.join("; "))
+    }
+
+    /// The weights in a model of the same configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is another one.
+    pub fn model(&self, vae: Vae) -> Result<Vae> {
+        vae.try_load_record(self.model.clone()).context("the checkpoint is of another network")
+    }
+
+    /// The state of the optimiser in a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// Where the file's content is damaged.
+    pub fn optimizer(&self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer> {
+        Ok(optimizer.from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))?)
+    }
+}

@@ -1,0 +1,50 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use vae_infer::manifest::Provenance;
+
+use crate::cli::Export;
+use crate::device::DeviceName;
+use crate::fit;
+use crate::run::{Run, RunInfo};
+
+pub(super) fn run(options: Export) -> Result<ExitCode> {
+    let run = Run::open(&options.run)?;
+    let config = run.config()?;
+    let device = DeviceName::Cpu.open()?.device;
+    let (vae, epochs) = fit::best(&run, &config, &device)?;
+    let RunInfo { preset, data_sha256, classes, metrics, versions, .. } = run.info()?;
+    let model = vae_onnx::Export {
+        name: &config.name,
+        config: &config.model,
+        vae: &vae,
+        image: &config.image,
+        beta: config.train.beta,
+        classes: &classes,
+        provenance: Provenance {
+            preset,
+            data_sha256,
+            seed: config.seed,
+            epochs,
+            metrics,
+            versions,
+        },
+        probe: &run.probe()?,
+    };
+    let ort_library = options.ort_lib.as_deref();
+    let exported = vae_onnx::export(model, &options.out, options.force, ort_library, &device)?;
+
+    if let Some(reason) = exported.without_onnx_runtime {
+        eprintln!("note: not compared with ONNX Runtime: {reason}");
+    }
+    let manifest = exported.manifest;
+    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
+    println!("{}: {} KiB of graphs", options.out.display(), bytes / 1024);
+    for engine in ["tract", "ort"] {
+        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
+        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
+            println!("{engine}: at most {worst:.1e} of an output's range from the trainer");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,213 @@
+//! What is trained, on what, and how: one TOML file.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use vae_infer::ImageSpec;
+use vae_models::{VaeConfig, Warmup};
+
+use crate::data::DataConfig;
+use crate::schedule::Schedule;
+
+/// The presets by name, as TOML.
+pub const PRESETS: [(&str, &str); 4] = [
+    ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
+    ("mnist-conv", include_str!("../presets/mnist-conv.toml")),
+    ("patterns", include_str!("../presets/patterns.toml")),
+    ("digits", include_str!("../presets/digits.toml")),
+];
+
+/// Everything that decides a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The run's name; it becomes the bundle's.
+    pub name: String,
+    /// The source of every random draw.
+    pub seed: u64,
+    /// The images that the network takes.
+    pub image: ImageSpec,
+    /// Where the images come from.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// The network and its likelihood.
+    pub model: VaeConfig,
+    /// The training loop.
+    pub train: TrainConfig,
+}
+
+/// The training loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images in a step.
+    pub batch_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate changes over the steps.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    #[serde(default)]
+    pub weight_decay: f32,
+    /// The largest norm of one tensor's gradient; absent, gradients are taken as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f32>,
+    /// Weight of the KL term.
+    #[serde(default = "one")]
+    pub beta: f64,
+    /// Epochs over which that weight rises from 0.
+    #[serde(default)]
+    pub beta_warmup: f64,
+    /// Training images held out for validation, chosen by the seed.
+    pub validation: usize,
+    /// Epochs without a better validation loss after which training stops; absent, never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Largest training set, in MiB, that is kept on the device; a larger one is copied batch by batch.
+    #[serde(default = "four_gib")]
+    pub resident_mib: usize,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn four_gib() -> usize {
+    4096
+}
+
+impl RunConfig {
+    /// A preset by name or a TOML file by path, with `key=value` settings laid over it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such preset or file, where a key is unknown, or where the parts do not fit.
+    pub fn load(source: &str, settings: &[String]) -> Result<Self> {
+        let text = match PRESETS.iter().find(|(name, _)| *name == source) {
+            Some((_, preset)) => (*preset).to_owned(),
+            None if Path::new(source).extension().is_some_and(|e| e == "toml") => {
+                std::fs::read_to_string(source).with_context(|| format!("cannot read `{source}`"))?
+            }
+            None => {
+                let names: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+                bail!("`{source}` is neither a .toml file nor a preset ({})", names.join(", "));
+            }
+        };
+        Self::parse(&text, settings).with_context(|| format!("in `{source}`"))
+    }
+
+    /// The configuration in a TOML text, with `key=value` settings laid over it.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunConfig::load`].
+    pub fn parse(text: &str, settings: &[String]) -> Result<Self> {
+        let mut table: toml::Table = toml::from_str(text)?;
+        for setting in settings {
+            set(&mut table, setting)?;
+        }
+        let config: Self = table.try_into()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let train = &self.train;
+        self.image.check().map_err(anyhow::Error::msg).context("in [image]")?;
+        self.model.check(self.image.shape()).context("in [model]")?;
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        for (key, ok) in [
+            ("epochs", train.epochs > 0),
+            ("batch_size", train.batch_size > 0),
+            ("learning_rate", positive(train.learning_rate)),
+            ("weight_decay", train.weight_decay.is_finite() && train.weight_decay >= 0.0),
+            ("clip_norm", train.clip_norm.is_none_or(|v| positive(v.into()))),
+            ("beta", train.beta.is_finite() && train.beta >= 0.0),
+            ("beta_warmup", train.beta_warmup.is_finite() && train.beta_warmup >= 0.0),
+            ("patience", train.patience != Some(0)),
+        ] {
+            if !ok {
+                bail!("train.{key} is out of its range");
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is made of TOML's types")
+    }
+
+    /// The weight of the KL term over the epochs.
+    pub fn warmup(&self) -> Warmup {
+        Warmup { beta: self.train.beta, epochs: self.train.beta_warmup }
+    }
+
+    /// The lines in which two configurations differ, as `-` and `+` lines.
+    pub fn diff(&self, other: &Self) -> String {
+        let (mine, theirs) = (self.to_toml(), other.to_toml());
+        let only = |a: &str, b: &str, sign: char| -> Vec<String> {
+            let missing = a.lines().filter(|line| !b.lines().any(|l| l == *line));
+            missing.map(|line| format!("{sign} {line}")).collect()
+        };
+        [only(&mine, &theirs, '-'), only(&theirs, &mine, '+')].concat().join("; ")
+    }
+}
+
+/// Lays `train.epochs=3` over a table; a value that is not TOML is taken as a string.
+fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+    let Some((key, value)) = setting.split_once('=') else {
+        bail!("`{setting}` is not of the form key=value");
+    };
+    let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
+        Ok(mut parsed) => parsed.remove("value").expect("it was just parsed"),
+        Err(_) => toml::Value::String(value.to_owned()),
+    };
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().unwrap_or_default();
+    let mut place = table;
+    for part in path {
+        let next = place.entry(part).or_insert_with(|| toml::Table::new().into());
+        let Some(next) = next.as_table_mut() else { bail!("`{part}` in `{key}` is not a table") };
+        place = next;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_fits_together_and_survives_the_way_through_toml() {
+        for (name, _) in PRESETS {
+            let config = RunConfig::load(name, &[]).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+            assert_eq!(config.name, name);
+            let again = RunConfig::parse(&config.to_toml(), &[]).expect("its own words");
+            assert_eq!(config, again, "{}", config.diff(&again));
+        }
+    }
+
+    #[test]
+    fn settings_reach_every_depth_and_unknown_keys_are_refused() {
+        let settings = ["train.epochs=3", "model.likelihood.kind=bernoulli", "name=mine"];
+        let config = RunConfig::load("patterns", &settings.map(String::from)).expect("known keys");
+        assert_eq!((config.train.epochs, config.name.as_str()), (3, "mine"));
+        for wrong in ["train.epoch=3", "train.epochs=-1", "epochs", "train.batch_size=0", "a.b=1"] {
+            let result = RunConfig::load("patterns", &[wrong.to_owned()]);
+            assert!(result.is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_network_that_does_not_fit_is_named_by_its_block() {
+        let error = RunConfig::load("mnist-conv", &["image.height=20".to_owned()]).expect_err("20");
+        let message = format!("{error:#}");
+        assert!(message.contains("block 5 of the decoder"), "{message}");
+    }
+}

@@ -1,0 +1,111 @@
+//! From the pictures of a split to its tensor and its hash.
+
+use ndarray::Array4;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use vae_infer::ImageSpec;
+use vae_infer::images::{Picture, Pixels};
+
+use super::pictures::Split;
+use super::{Dataset, Error};
+
+/// Decodes, preprocesses and hashes a split on all cores.
+///
+/// # Shapes
+///
+/// images: `[N, C, H, W]` with `N` at most `limit`
+pub(super) fn dataset(
+    split: &Split,
+    classes: &[String],
+    spec: &ImageSpec,
+    limit: Option<usize>,
+) -> Result<Dataset, Error> {
+    let chosen = spread(split.pictures.len(), limit);
+    let shape = spec.shape();
+    let size: usize = shape.iter().product();
+    let too_many = || Error::Memory { images: chosen.len(), shape };
+    let total = chosen.len().checked_mul(size).ok_or_else(too_many)?;
+    let mut values = Vec::<f32>::new();
+    values.try_reserve_exact(total).map_err(|_| too_many())?;
+    values.resize(total, 0.0);
+
+    let digests: Vec<[u8; 32]> = values
+        .par_chunks_mut(size)
+        .zip(&chosen)
+        .map(|(slot, &i)| {
+            let picture = split.pictures.get(i)?;
+            for (value, &v) in slot.iter_mut().zip(&spec.tensor(&picture)?) {
+                *value = v;
+            }
+            Ok(digest(&picture))
+        })
+        .collect::<Result<_, Error>>()?;
+    let labels: Vec<usize> = match split.labels.is_empty() {
+        true => Vec::new(),
+        false => chosen.iter().map(|&i| split.labels[i]).collect(),
+    };
+
+    let hash = hash(&digests, &labels);
+    let [channels, height, width] = shape;
+    let images = Array4::from_shape_vec((chosen.len(), channels, height, width), values)
+        .map_err(|_| too_many())?;
+    Ok(Dataset { images, labels, classes: classes.to_vec(), hash })
+}
+
+/// The indices of at most `limit` of `count` images, evenly spread: a source may be sorted by class.
+fn spread(count: usize, limit: Option<usize>) -> Vec<usize> {
+    let taken = limit.unwrap_or(count).min(count);
+    (0..taken).map(|i| (i as u128 * count as u128 / taken as u128) as usize).collect()
+}
+
+/// SHA-256 of a picture's kind, size and values, whatever this machine's byte order.
+fn digest(picture: &Picture) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    match &picture.pixels {
+        Pixels::Integer(image) => {
+            let color = image.color();
+            let depth = color.bytes_per_pixel() / color.channel_count();
+            hasher.update([b'u', depth, color.channel_count()]);
+            hasher
+                .update([image.height().to_le_bytes(), image.width().to_le_bytes()].as_flattened());
+            let bytes = image.as_bytes();
+            if depth == 1 || cfg!(target_endian = "little") {
+                hasher.update(bytes);
+            } else {
+                bytes.chunks(depth.into()).for_each(|value| {
+                    value.iter().rev().for_each(|&byte| hasher.update([byte]));
+                });
+            }
+        }
+        Pixels::Float(values) => {
+            let (height, width, channels) = values.dim();
+            hasher.update([b'f', 4, channels as u8]);
+            hasher.update(
+                [(height as u32).to_le_bytes(), (width as u32).to_le_bytes()].as_flattened(),
+            );
+            values.iter().for_each(|v| hasher.update(v.to_le_bytes()));
+        }
+    }
+    hasher.finalize().into()
+}
+
+/// SHA-256 of the number of pictures, their digests, and their labels.
+fn hash(digests: &[[u8; 32]], labels: &[usize]) -> String {
+    let mut content = (digests.len() as u64).to_le_bytes().to_vec();
+    content.extend_from_slice(digests.as_flattened());
+    content.extend(labels.iter().flat_map(|&label| (label as u64).to_le_bytes()));
+    vae_infer::sha256(&content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_spreads_over_the_whole_split() {
+        assert_eq!(spread(5, None), [0, 1, 2, 3, 4]);
+        assert_eq!(spread(5, Some(9)), [0, 1, 2, 3, 4]);
+        assert_eq!(spread(10, Some(4)), [0, 2, 5, 7]);
+        assert!(spread(0, Some(3)).is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! Folders of image files, sub-folders as labels.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use vae_infer::images;
+
+use super::Error;
+use super::pictures::{Pictures, Split, Splits};
+
+/// The image files of a folder, each with the name of its class or none.
+type Tree = Vec<(PathBuf, Option<String>)>;
+
+/// The splits of a folder of images: its own images, or those below `train/` and `test/`.
+///
+/// The classes are the names of the sub-folders, sorted, those of all splits together.
+pub(super) fn open(folder: &Path) -> Result<Splits, Error> {
+    let [train, test] = ["train", "test"].map(|name| folder.join(name));
+    let (train, test, notes) = if train.is_dir() {
+        let test = test.is_dir().then(|| tree(&test)).transpose()?;
+        (tree(&train)?, test, passed_over(folder)?)
+    } else {
+        (tree(folder)?, None, Vec::new())
+    };
+
+    let all = || train.iter().chain(test.iter().flatten());
+    let classes: BTreeSet<&String> = all().filter_map(|(_, class)| class.as_ref()).collect();
+    let classes: Vec<String> = classes.into_iter().cloned().collect();
+    let split = |tree: &Tree| Split {
+        labels: tree
+            .iter()
+            .filter_map(|(_, class)| classes.binary_search(class.as_ref()?).ok())
+            .collect(),
+        pictures: Pictures::Files(tree.iter().map(|(file, _)| file.clone()).collect()),
+    };
+    let (train, test) = (split(&train), test.as_ref().map(split));
+    Ok(Splits { train, test, classes, notes })
+}
+
+/// The images below a folder, in the order of their paths.
+fn tree(folder: &Path) -> Result<Tree, Error> {
+    let layout = |reason| Error::Layout { path: folder.into(), reason };
+    let files = images::expand(&[folder.into()]).map_err(|error| match error {
+        vae_infer::Error::Image { reason, .. } => {
+            layout(format!("{reason}; it holds no IDX files and no `data.npy` either"))
+        }
+        other => other.into(),
+    })?;
+    let tree: Tree = files
+        .into_iter()
+        .map(|file| {
+            let class = class(folder, &file);
+            (file, class)
+        })
+        .collect();
+    let loose = tree.iter().find(|(_, class)| class.is_none());
+    let labelled = tree.iter().find(|(_, class)| class.is_some());
+    match (loose, labelled) {
+        (Some((loose, _)), Some((labelled, _))) => Err(layout(format!(
+            "`{}` lies in a sub-folder, which makes it a class, and `{}` lies in none",
+            labelled.display(),
+            loose.display()
+        ))),
+        _ => Ok(tree),
+    }
+}
+
+/// The first folder between a tree and a file in it.
+fn class(folder: &Path, file: &Path) -> Option<String> {
+    let mut below = file.strip_prefix(folder).ok()?.components();
+    let first = below.next()?;
+    below.next().map(|_| first.as_os_str().to_string_lossy().into_owned())
+}
+
+/// A note on the folders beside `train/` and `test/`, where there are any.
+fn passed_over(folder: &Path) -> Result<Vec<String>, Error> {
+    let mut others = super::pictures::names(folder)?;
+    others.retain(|name| name != "train" && name != "test" && folder.join(name).is_dir());
+    if others.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others: Vec<_> = others.iter().map(|name| format!("`{name}`")).collect();
+    let (folder, others) = (folder.display(), others.join(", "));
+    Ok(vec![format!("of `{folder}` only `train` and `test` are read, not {others}")])
+}

@@ -1,0 +1,115 @@
+//! The pictures of a source before they become tensors.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use image::GrayImage;
+use vae_infer::images::{self, Picture, Pixels};
+
+use super::Error;
+use super::idx::Idx;
+
+/// The splits of a source.
+pub(super) struct Splits {
+    pub(super) train: Split,
+    pub(super) test: Option<Split>,
+    pub(super) classes: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// One split: its pictures, and as many labels or none.
+pub(super) struct Split {
+    pub(super) pictures: Pictures,
+    pub(super) labels: Vec<usize>,
+}
+
+/// Pictures, each of which is decoded when it is asked for.
+pub(super) enum Pictures {
+    /// Grey images `[N, rows, columns]` of one IDX file.
+    Idx { path: PathBuf, idx: Idx, transpose: bool },
+    /// Image files, one picture each.
+    Files(Vec<PathBuf>),
+    /// Pictures that are there already.
+    Memory(Vec<Picture>),
+}
+
+impl Pictures {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Idx { idx, .. } => idx.shape()[0],
+            Self::Files(files) => files.len(),
+            Self::Memory(pictures) => pictures.len(),
+        }
+    }
+
+    /// Picture `i`, which must be below [`Pictures::len`].
+    pub(super) fn get(&self, i: usize) -> Result<Cow<'_, Picture>, Error> {
+        match self {
+            Self::Idx { path, idx, transpose } => {
+                let (width, height, bytes) = grey(idx, i, *transpose);
+                let name = format!("{}[{i}]", path.display());
+                let image = GrayImage::from_raw(width, height, bytes).ok_or_else(|| {
+                    Error::Idx { path: path.clone(), reason: "an image is cut short".into() }
+                })?;
+                Ok(Cow::Owned(Picture { name, pixels: Pixels::Integer(image.into()) }))
+            }
+            Self::Files(files) => {
+                let mut pictures = images::read(&files[i])?;
+                match pictures.pop() {
+                    Some(picture) if pictures.is_empty() => Ok(Cow::Owned(picture)),
+                    _ => Err(Error::Layout {
+                        path: files[i].clone(),
+                        reason:
+                            "it holds several pictures; a folder with the file `data.npy` is one"
+                                .into(),
+                    }),
+                }
+            }
+            Self::Memory(pictures) => Ok(Cow::Borrowed(&pictures[i])),
+        }
+    }
+}
+
+/// The width, height and pixels of image `i` of an array `[N, rows, columns]`.
+fn grey(idx: &Idx, i: usize, transpose: bool) -> (u32, u32, Vec<u8>) {
+    let (rows, columns) = (idx.shape()[1], idx.shape()[2]);
+    let stored = &idx.elements()[i * rows * columns..][..rows * columns];
+    if transpose {
+        let pixels = (0..columns).flat_map(|x| (0..rows).map(move |y| stored[y * columns + x]));
+        (rows as u32, columns as u32, pixels.collect())
+    } else {
+        (columns as u32, rows as u32, stored.to_vec())
+    }
+}
+
+/// The training and test parts of a source. Where it has only a test part, that one is for
+/// training, and a note says so.
+pub(super) fn roles<T>(
+    train: Option<T>,
+    test: Option<T>,
+    folder: &Path,
+) -> Option<(T, Option<T>, Vec<String>)> {
+    match (train, test) {
+        (Some(train), test) => Some((train, test, Vec::new())),
+        (None, Some(only)) => {
+            let note = format!(
+                "`{}` holds only a test split, which is used for training",
+                folder.display()
+            );
+            Some((only, None, vec![note]))
+        }
+        (None, None) => None,
+    }
+}
+
+/// The names in a folder, sorted, without hidden ones and those that are not UTF-8.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let read = || vae_infer::Error::read(folder);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read())? {
+        let name = entry.map_err(read())?.file_name();
+        names.extend(name.to_str().filter(|n| !n.starts_with('.')).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}

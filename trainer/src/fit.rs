@@ -1,0 +1,234 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module as _;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use vae_models::Vae;
+
+use crate::batches::Batches;
+use crate::checkpoint::{self, Best, Checkpoint, State};
+use crate::config::RunConfig;
+use crate::draws::{self, Purpose};
+use crate::evaluate::{Means, Terms, evaluate};
+use crate::progress::Progress;
+use crate::run::{EpochMetrics, Run};
+use crate::signals::Signals;
+
+/// Steps between two looks at the loss: reading it waits for the device.
+const STEPS_BETWEEN_READS: usize = 50;
+
+/// How a training loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All epochs are done, or none was better for too long.
+    Finished,
+    /// A signal, by its number, stopped it after a step; its checkpoint is saved.
+    Interrupted(i32),
+}
+
+/// What a loop reads: images on their device.
+pub struct Data {
+    /// The images to train on.
+    pub train: Batches,
+    /// The images to choose the best epoch by; without them it is chosen by the training loss.
+    pub validation: Option<Batches>,
+}
+
+/// A loop between two steps.
+pub struct Loop<'a> {
+    config: &'a RunConfig,
+    run: &'a Run,
+    data: &'a Data,
+    device: &'a Device,
+    vae: Vae,
+    optimizer: ModuleOptimizer,
+    state: State,
+    /// Sums of the steps since the last look at the loss, still on the device.
+    unread: Vec<Tensor<1>>,
+    unread_images: usize,
+}
+
+impl<'a> Loop<'a> {
+    /// A loop at its first step, or after the step of a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Where the checkpoint is of another network.
+    pub fn new(
+        config: &'a RunConfig,
+        run: &'a Run,
+        data: &'a Data,
+        device: &'a Device,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Self> {
+        let training = device.clone().autodiff();
+        device.seed(draws::seed(config.seed, Purpose::Weights, 0));
+        let vae = config.model.init(config.image.shape(), &training)?;
+        let optimizer = optimizer(config);
+        let (vae, optimizer, state) = match checkpoint {
+            Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?, saved.state.clone()),
+            None => (vae, optimizer, State::default()),
+        };
+        let (unread, unread_images) = (vec![], 0);
+        Ok(Self { config, run, data, device, vae, optimizer, state, unread, unread_images })
+    }
+
+    /// Runs the epochs that are left, each followed by a validation and a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Where a term of the loss is no longer a finite number (the last checkpoint is then the
+    /// last good one), or where a file cannot be written.
+    pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
+        let train = &self.config.train;
+        while self.state.epoch < train.epochs && !self.is_stale() {
+            let started = Instant::now();
+            let first = self.state.step_in_epoch;
+            if let Some(signal) = self.epoch(progress, signals)? {
+                self.save()?;
+                return Ok(Outcome::Interrupted(signal));
+            }
+            let images = self.data.train.len().saturating_sub(first * train.batch_size);
+            let metrics = self.finish_epoch()?;
+            progress.epoch(&metrics, images as f64 / started.elapsed().as_secs_f64());
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Runs the steps of an epoch that are left, or those before a signal.
+    fn epoch(&mut self, progress: &Progress, signals: &Signals) -> Result<Option<i32>> {
+        let train = &self.config.train;
+        let place = draws::seed(self.config.seed, Purpose::Order, self.state.epoch as u64);
+        let order = draws::permutation(place, self.data.train.len());
+        let pass = self.data.train.pass(order, train.batch_size);
+        let mut bar = progress.steps(self.state.epoch + 1, train.epochs, pass.len());
+        for number in self.state.step_in_epoch..pass.len() {
+            self.step(pass.batch(number), pass.len())?;
+            let last = number + 1 == pass.len();
+            let signal = signals.received();
+            if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
+                let means = self.read_losses()?;
+                bar.set(number + 1, &means);
+            }
+            if !last && signal.is_some() {
+                return Ok(signal);
+            }
+        }
+        Ok(None)
+    }
+
+    fn step(&mut self, images: Tensor<4>, steps_per_epoch: usize) -> Result<()> {
+        let [count, ..] = images.dims();
+        let place = draws::seed(self.config.seed, Purpose::Training, self.state.step as u64);
+        let epsilon = draws::epsilon(place, count, self.config.model.latent, self.device);
+        let training = self.device.clone().autodiff();
+        let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
+
+        let terms = Terms::of(&self.vae, images, epsilon);
+        let gradients = terms.objective(self.beta(steps_per_epoch)).backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.vae);
+        let rate = self.learning_rate(steps_per_epoch);
+        self.vae = self.optimizer.step(rate, self.vae.clone(), gradients);
+
+        self.unread.push(terms.sums().inner());
+        self.unread_images += count;
+        self.state.step += 1;
+        self.state.step_in_epoch += 1;
+        Ok(())
+    }
+
+    /// Reads the losses of the steps since the last look, and stops at the first broken one.
+    fn read_losses(&mut self) -> Result<Means> {
+        self.state.sums.add(std::mem::take(&mut self.unread), self.unread_images);
+        self.unread_images = 0;
+        let means = self.state.sums.means();
+        if let Some(term) = means.broken_term() {
+            let (step, last_good) = (self.state.step, self.run.checkpoints());
+            bail!(
+                "the {term} term is no longer a finite number at step {step}; the last good weights \
+                 are in `{}` (hint: a lower train.learning_rate, or train.clip_norm)",
+                last_good.display()
+            );
+        }
+        Ok(means)
+    }
+
+    fn finish_epoch(&mut self) -> Result<EpochMetrics> {
+        let steps = self.state.step_in_epoch;
+        let (beta, learning_rate) = (self.beta(steps), self.learning_rate(steps));
+        let train = self.state.sums.means();
+        let validation = self.data.validation.as_ref().map(|images| {
+            let (latent, seed) = (self.config.model.latent, self.config.seed);
+            evaluate(&self.vae.valid(), images, latent, seed, self.device)
+        });
+        self.state.epoch += 1;
+        self.state.step_in_epoch = 0;
+        self.state.sums = Default::default();
+
+        let (epoch, step) = (self.state.epoch, self.state.step);
+        let loss = validation.unwrap_or(train).loss(self.config.train.beta);
+        if !loss.is_finite() {
+            bail!("the validation loss after epoch {epoch} is not a finite number");
+        }
+        if self.state.best.is_none_or(|best| loss < best.loss) {
+            self.state.best = Some(Best { epoch, step, loss });
+        }
+        let metrics = EpochMetrics { epoch, step, train, validation, beta, learning_rate };
+        self.run.write_metrics(&metrics)?;
+        self.save()?;
+        Ok(metrics)
+    }
+
+    fn save(&self) -> Result<()> {
+        checkpoint::save(&self.run.checkpoints(), &self.vae, &self.optimizer, &self.state)
+    }
+
+    fn is_stale(&self) -> bool {
+        let since = self.state.best.map_or(0, |best| self.state.epoch - best.epoch);
+        self.config.train.patience.is_some_and(|patience| since >= patience)
+    }
+
+    /// The KL term's weight at the current step.
+    fn beta(&self, steps_per_epoch: usize) -> f64 {
+        let part = self.state.step_in_epoch as f64 / steps_per_epoch as f64;
+        self.config.warmup().at(self.state.epoch as f64 + part)
+    }
+
+    fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
+        let train = &self.config.train;
+        let factor = train.schedule.factor(self.state.step, steps_per_epoch, train.epochs);
+        train.learning_rate * factor
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), with the constants
+/// of the paper.
+fn optimizer(config: &RunConfig) -> ModuleOptimizer {
+    let train = &config.train;
+    AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(train.weight_decay)
+        .with_grad_clipping(train.clip_norm.map(GradientClippingConfig::Norm))
+        .init()
+}
+
+/// The weights of a run's best epoch, with its number; before the first epoch's end, those of the
+/// newest checkpoint.
+///
+/// # Errors
+///
+/// Where there is no whole checkpoint.
+pub fn best(run: &Run, config: &RunConfig, device: &Device) -> Result<(Vae, usize)> {
+    let folder = run.checkpoints();
+    let (newest, _) = Checkpoint::newest(&folder)?;
+    let (checkpoint, epoch) = match newest.state.best {
+        Some(best) => (Checkpoint::load(&checkpoint::path(&folder, best.step))?, best.epoch),
+        None => (newest, 0),
+    };
+    let vae = config.model.init(config.image.shape(), device)?;
+    Ok((checkpoint.model(vae).context("in the best checkpoint")?, epoch))
+}

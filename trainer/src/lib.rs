@@ -1,0 +1,20 @@
+//! The offline trainer: data sets, the training loop, evaluation, and the way to a bundle.
+//!
+//! A [`RunConfig`](config::RunConfig) says what is trained on what; [`data::load`] brings the
+//! images through the preprocessing of inference; [`fit::Loop`] trains; [`run::Run`] is the folder
+//! that keeps it all, from which [`commands`] evaluate and export.
+
+pub mod batches;
+pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod draws;
+pub mod evaluate;
+pub mod fit;
+pub mod progress;
+pub mod run;
+pub mod schedule;
+pub mod signals;

@@ -1,0 +1,64 @@
+//! What a person sees of a run: a bar on a terminal, a line an epoch elsewhere.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::evaluate::Means;
+use crate::run::EpochMetrics;
+
+/// Where progress is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    terminal: bool,
+}
+
+/// The bar of one epoch's steps.
+pub struct Steps(ProgressBar);
+
+impl Progress {
+    /// Progress on stderr.
+    pub fn stderr() -> Self {
+        Self { terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// A bar for an epoch's steps; off a terminal it shows nothing.
+    pub fn steps(&self, epoch: usize, epochs: usize, steps: usize) -> Steps {
+        let target =
+            if self.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let template = "{prefix} {bar:32} {pos}/{len} {eta} {msg}";
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is tested"));
+        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+        Steps(bar)
+    }
+
+    /// One line for an epoch that has ended.
+    #[expect(clippy::print_stderr, reason = "this is the program's talk")]
+    pub fn epoch(&self, metrics: &EpochMetrics, images_per_second: f64) {
+        let show = |name: &str, means: &Means| {
+            let loss = means.loss(metrics.beta);
+            let Means { reconstruction, kl } = means;
+            format!("{name} {loss:.3} = {reconstruction:.3} + {:.3} x {kl:.3}", metrics.beta)
+        };
+        let mut line = format!("epoch {}: {}", metrics.epoch, show("train", &metrics.train));
+        if let Some(validation) = &metrics.validation {
+            line += &format!(", {}", show("validation", validation));
+        }
+        eprintln!("{line}, {images_per_second:.0} images/s");
+    }
+}
+
+impl Steps {
+    /// Shows how far the epoch is.
+    pub fn set(&mut self, step: usize, means: &Means) {
+        self.0.set_position(step as u64);
+        self.0.set_message(format!("{:.3} + {:.3}", means.reconstruction, means.kl));
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,202 @@
+//! A run's folder: what was asked, what happened, and the weights.
+//!
+//! ```text
+//! config.toml      the configuration, complete
+//! run.json         data, device, versions, final figures
+//! metrics.jsonl    one line an epoch
+//! probe.npy        held-out images, on which an export is checked
+//! checkpoints/     one folder for each kept step
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use ndarray::{Array4, Axis, Slice};
+use serde::{Deserialize, Serialize};
+use vae_infer::{images, npy, write};
+
+use crate::config::RunConfig;
+use crate::evaluate::Means;
+
+/// A run's folder, which exists.
+#[derive(Debug, Clone)]
+pub struct Run {
+    folder: PathBuf,
+}
+
+/// What `run.json` says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The preset or file that was trained.
+    pub preset: String,
+    /// SHA-256 of the training data's content.
+    pub data_sha256: String,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Images trained on, validated on, and tested on.
+    pub images: [usize; 3],
+    /// The device that trained.
+    pub device: String,
+    /// Versions of the programs that took part.
+    pub versions: BTreeMap<String, String>,
+    /// Final figures by name, once training has ended.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Epochs done, counted from 1.
+    pub epoch: usize,
+    /// Steps done.
+    pub step: usize,
+    /// Mean terms over the epoch's training steps.
+    pub train: Means,
+    /// Mean terms over the validation images after the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Means>,
+    /// The KL term's weight at the epoch's end.
+    pub beta: f64,
+    /// The learning rate at the epoch's end.
+    pub learning_rate: f64,
+}
+
+/// The most images that an export is checked on.
+const PROBE: usize = 64;
+
+impl Run {
+    /// Makes a new run's folder and writes its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there already: a run is never cleared.
+    pub fn create(folder: &Path, config: &RunConfig) -> Result<Self> {
+        let taken = folder.exists()
+            && (!folder.is_dir() || std::fs::read_dir(folder)?.next().is_some());
+        if taken {
+            let folder = folder.display();
+            bail!("`{folder}` is not empty (--resume continues a run, another --out begins one)");
+        }
+        let run = Self { folder: folder.to_owned() };
+        std::fs::create_dir_all(run.checkpoints())
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        write::atomically(&run.path("config.toml"), config.to_toml().as_bytes())?;
+        Ok(run)
+    }
+
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no run.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        if !run.path("config.toml").is_file() {
+            bail!("`{}` is not a run: it holds no config.toml", folder.display());
+        }
+        Ok(run)
+    }
+
+    /// The folder that holds the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path("checkpoints")
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// The configuration that the run was begun with.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn config(&self) -> Result<RunConfig> {
+        let path = self.path("config.toml");
+        let text = images::read_file(&path)?;
+        RunConfig::parse(&String::from_utf8_lossy(&text), &[])
+            .with_context(|| format!("in `{}`", path.display()))
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn info(&self) -> Result<RunInfo> {
+        let path = self.path("run.json");
+        serde_json::from_slice(&images::read_file(&path)?)
+            .with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_info(&self, info: &RunInfo) -> Result<()> {
+        Ok(write::atomically(&self.path("run.json"), &serde_json::to_vec_pretty(info)?)?)
+    }
+
+    /// Puts an epoch's line after those of the epochs before it; lines of later epochs, which a
+    /// killed run may have left, go.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or written.
+    pub fn write_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
+        let mut lines = self.metrics()?;
+        lines.retain(|line| line.epoch < metrics.epoch);
+        lines.push(metrics.clone());
+        let mut text = Vec::new();
+        for line in &lines {
+            serde_json::to_writer(&mut text, line)?;
+            text.push(b'\n');
+        }
+        Ok(write::atomically(&self.path("metrics.jsonl"), &text)?)
+    }
+
+    /// The lines of `metrics.jsonl`.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is damaged.
+    pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
+        let path = self.path("metrics.jsonl");
+        if !path.exists() {
+            return Ok(vec![]);
+        }
+        let text = images::read_file(&path)?;
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .map(|line| serde_json::from_slice(line))
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    /// Keeps the first held-out images for the checks of an export.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be written.
+    pub fn write_probe(&self, images: &Array4<f32>) -> Result<()> {
+        let count = images.len_of(Axis(0)).min(PROBE);
+        let probe = images.slice_axis(Axis(0), Slice::from(..count)).permuted_axes([0, 2, 3, 1]);
+        Ok(npy::write(&self.path("probe.npy"), &probe.as_standard_layout().into_owned())?)
+    }
+
+    /// The held-out images for the checks of an export, `[N, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn probe(&self) -> Result<Array4<f32>> {
+        let path = self.path("probe.npy");
+        let array = npy::floats(&path.display().to_string(), &images::read_file(&path)?)?;
+        let images: Array4<f32> = array
+            .into_dimensionality()
+            .with_context(|| format!("`{}` is damaged", path.display()))?;
+        Ok(images.permuted_axes([0, 3, 1, 2]).as_standard_layout().into_owned())
+    }
+}
