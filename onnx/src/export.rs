@@ -35,11 +35,6 @@ pub struct Export<'a> {
     pub probe: &'a Array4<f32>,
 }
 
-/// Images in the golden vectors.
-const GOLDEN: usize = 3;
-/// The seed of the golden latent vectors.
-const GOLDEN_SEED: u64 = 3;
-
 /// A bundle that was written.
 #[derive(Debug, Clone)]
 pub struct Exported {
@@ -114,8 +109,12 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
     };
     let encoder = graph(encoder(vae, config, image.shape())?, "encoder.onnx")?;
     let decoder = graph(decoder(vae, config, image.shape())?, "decoder.onnx")?;
-    let images = golden::cycle(model.probe, GOLDEN);
-    let latent = Latent::Prior { seed: GOLDEN_SEED };
+    let sampling = config.variational && decoder.inputs.len() == 1;
+    let images = match sampling {
+        true => golden::samples(vae, config.latent, device),
+        false => golden::noise_images(image, golden::COUNT),
+    };
+    let latent = Latent::Prior { seed: golden::LATENT_SEED };
     let recorded = golden::record(vae, images.view(), latent, device);
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
@@ -132,7 +131,7 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
             vae_models::Likelihood::Gaussian { sigma } => Likelihood::Gaussian { sigma },
         },
         beta: model.beta,
-        sampling: config.variational && decoder.inputs.len() == 1,
+        sampling,
         classes: model.classes.to_vec(),
         encoder,
         decoder,

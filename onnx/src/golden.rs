@@ -1,15 +1,26 @@
 //! Recorded inputs and outputs, which a machine replays to see whether it gives the same.
+//!
+//! The images in them are made by the model or of noise: a bundle travels, and no image of the
+//! training data should travel with it.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, Slice};
 use safetensors::tensor::{Dtype, TensorView};
-use vae_infer::noise;
-use vae_models::{Encoding, Vae};
+use vae_infer::{ImageSpec, noise};
+use vae_models::{Encoding, Skips, Vae};
 
 use crate::graph::skip_name;
 use crate::tensors::{to_array, to_tensor};
+
+/// Images in the golden vectors.
+pub(crate) const COUNT: usize = 3;
+/// The seeds of noise images, of the latent vectors decoded beside them, and of the samples that
+/// serve as golden images.
+const IMAGE_SEED: u64 = 1;
+pub(crate) const LATENT_SEED: u64 = 2;
+const SAMPLE_SEED: u64 = 3;
 
 /// Tensors by their names in the graphs.
 pub(crate) type Tensors = BTreeMap<String, ArrayD<f32>>;
@@ -47,6 +58,24 @@ pub(crate) fn record(
     }
     tensors.extend(skips.into_iter().map(|(skip, tensor)| (skip_name(&skip), to_array(tensor))));
     tensors
+}
+
+/// Images drawn by the model itself, `[COUNT, C, H, W]`.
+pub(crate) fn samples(vae: &Vae, latent: usize, device: &Device) -> Array4<f32> {
+    let drawn = noise::standard_normal(SAMPLE_SEED, 0, COUNT, latent);
+    let decoded = vae.decode(to_tensor(drawn.view(), device), Skips::new());
+    let images = to_array(vae.likelihood().mean(decoded));
+    images.into_dimensionality().expect("images have four axes")
+}
+
+/// Images of noise that fills the range, `[count, C, H, W]`.
+pub(crate) fn noise_images(image: &ImageSpec, count: usize) -> Array4<f32> {
+    let [channels, height, width] = image.shape();
+    let [black, white] = image.range;
+    let normal = noise::standard_normal(IMAGE_SEED, 0, count, channels * height * width);
+    let values = normal.mapv(|v| black + (white - black) / (1.0 + (-1.7 * v).exp()));
+    let shape = (count, channels, height, width);
+    values.into_shape_with_order(shape).expect("as many values as pixels")
 }
 
 /// Which latent vector is decoded for an image.

@@ -7,21 +7,17 @@ use ndarray::{Array4, ArrayD, Ix2, Ix4};
 use vae_infer::engine::ort_version;
 use vae_infer::manifest::Parity;
 use vae_infer::verify::difference;
-use vae_infer::{Bundle, Encoding, Engine, EngineOptions, ImageSpec, Model, Provider, noise};
+use vae_infer::{Bundle, Encoding, Engine, EngineOptions, Model, Provider};
 use vae_models::Vae;
 
 use crate::error::Error;
-use crate::golden::{Latent, Tensors, cycle, record};
+use crate::golden::{LATENT_SEED, Latent, Tensors, cycle, noise_images, record};
 
 /// The largest accepted difference between an engine and Burn, over an output's range.
 pub const TOLERANCE: f64 = vae_infer::verify::TOLERANCE;
 
 /// The batch sizes on which engines are compared.
 const BATCHES: [usize; 3] = [1, 3, 64];
-
-/// The seeds of the random images and latent vectors.
-const IMAGE_SEED: u64 = 1;
-const LATENT_SEED: u64 = 2;
 
 /// Compares an engine with Burn's forward pass on real and on random images, at every batch size:
 /// real images are decoded from their posterior mean, random ones from draws of the prior.
@@ -41,7 +37,7 @@ pub(crate) fn compare(
     let engine = options.resolved();
     let mut rows = vec![];
     for batch in BATCHES {
-        let random = random_images(&bundle.manifest.image, batch);
+        let random = noise_images(&bundle.manifest.image, batch);
         for (images, kind, latent) in [
             (cycle(probe, batch), "real", Latent::Mean),
             (random, "random", Latent::Prior { seed: LATENT_SEED }),
@@ -87,17 +83,6 @@ fn run(
     let reconstruction = model.decode(latent.view(), &skips)?;
     named.push(("reconstruction".to_owned(), reconstruction.into_dyn()));
     Ok(named)
-}
-
-/// Images of noise that fills the range.
-fn random_images(image: &ImageSpec, count: usize) -> Array4<f32> {
-    let [channels, height, width] = image.shape();
-    let [black, white] = image.range;
-    let normal = noise::standard_normal(IMAGE_SEED, 0, count, channels * height * width);
-    let uniform = normal.mapv(|v| black + (white - black) / (1.0 + (-1.7 * v).exp()));
-    uniform
-        .into_shape_with_order((count, channels, height, width))
-        .expect("as many values as pixels")
 }
 
 /// ONNX Runtime on the processor, or why it cannot be compared here.

@@ -112,8 +112,8 @@ impl ImageSpec {
     /// tensor that is not of this kind.
     pub fn tensor(&self, picture: &Picture) -> Result<Array3<f32>, Error> {
         let mut tensor = match &picture.pixels {
-            Pixels::Integer(image) => self.from_integers(&picture.name, image)?,
-            Pixels::Float(values) => self.from_floats(&picture.name, values)?,
+            Pixels::Integer(image) => self.scaled(&picture.name, image)?,
+            Pixels::Float(values) => self.checked(&picture.name, values)?,
         };
         if let Some(threshold) = self.binarize {
             let [black, white] = self.range;
@@ -139,7 +139,7 @@ impl ImageSpec {
         Ok(batch)
     }
 
-    fn from_integers(&self, name: &str, image: &DynamicImage) -> Result<Array3<f32>, Error> {
+    fn scaled(&self, name: &str, image: &DynamicImage) -> Result<Array3<f32>, Error> {
         let (width, height) = (self.width as u32, self.height as u32);
         let resized = match self.resize {
             _ if (image.width(), image.height()) == (width, height) => None,
@@ -167,7 +167,7 @@ impl ImageSpec {
         Ok(channels_first(interleaved, self.shape()))
     }
 
-    fn from_floats(&self, name: &str, values: &Array3<f32>) -> Result<Array3<f32>, Error> {
+    fn checked(&self, name: &str, values: &Array3<f32>) -> Result<Array3<f32>, Error> {
         let wrong = |reason| Error::Image { name: name.to_owned(), reason };
         let (height, width, channels) = values.dim();
         if (height, width) != (self.height, self.width) {

@@ -4,7 +4,6 @@
 //! PyPI wheel `onnxruntime` puts it. Where there is none, the tests that need it say so on
 //! standard error, in lines that begin with `skipped:`.
 
-#![cfg(feature = "ort")]
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
 #[path = "it/fixture.rs"]

@@ -143,21 +143,24 @@ impl Checkpoint {
         Ok(Self { state, model, optimizer: file(OPTIMIZER)? })
     }
 
-    /// The newest checkpoint that is whole, and what is wrong with those that are newer.
+    /// The newest checkpoint that is whole, and what is wrong with those that are newer; none
+    /// where nothing has been saved yet.
     ///
     /// # Errors
     ///
-    /// Where there is none.
-    pub fn newest(folder: &Path) -> Result<(Self, Vec<String>)> {
+    /// Where there are checkpoints and not one is whole.
+    pub fn newest(folder: &Path) -> Result<Option<(Self, Vec<String>)>> {
         let mut damaged = vec![];
         for path in steps(folder)?.into_iter().rev() {
             match Self::load(&path) {
-                Ok(checkpoint) => return Ok((checkpoint, damaged)),
+                Ok(checkpoint) => return Ok(Some((checkpoint, damaged))),
                 Err(error) => damaged.push(format!("{error:#}")),
             }
         }
-        damaged.insert(0, format!("`{}` holds no whole checkpoint", folder.display()));
-        bail!(damaged.join("; "))
+        if damaged.is_empty() {
+            return Ok(None);
+        }
+        bail!("`{}` holds no whole checkpoint: {}", folder.display(), damaged.join("; "))
     }
 
     /// The weights in a model of the same configuration.

@@ -224,7 +224,7 @@ fn optimizer(config: &RunConfig) -> ModuleOptimizer {
 /// Where there is no whole checkpoint.
 pub fn best(run: &Run, config: &RunConfig, device: &Device) -> Result<(Vae, usize)> {
     let folder = run.checkpoints();
-    let (newest, _) = Checkpoint::newest(&folder)?;
+    let (newest, _) = Checkpoint::newest(&folder)?.context("the run has saved no weights yet")?;
     let (checkpoint, epoch) = match newest.state.best {
         Some(best) => (Checkpoint::load(&checkpoint::path(&folder, best.step))?, best.epoch),
         None => (newest, 0),

@@ -99,6 +99,12 @@ impl Sink {
         }
         match target {
             Target::Folder(folder) => {
+                if folder.exists() && !folder.is_dir() {
+                    let folder = folder.display();
+                    bail!(
+                        "cannot write `{folder}`: it exists and is not a folder (hint: another -o)"
+                    );
+                }
                 let parent =
                     folder.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
                 let staging = tempfile::Builder::new().prefix(".vae-").tempdir_in(parent);

@@ -16,7 +16,7 @@ use crate::Error;
 
 pub use options::{Engine, EngineOptions, Provider};
 #[cfg(feature = "ort")]
-pub use ort::{available as ort_available, version as ort_version};
+pub use ort::version as ort_version;
 
 /// A graph that is ready to run.
 pub trait Session: Send {

@@ -36,7 +36,7 @@ fn reconstruct_writes_pictures_and_arrays() {
     assert_eq!(pair.crop_imm(0, 0, 28, 28), image::open(image).unwrap());
     assert_eq!(pair.crop_imm(28, 0, 28, 28), one);
 
-    let all = ["reconstruct", &images[0].to_str().unwrap(), images[1].to_str().unwrap()];
+    let all = ["reconstruct", images[0].to_str().unwrap(), images[1].to_str().unwrap()];
     let lines = succeed(all.iter().copied().chain(["-o", &at("all.npy"), "--format", "json"]));
     assert_eq!(lines.lines().count(), 2);
     let line = json(lines.lines().next().unwrap());

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod commands;
+mod dense;
 mod determinism;
 mod fixture;
 mod images;

@@ -79,7 +79,10 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Option<Run>, Option<Chec
         let differences = begun.diff(config);
         bail!("the run was begun with another configuration: {differences}");
     }
-    let (checkpoint, damaged) = Checkpoint::newest(&run.checkpoints())?;
+    let Some((checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
+        eprintln!("note: nothing has been saved yet, the run begins again");
+        return Ok((Some(run), None));
+    };
     for reason in damaged {
         eprintln!("note: an older checkpoint is taken, since {reason}");
     }

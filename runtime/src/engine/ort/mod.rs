@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::TensorRef;
 
@@ -98,11 +98,7 @@ impl Session for Ort {
 
 /// The providers that the loaded library was built with, in the order in which
 /// [`Provider::Auto`] tries them.
-///
-/// # Errors
-///
-/// [`Error::Engine`] where the library cannot be asked; it must be loaded, see [`version`].
-pub fn available() -> Result<Vec<Provider>, Error> {
+fn available() -> Result<Vec<Provider>, Error> {
     let mut available = Vec::new();
     for provider in [Provider::Cuda, Provider::Cpu, Provider::TensorRt, Provider::OpenVino] {
         let built_in = match provider {
@@ -128,17 +124,16 @@ fn commit(
     if !available()?.contains(&provider) {
         return Err(unusable(provider, "this build of the library does not have it"));
     }
-    let register = |builder: SessionBuilder| match dispatch(provider) {
-        Some(dispatch) => builder.with_execution_providers([dispatch.error_on_failure()]),
-        None => Ok(builder),
-    };
     let builder = OrtSession::builder(environment)
         .and_then(|builder| Ok(builder.with_intra_threads(options.thread_count())?))
         .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
         .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
         .and_then(|builder| Ok(builder.with_deterministic_compute(true)?))
         .and_then(|builder| Ok(builder.with_log_level(LogLevel::Fatal)?))
-        .and_then(|builder| Ok(register(builder)?));
+        .and_then(|builder| match dispatch(provider) {
+            Some(dispatch) => Ok(builder.with_execution_providers([dispatch.error_on_failure()])?),
+            None => Ok(builder),
+        });
     let mut builder = builder.map_err(|e| unusable(provider, &one_line(&e)))?;
     builder.commit_from_memory(onnx).map_err(|e| match provider {
         Provider::Cpu => {

@@ -1,0 +1,85 @@
+//! The two terms of the loss against their formulas in double precision.
+
+use burn::tensor::{Device, Tensor};
+use vae_models::{Likelihood, Posterior, Warmup};
+
+const DECODED: [f32; 6] = [-80.0, -1.5, 0.0, 0.3, 2.0, 90.0];
+const IMAGE: [f32; 6] = [0.0, 0.2, 0.5, 1.0, 0.9, 1.0];
+
+fn negative_log(likelihood: Likelihood) -> f64 {
+    let device = Device::flex();
+    let tensor = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 2, 3]);
+    let loss = likelihood.negative_log(tensor(DECODED), tensor(IMAGE));
+    assert_eq!(loss.dims(), [1]);
+    f64::from(loss.into_scalar::<f32>())
+}
+
+fn sum(term: impl Fn(f64, f64) -> f64) -> f64 {
+    DECODED.iter().zip(IMAGE).map(|(&d, x)| term(f64::from(d), f64::from(x))).sum()
+}
+
+#[test]
+fn bernoulli_is_the_cross_entropy_of_logits_even_where_they_are_large() {
+    let expected = sum(|logit, x| {
+        let softplus = |v: f64| v.max(0.0) + (-v.abs()).exp().ln_1p();
+        x * softplus(-logit) + (1.0 - x) * softplus(logit)
+    });
+    let got = negative_log(Likelihood::Bernoulli);
+    assert!((got - expected).abs() < 1e-5, "{got} is not {expected}");
+}
+
+#[test]
+fn squared_error_is_summed() {
+    let (got, expected) = (negative_log(Likelihood::SquaredError), sum(|d, x| (d - x).powi(2)));
+    assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+}
+
+#[test]
+fn gaussian_is_the_whole_density() {
+    let sigma = 0.7_f64;
+    let expected = sum(|d, x| {
+        let z = (d - x) / sigma;
+        0.5 * z * z + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
+    });
+    let got = negative_log(Likelihood::Gaussian { sigma: sigma as f32 });
+    assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+}
+
+#[test]
+fn the_mean_of_a_likelihood_is_an_image() {
+    let device = Device::flex();
+    let decoded = Tensor::<4>::zeros([1, 1, 1, 1], &device);
+    let half = Likelihood::Bernoulli.mean(decoded.clone()).into_scalar::<f32>();
+    assert_eq!(half, 0.5);
+    assert_eq!(Likelihood::SquaredError.mean(decoded).into_scalar::<f32>(), 0.0);
+}
+
+#[test]
+fn kl_and_draws_are_those_of_a_gaussian() {
+    let device = Device::flex();
+    let tensor = |values: [[f32; 2]; 2]| Tensor::<2>::from_floats(values, &device);
+    let posterior = Posterior {
+        mean: tensor([[0.0, 0.0], [1.0, -2.0]]),
+        log_var: Some(tensor([[0.0, 0.0], [0.0, 1.0]])),
+    };
+    let kl = posterior.kl().into_data_as::<f32>().try_into_vec::<f32>().expect("asked for f32");
+    let expected = 0.5 * (1.0 + 4.0 + 1.0_f32.exp() - 1.0 - 1.0);
+    assert!(kl[0].abs() < 1e-6 && (kl[1] - expected).abs() < 1e-5, "{kl:?}");
+
+    let drawn = posterior.sample(tensor([[3.0, -3.0], [1.0, 1.0]]));
+    let drawn = drawn.into_data_as::<f32>().try_into_vec::<f32>().expect("asked for f32");
+    let expected = [3.0, -3.0, 2.0, -2.0 + 0.5_f32.exp()];
+    assert!(drawn.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{drawn:?}");
+
+    let point = Posterior { mean: tensor([[1.0, 2.0], [3.0, 4.0]]), log_var: None };
+    assert_eq!(point.kl().sum().into_scalar::<f32>(), 0.0);
+    let kept = point.sample(tensor([[9.0; 2]; 2])).sum().into_scalar::<f32>();
+    assert_eq!(kept, 10.0);
+}
+
+#[test]
+fn a_warmup_rises_to_beta() {
+    let warmup = Warmup { beta: 4.0, epochs: 2.0 };
+    assert_eq!([0.0, 0.5, 2.0, 9.0].map(|epoch| warmup.at(epoch)), [0.0, 1.0, 4.0, 4.0]);
+    assert_eq!(Warmup { beta: 1.0, epochs: 0.0 }.at(0.0), 1.0);
+}

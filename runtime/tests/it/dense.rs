@@ -1,0 +1,194 @@
+//! Models of another kind than the embedded one: dense layers, no posterior, skips.
+
+use std::fs;
+
+use ndarray::{Array4, Axis, Slice};
+use prost::Message;
+use serde_json::json;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_shape_proto, type_proto,
+};
+use vae_infer::{Bundle, EngineOptions, Model};
+
+use crate::fixture::{Copy, all_well, not_refused, rings, run, succeed};
+
+fn value(name: &str, shape: &[i64]) -> ValueInfoProto {
+    use tensor_shape_proto::{Dimension, dimension::Value};
+    let axis = |value| Dimension { value: Some(value), ..Default::default() };
+    let sizes = shape.iter().map(|&d| axis(Value::DimValue(d)));
+    let dim = std::iter::once(axis(Value::DimParam("batch".into()))).chain(sizes).collect();
+    let tensor = type_proto::Tensor { elem_type: 1, shape: Some(TensorShapeProto { dim }) };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    let r#type = Some(TypeProto { value, ..Default::default() });
+    ValueInfoProto { name: name.into(), r#type, ..Default::default() }
+}
+
+fn weights(name: &str, dims: &[i64]) -> TensorProto {
+    let count = dims.iter().product::<i64>();
+    let raw_data = (0..count).flat_map(|i| (((i * 37 % 101) as f32 - 50.0) / 2000.0).to_le_bytes());
+    TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: 1,
+        raw_data: raw_data.collect(),
+        ..Default::default()
+    }
+}
+
+fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
+    let strings = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    NodeProto {
+        op_type: operator.into(),
+        input: strings(input),
+        output: strings(&[output]),
+        ..Default::default()
+    }
+}
+
+fn model(graph: GraphProto) -> Vec<u8> {
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
+    ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..Default::default() }
+        .encode_to_vec()
+}
+
+fn with_axis(mut node: NodeProto, i: i64) -> NodeProto {
+    let r#type = AttributeType::Int as i32;
+    node.attribute.push(AttributeProto { name: "axis".into(), i, r#type, ..Default::default() });
+    node
+}
+
+/// A plain autoencoder of dense layers, 784-3-784, whose decoder also takes a skip of 4 values
+/// where `skip` says so.
+fn autoencoder(skip: bool) -> Copy {
+    let mut encoder = GraphProto {
+        name: "encoder".into(),
+        node: vec![
+            with_axis(node("Flatten", &["image"], "pixels"), 1),
+            node("Gemm", &["pixels", "w", "b"], "mean"),
+        ],
+        initializer: vec![weights("w", &[784, 3]), weights("b", &[3])],
+        input: vec![value("image", &[1, 28, 28])],
+        output: vec![value("mean", &[3])],
+        ..Default::default()
+    };
+    let inner = if skip { 7 } else { 3 };
+    let shape = [-1_i64, 1, 28, 28].into_iter().flat_map(i64::to_le_bytes).collect();
+    let shape = TensorProto {
+        name: "shape".into(),
+        dims: vec![4],
+        data_type: 7,
+        raw_data: shape,
+        ..Default::default()
+    };
+    let mut decoder = GraphProto {
+        name: "decoder".into(),
+        node: vec![
+            node("Gemm", &[if skip { "joined" } else { "latent" }, "w", "b"], "logits"),
+            node("Sigmoid", &["logits"], "flat"),
+            node("Reshape", &["flat", "shape"], "reconstruction"),
+        ],
+        initializer: vec![weights("w", &[inner, 784]), weights("b", &[784]), shape],
+        input: vec![value("latent", &[3])],
+        output: vec![value("reconstruction", &[1, 28, 28])],
+        ..Default::default()
+    };
+    if skip {
+        encoder.node.push(node("Gemm", &["pixels", "v", "c"], "skip0"));
+        encoder.initializer.extend([weights("v", &[784, 4]), weights("c", &[4])]);
+        encoder.output.push(value("skip0", &[4]));
+        decoder.node.insert(0, with_axis(node("Concat", &["latent", "skip0"], "joined"), 1));
+        decoder.input.push(value("skip0", &[4]));
+    }
+    Copy::new()
+        .with_file("encoder", &model(encoder))
+        .with_file("decoder", &model(decoder))
+        .with_manifest(|manifest| {
+            manifest["name"] = "plain".into();
+            manifest["latent"] = 3.into();
+            manifest["posterior"] = "point".into();
+            manifest["sampling"] = false.into();
+            let skips = if skip { vec![json!({"name": "skip0", "shape": [4]})] } else { vec![] };
+            let first = |name: &str, shape: &[usize]| vec![json!({"name": name, "shape": shape})];
+            manifest["encoder"]["outputs"] = [first("mean", &[3]), skips.clone()].concat().into();
+            manifest["decoder"]["inputs"] = [first("latent", &[3]), skips].concat().into();
+        })
+}
+
+#[test]
+fn dense_graphs_run_in_batches_with_the_same_result() {
+    for skip in [false, true] {
+        let copy = autoencoder(skip);
+        let bundle = Bundle::open(copy.path()).unwrap();
+        let images =
+            Array4::from_shape_fn((70, 1, 28, 28), |(n, _, y, x)| ((n + x * y) % 9) as f32 / 8.0);
+        let run = |threads| {
+            let options = EngineOptions { threads, ..EngineOptions::default() };
+            Model::load(&bundle, &options).unwrap().reconstruct(images.view()).unwrap()
+        };
+        let together = run(1);
+        assert_eq!(together, run(3), "threads must not matter");
+        assert_eq!(together.posterior.kl(), None);
+
+        let mut model = Model::load(&bundle, &EngineOptions::default()).unwrap();
+        for n in [0, 31, 69] {
+            let alone =
+                model.reconstruct(images.slice_axis(Axis(0), Slice::from(n..n + 1))).unwrap();
+            let worst = vae_infer::verify::difference(
+                alone.images.index_axis(Axis(0), 0).into_dyn(),
+                together.images.index_axis(Axis(0), n).into_dyn(),
+            );
+            assert!(worst <= 1e-5, "image {n} differs by {worst} from its batch");
+        }
+    }
+}
+
+#[test]
+fn what_a_plain_autoencoder_lacks_is_said_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = rings(folder.path(), 2);
+    let [a, b] = [0, 1].map(|i| images[i].to_str().unwrap());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (out, z, log_var) = (at("out.npy"), at("z.npy"), at("log_var.npy"));
+    vae_infer::npy::write(z.as_ref(), &ndarray::Array2::<f32>::zeros((2, 3))).unwrap();
+    let (plain, skipping) = (autoencoder(false), autoencoder(true));
+    let (plain, skipping) = (plain.path().to_str().unwrap(), skipping.path().to_str().unwrap());
+
+    let line: serde_json::Value =
+        serde_json::from_str(&succeed(["score", a, "--model", plain])).unwrap();
+    assert!(line["kl"].is_null() && line["elbo"].is_null() && line["nll"].is_number(), "{line}");
+    succeed(["decode", &z, "-o", &at("decoded.npy"), "--model", plain]);
+    for model in [plain, skipping] {
+        succeed([
+            "perturb",
+            a,
+            "--sigma",
+            "0.1",
+            "-o",
+            &at("perturbed.npy"),
+            "--force",
+            "--model",
+            model,
+        ]);
+    }
+    let perturbed = fs::read(at("perturbed.npy")).unwrap();
+    assert_eq!(vae_infer::npy::floats("", &perturbed).unwrap().shape(), [5, 28, 28, 1]);
+
+    let cases: [(&str, &str, Vec<&str>); 6] = [
+        (plain, "sample", vec!["sample", "-n", "1", "-o", &out]),
+        (plain, "posterior", vec!["perturb", a, "--noise", "posterior", "-o", &out]),
+        (plain, "no log-variances", vec!["encode", a, "-o", &out, "--out-log-var", &log_var]),
+        (skipping, "skip0", vec!["sample", "-n", "1", "-o", &out]),
+        (skipping, "skip0", vec!["decode", &z, "-o", &out]),
+        (skipping, "skip0", vec!["interpolate", a, b, "-o", &out]),
+    ];
+    let mut failures = Vec::new();
+    for (model, word, arguments) in cases {
+        let output = run(arguments.iter().chain(&["--model", model]));
+        failures
+            .extend(not_refused(&output, &["plain", word]).map(|f| format!("{arguments:?}: {f}")));
+    }
+    all_well(failures);
+    assert!(!std::path::Path::new(&out).exists());
+}
