@@ -28,7 +28,9 @@ impl Cost {
                 let window = out * kernel * kernel;
                 Self { parameters: channels * window + out, flops: 2 * window * input.len() }
             }
-            Block::Pool { kernel, .. } => Self { parameters: 0, flops: kernel * kernel * output.len() },
+            Block::Pool { kernel, .. } => {
+                Self { parameters: 0, flops: kernel * kernel * output.len() }
+            }
             _ => Self::default(),
         }
     }
@@ -38,10 +40,7 @@ impl Add for Cost {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            parameters: self.parameters + other.parameters,
-            flops: self.flops + other.flops,
-        }
+        Self { parameters: self.parameters + other.parameters, flops: self.flops + other.flops }
     }
 }
 

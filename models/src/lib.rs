@@ -10,6 +10,7 @@
 
 mod block;
 mod cost;
+mod initialization;
 mod loss;
 mod network;
 mod posterior;
@@ -18,6 +19,7 @@ mod vae;
 
 pub use block::{Activation, Block, PoolKind};
 pub use cost::Cost;
+pub use initialization::Initialization;
 pub use loss::{Likelihood, Warmup};
 pub use network::{Features, Layer, Network, NetworkConfig, Skips};
 pub use posterior::Posterior;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, PoolKind};
 use crate::cost::Cost;
+use crate::initialization::Initialization;
 use crate::shape::{Shape, ShapeError};
 
 /// Images remembered by [`Block::Tap`], by name.
@@ -81,9 +82,14 @@ impl NetworkConfig {
         steps.fold(Cost::default(), |sum, ((block, i), o)| sum + Cost::of(block, *i, *o))
     }
 
-    /// A network with fresh weights (uniform, Kaiming fan-in, as PyTorch's), given the shapes from
-    /// [`NetworkConfig::shapes`].
-    pub fn init(&self, input: Shape, shapes: &[Shape], device: &Device) -> Network {
+    /// A network with fresh weights, given the shapes from [`NetworkConfig::shapes`].
+    pub fn init(
+        &self,
+        input: Shape,
+        shapes: &[Shape],
+        initialization: Initialization,
+        device: &Device,
+    ) -> Network {
         let inputs = std::iter::once(&input).chain(shapes);
         let layers = self.0.iter().zip(inputs).map(|(block, input)| {
             let features = input.dims()[0];
@@ -94,7 +100,9 @@ impl NetworkConfig {
                 Block::Conv { channels, kernel, stride, padding, .. } => {
                     let conv = Conv2dConfig::new([features, channels], [kernel; 2])
                         .with_stride([stride; 2])
-                        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding));
+                        .with_padding(PaddingConfig2d::Explicit(
+                            padding, padding, padding, padding,
+                        ));
                     Some(Layer::Conv(conv.init(device)))
                 }
                 Block::Deconv { channels, kernel, stride, padding, output_padding, .. } => {
@@ -107,6 +115,7 @@ impl NetworkConfig {
                 _ => None,
             }
         });
+        let layers = layers.map(|layer| Some(initialization.apply(layer?, device)));
         Network { layers: layers.collect(), config: self.clone() }
     }
 }

@@ -12,6 +12,9 @@ pub enum Shape {
     Image([usize; 3]),
 }
 
+/// The most values of one example, and the most weights of one block.
+const MAX_VALUES: usize = 1 << 30;
+
 /// A block that does not fit what comes before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("block {number} of the {network}: {reason}")]
@@ -56,7 +59,7 @@ impl Shape {
             }
             Block::Conv { channels, kernel, stride, padding, .. } => {
                 self.map("conv", channels, |side| {
-                    let padded = side + 2 * padding;
+                    let padded = side.checked_add(padding.checked_mul(2)?)?;
                     let room = padded.checked_sub(kernel).filter(|_| kernel > 0 && stride > 0);
                     room.map(|room| room / stride + 1)
                 })?
@@ -68,18 +71,17 @@ impl Shape {
                     ));
                 }
                 self.map("deconv", channels, |side| {
-                    let full = side.checked_sub(1)? * stride + kernel + output_padding;
-                    full.checked_sub(2 * padding).filter(|_| kernel > 0)
+                    let strides = side.checked_sub(1)?.checked_mul(stride)?;
+                    let full = strides.checked_add(kernel)?.checked_add(output_padding)?;
+                    full.checked_sub(padding.checked_mul(2)?).filter(|_| kernel > 0)
                 })?
             }
-            Block::Pool { kernel, stride, .. } => {
-                self.map("pool", self.dims()[0], |side| {
-                    let room = side.checked_sub(kernel).filter(|_| kernel > 0 && stride > 0);
-                    room.map(|room| room / stride + 1)
-                })?
-            }
+            Block::Pool { kernel, stride, .. } => self.map("pool", self.dims()[0], |side| {
+                let room = side.checked_sub(kernel).filter(|_| kernel > 0 && stride > 0);
+                room.map(|room| room / stride + 1)
+            })?,
             Block::Upsample { scale } => {
-                self.map("upsample", self.dims()[0], |side| Some(side * scale))?
+                self.map("upsample", self.dims()[0], |side| side.checked_mul(scale))?
             }
             Block::Flatten => {
                 self.image("flatten")?;
@@ -87,7 +89,8 @@ impl Shape {
             }
             Block::Unflatten { channels, height, width } => {
                 let features = self.flat("unflatten")?;
-                if features != channels * height * width {
+                let values = channels.checked_mul(height).and_then(|n| n.checked_mul(width));
+                if values != Some(features) {
                     return Err(format!(
                         "{features} values cannot become {channels}x{height}x{width}"
                     ));
@@ -121,20 +124,37 @@ impl Shape {
                 Self::Image([channels + more, h, w])
             }
         };
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+        let weights = match *block {
+            Block::Dense { units, .. } => product(&[self.dims()[0], units]),
+            Block::Conv { channels, kernel, .. } | Block::Deconv { channels, kernel, .. } => {
+                product(&[self.dims()[0], channels, kernel, kernel])
+            }
+            _ => Some(0),
+        };
+        for (what, count) in [("values", product(shape.dims())), ("weights", weights)] {
+            if count.is_none_or(|count| count > MAX_VALUES) {
+                return Err(format!("it has more than {MAX_VALUES} {what}"));
+            }
+        }
         if shape.is_empty() { Err("nothing is left".into()) } else { Ok(shape) }
     }
 
     fn flat(&self, block: &str) -> Result<usize, String> {
         match self {
             Self::Flat(features) => Ok(*features),
-            Self::Image(_) => Err(format!("{block} takes a vector and gets {self}: flatten it first")),
+            Self::Image(_) => {
+                Err(format!("{block} takes a vector and gets {self}: flatten it first"))
+            }
         }
     }
 
     fn image(&self, block: &str) -> Result<[usize; 3], String> {
         match self {
             Self::Image(dims) => Ok(*dims),
-            Self::Flat(_) => Err(format!("{block} takes an image and gets {self}: unflatten it first")),
+            Self::Flat(_) => {
+                Err(format!("{block} takes an image and gets {self}: unflatten it first"))
+            }
         }
     }
 

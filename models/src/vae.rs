@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{Activation, Block};
 use crate::cost::Cost;
+use crate::initialization::Initialization;
 use crate::loss::Likelihood;
 use crate::network::{Features, Network, NetworkConfig, Skips};
 use crate::posterior::Posterior;
@@ -20,6 +21,9 @@ pub struct VaeConfig {
     /// Whether the encoder gives a Gaussian posterior; without it, a point.
     #[serde(default = "yes")]
     pub variational: bool,
+    /// How fresh weights are drawn.
+    #[serde(default, skip_serializing_if = "Initialization::is_default")]
+    pub initialization: Initialization,
     /// What the decoder's output means.
     pub likelihood: Likelihood,
     /// From the image to a vector, on which the heads for mean and log-variance stand.
@@ -103,12 +107,15 @@ impl VaeConfig {
         let plan = self.plan(image)?;
         let features = last(Shape::Image(image), &plan.encoder);
         let latent = Shape::Flat(self.latent);
-        let head = || plan.head.init(features, &[latent], device);
+        let init = |network: &NetworkConfig, input, shapes: &[Shape]| {
+            network.init(input, shapes, self.initialization, device)
+        };
+        let head = || init(&plan.head, features, &[latent]);
         Ok(Vae {
-            encoder: self.encoder.init(Shape::Image(image), &plan.encoder, device),
+            encoder: init(&self.encoder, Shape::Image(image), &plan.encoder),
             mean: head(),
             log_var: self.variational.then(head),
-            decoder: self.decoder.init(latent, &plan.decoder, device),
+            decoder: init(&self.decoder, latent, &plan.decoder),
             likelihood: self.likelihood,
         })
     }
@@ -119,6 +126,10 @@ impl VaeConfig {
             number: blocks.0.len(),
             reason,
         };
+        if !(1..=MAX_LATENT).contains(&self.latent) {
+            let reason = format!("the latent size is {}, not 1 to {MAX_LATENT}", self.latent);
+            return Err(fails("encoder", &self.encoder, reason));
+        }
         let mut skips = BTreeMap::new();
         let encoder = self.encoder.shapes("encoder", Shape::Image(image), &mut skips)?;
         let features = last(Shape::Image(image), &encoder);
@@ -136,7 +147,10 @@ impl VaeConfig {
             let reason = format!("it leaves {reconstruction}, the image is {image}");
             return Err(fails("decoder", &self.decoder, reason));
         }
-        let logits = self.decoder.0.last().map(Block::activation);
+        let affine = |block: &&Block| {
+            matches!(block, Block::Dense { .. } | Block::Conv { .. } | Block::Deconv { .. })
+        };
+        let logits = self.decoder.0.iter().rev().find(affine).map(Block::activation);
         if self.likelihood == Likelihood::Bernoulli && logits != Some(Activation::Identity) {
             let reason = "a Bernoulli likelihood takes logits: remove the activation".to_owned();
             return Err(fails("decoder", &self.decoder, reason));
@@ -149,6 +163,9 @@ impl VaeConfig {
         Ok(Plan { encoder, head: NetworkConfig(vec![head]), decoder, skips })
     }
 }
+
+/// The largest latent vector.
+const MAX_LATENT: usize = 1 << 20;
 
 fn last(input: Shape, shapes: &[Shape]) -> Shape {
     shapes.last().copied().unwrap_or(input)

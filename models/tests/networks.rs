@@ -84,8 +84,17 @@ fn a_block_that_does_not_fit_is_named() {
         (r#"{ block = "conv", channels = 3, kernel = 3, stride = 0 }"#, "conv does not fit 8x8"),
         (r#"{ block = "conv", channels = 0, kernel = 3 }"#, "nothing is left"),
         (r#"{ block = "crop", height = 9, width = 8 }"#, "8x8 cannot be cropped to 9x8"),
+        (r#"{ block = "upsample", scale = 99999999 }"#, "more than 1073741824 values"),
+        (r#"{ block = "conv", channels = 99999999, kernel = 8 }"#, "more than 1073741824 weights"),
+        (
+            r#"{ block = "conv", channels = 1, kernel = 3, padding = 9223372036854775807 }"#,
+            "conv does not fit 8x8",
+        ),
         (r#"{ block = "join", skip = "a" }"#, "no tap before it is named `a`"),
-        (r#"{ block = "pool", kind = "average", kernel = 9, stride = 1 }"#, "pool does not fit 8x8"),
+        (
+            r#"{ block = "pool", kind = "average", kernel = 9, stride = 1 }"#,
+            "pool does not fit 8x8",
+        ),
         (
             r#"{ block = "deconv", channels = 1, kernel = 2, stride = 1, output_padding = 1 }"#,
             "output_padding 1 must be below the stride 1",
@@ -96,7 +105,8 @@ fn a_block_that_does_not_fit_is_named() {
         ),
     ];
     for (block, reason) in cases {
-        let blocks = network(&format!("n = [{{ block = \"crop\", height = 8, width = 8 }}, {block}]"));
+        let blocks =
+            network(&format!("n = [{{ block = \"crop\", height = 8, width = 8 }}, {block}]"));
         let input = Shape::Image([2, 10, 10]);
         let error = blocks.shapes("encoder", input, &mut BTreeMap::new()).expect_err(block);
         let message = error.to_string();
@@ -124,7 +134,12 @@ fn an_encoder_and_a_decoder_that_do_not_fit_are_refused() {
     assert!(message.contains("flatten it"), "{message}");
     let message = replace("units = 4", "units = 4, activation = \"sigmoid\"", [1, 2, 3]);
     assert!(message.contains("the image is 1x2x3"), "{message}");
-    let sigmoid = r#"width = 2 }, { block = "conv", channels = 1, kernel = 1, activation = "sigmoid" }"#;
+    let message = replace("units = 4", "units = 4, activation = \"sigmoid\"", image);
+    assert!(message.contains("logits"), "{message}");
+    let message = replace("latent = 2", "latent = 0", image);
+    assert!(message.contains("latent size is 0"), "{message}");
+    let sigmoid =
+        r#"width = 2 }, { block = "conv", channels = 1, kernel = 1, activation = "sigmoid" }"#;
     let message = replace("width = 2 }", sigmoid, image);
     assert!(message.contains("logits"), "{message}");
 }

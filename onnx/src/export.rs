@@ -1,9 +1,10 @@
 //! From a trained model to a bundle, or to nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use ndarray::{Array4, Axis};
+use tempfile::TempDir;
 use vae_infer::manifest::{
     FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Provenance,
 };
@@ -61,10 +62,12 @@ pub fn export(
     ort_library: Option<&Path>,
     device: &Device,
 ) -> Result<Exported, Error> {
-    let replaceable = force && folder.join(MANIFEST).is_file();
-    if folder.exists() && !replaceable {
-        return Err(Error::Exists { path: folder.into() });
-    }
+    let replace = force && is_bundle(folder);
+    let refuse_other = || match folder.exists() && !replace {
+        true => Err(Error::Exists { path: folder.into() }),
+        false => Ok(()),
+    };
+    refuse_other()?;
     if model.probe.len_of(Axis(0)) == 0 {
         return Err(Error::NoImages);
     }
@@ -87,7 +90,10 @@ pub fn export(
     }
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
-    rename(made.keep(), folder).map_err(vae_infer::Error::write(folder))?;
+    refuse_other()?;
+    rename(&made, folder).map_err(vae_infer::Error::write(folder))?;
+    // The folder has its final name: there is nothing left to remove under the temporary one.
+    let _ = made.keep();
     Ok(Exported { manifest, without_onnx_runtime: onnx_runtime.err() })
 }
 
@@ -143,19 +149,33 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
     Ok(manifest)
 }
 
+/// Whether a folder holds a bundle and nothing else, so that replacing it loses nothing else.
+fn is_bundle(folder: &Path) -> bool {
+    let Ok(Ok(manifest)) =
+        std::fs::read(folder.join(MANIFEST)).map(|json| Manifest::from_json(&json))
+    else {
+        return false;
+    };
+    let Manifest { encoder, decoder, golden, .. } = &manifest;
+    let files = [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file];
+    std::fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| files.iter().any(|f| entry.file_name() == *f)))
+    })
+}
+
 /// Gives a finished folder its name; a bundle that stands there makes room and is then removed.
-fn rename(made: PathBuf, folder: &Path) -> std::io::Result<()> {
+fn rename(made: &TempDir, folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::set_permissions(made.path(), std::fs::Permissions::from_mode(0o755))?;
     }
     if !folder.exists() {
-        return std::fs::rename(made, folder);
+        return std::fs::rename(made.path(), folder);
     }
-    let old = made.with_extension("old");
+    let old = made.path().with_extension("old");
     std::fs::rename(folder, &old)?;
-    if let Err(error) = std::fs::rename(&made, folder) {
+    if let Err(error) = std::fs::rename(made.path(), folder) {
         std::fs::rename(&old, folder)?;
         return Err(error);
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use ndarray::{Array4, ArrayD, ArrayView4, Axis, Slice};
+use ndarray::{Array4, ArrayD, ArrayView4};
 use safetensors::tensor::{Dtype, TensorView};
 use vae_infer::{ImageSpec, noise};
 use vae_models::{Encoding, Skips, Vae};
@@ -98,14 +98,4 @@ pub(crate) fn to_bytes(tensors: &Tensors) -> Vec<u8> {
         (*name, view.expect("four bytes for every value"))
     });
     safetensors::serialize(views, None).expect("names are distinct and short")
-}
-
-/// The first `count` images, over and over where there are fewer.
-pub(crate) fn cycle(images: &Array4<f32>, count: usize) -> Array4<f32> {
-    let available = images.len_of(Axis(0));
-    if count <= available {
-        return images.slice_axis(Axis(0), Slice::from(..count)).to_owned();
-    }
-    let indices: Vec<usize> = (0..count).map(|i| i % available).collect();
-    images.select(Axis(0), &indices)
 }

@@ -89,12 +89,7 @@ pub(crate) fn skip_name(skip: &str) -> String {
 }
 
 impl Graph {
-    fn new(
-        name: &str,
-        nodes: Nodes,
-        inputs: Vec<TensorSpec>,
-        outputs: Vec<TensorSpec>,
-    ) -> Self {
+    fn new(name: &str, nodes: Nodes, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
         let model = ModelProto {
             ir_version: IR_VERSION,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],

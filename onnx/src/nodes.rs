@@ -191,7 +191,12 @@ impl Scope<'_> {
         self.node(operator, &inputs, attributes)
     }
 
-    fn node(&mut self, operator: &str, inputs: &[String], attribute: Vec<AttributeProto>) -> String {
+    fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[String],
+        attribute: Vec<AttributeProto>,
+    ) -> String {
         let name = format!("{}.{}", self.prefix, operator.to_lowercase());
         self.nodes.nodes.push(NodeProto {
             op_type: operator.into(),

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use ndarray::{Array4, ArrayD, Ix2, Ix4};
+use ndarray::{Array4, Axis, Slice};
 use vae_infer::engine::ort_version;
 use vae_infer::manifest::Parity;
-use vae_infer::verify::difference;
-use vae_infer::{Bundle, Encoding, Engine, EngineOptions, Model, Provider};
+use vae_infer::verify::replay;
+use vae_infer::{Bundle, Engine, EngineOptions, Model, Provider};
 use vae_models::Vae;
 
 use crate::error::Error;
-use crate::golden::{LATENT_SEED, Latent, Tensors, cycle, noise_images, record};
+use crate::golden::{LATENT_SEED, Latent, noise_images, record};
 
 /// The largest accepted difference between an engine and Burn, over an output's range.
 pub const TOLERANCE: f64 = vae_infer::verify::TOLERANCE;
@@ -43,9 +43,7 @@ pub(crate) fn compare(
             (random, "random", Latent::Prior { seed: LATENT_SEED }),
         ] {
             let expected = record(vae, images.view(), latent, device);
-            let got = run(&mut model, bundle, &expected)?;
-            for (output, got) in got {
-                let difference = difference(got.view(), expected[&output].view());
+            for (output, difference) in replay(&mut model, bundle, &expected)? {
                 let engine = engine.to_string();
                 let row = Parity { engine, output, batch, images: kind.into(), difference };
                 rows.push(accept(row)?);
@@ -63,26 +61,14 @@ fn accept(row: Parity) -> Result<Parity, Error> {
     Err(Error::Parity { engine, output, batch, images, difference, tolerance: TOLERANCE })
 }
 
-/// Every output of both graphs on recorded inputs.
-fn run(
-    model: &mut Model,
-    bundle: &Bundle,
-    recorded: &Tensors,
-) -> Result<Vec<(String, ArrayD<f32>)>, Error> {
-    let input = |name: &str| recorded[name].clone();
-    let images = input("image").into_dimensionality::<Ix4>().expect("images have four axes");
-    let Encoding { posterior, skips } = model.encode(images.view())?;
-    let mut outputs = vec![posterior.mean.into_dyn()];
-    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
-    outputs.extend(skips);
-    let names = bundle.manifest.encoder.outputs.iter().map(|spec| spec.name.clone());
-    let mut named: Vec<_> = names.zip(outputs).collect();
-
-    let latent = input("latent").into_dimensionality::<Ix2>().expect("latent has two axes");
-    let skips: Vec<_> = bundle.manifest.skips().iter().map(|spec| input(&spec.name)).collect();
-    let reconstruction = model.decode(latent.view(), &skips)?;
-    named.push(("reconstruction".to_owned(), reconstruction.into_dyn()));
-    Ok(named)
+/// The first `count` images, over and over where there are fewer.
+fn cycle(images: &Array4<f32>, count: usize) -> Array4<f32> {
+    let available = images.len_of(Axis(0));
+    if count <= available {
+        return images.slice_axis(Axis(0), Slice::from(..count)).to_owned();
+    }
+    let indices: Vec<usize> = (0..count).map(|i| i % available).collect();
+    images.select(Axis(0), &indices)
 }
 
 /// ONNX Runtime on the processor, or why it cannot be compared here.

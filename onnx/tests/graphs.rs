@@ -86,13 +86,31 @@ fn names_and_shapes_are_static_and_the_batch_axis_is_dynamic() {
 fn every_block_is_a_node_or_two() {
     let [encoder, decoder] = graphs(CONFIG);
     let expected = [
-        "Conv", "Sigmoid", "Mul", "MaxPool", "AveragePool", "Flatten", "Gemm", "LeakyRelu", "Gemm",
-        "Gemm", "Identity",
+        "Conv",
+        "Sigmoid",
+        "Mul",
+        "MaxPool",
+        "AveragePool",
+        "Flatten",
+        "Gemm",
+        "LeakyRelu",
+        "Gemm",
+        "Gemm",
+        "Identity",
     ];
     assert_eq!(operators(&encoder), expected, "only the tapped image needs an Identity");
     let expected = [
-        "Gemm", "Relu", "Reshape", "Resize", "Pad", "Concat", "ConvTranspose", "Slice", "Concat",
-        "Conv", "Sigmoid",
+        "Gemm",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Pad",
+        "Concat",
+        "ConvTranspose",
+        "Slice",
+        "Concat",
+        "Conv",
+        "Sigmoid",
     ];
     assert_eq!(operators(&decoder), expected);
 }

@@ -46,6 +46,10 @@
 //! sizes are held against what is there before memory is taken, an engine's panic is an
 //! [`Error`], and a value that is not a number never becomes a score.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod bundle;
 pub mod engine;
 mod error;

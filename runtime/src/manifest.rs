@@ -119,8 +119,10 @@ pub struct Parity {
 /// Where a bundle's weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The preset or configuration that was trained.
+    /// The preset that was trained, or `custom`.
     pub preset: String,
+    /// SHA-256 of the complete configuration as TOML.
+    pub config_sha256: String,
     /// SHA-256 of the training data's content.
     pub data_sha256: String,
     /// The seed of the run.

@@ -37,10 +37,26 @@ impl Verification {
 /// [`Error::Bundle`] for golden vectors that are missing or misshapen, and the errors of
 /// [`Model::load`] and of running it.
 pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, Error> {
-    let golden = Golden { bundle, tensors: bundle.golden()? };
     let mut model = Model::load(bundle, options)?;
-    let manifest = &bundle.manifest;
+    let golden = bundle.golden()?;
+    let differences = replay(&mut model, bundle, &golden)?;
+    let images = golden["image"].shape()[0];
+    Ok(Verification { backend: model.decoder.backend().clone(), images, differences })
+}
 
+/// Runs recorded inputs, `image` through the encoder and `latent` with its skips through the
+/// decoder, and gives every output's [`difference`] from its record.
+///
+/// # Errors
+///
+/// [`Error::Bundle`] for records that are missing or misshapen, and those of running the model.
+pub fn replay(
+    model: &mut Model,
+    bundle: &Bundle,
+    recorded: &BTreeMap<String, ArrayD<f32>>,
+) -> Result<Vec<(String, f64)>, Error> {
+    let golden = Golden { bundle, tensors: recorded };
+    let manifest = &bundle.manifest;
     let images = golden.tensor("image")?.into_dimensionality::<Ix4>();
     let images = images.map_err(|_| golden.wrong("`image` is not [N, C, H, W]"))?;
     let Encoding { posterior, skips } = model.encode(images)?;
@@ -61,9 +77,7 @@ pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, 
         .collect::<Result<_, _>>()?;
     let decoded = model.decode(latent, &skips)?;
     differences.push(golden.compare("reconstruction", decoded.view().into_dyn())?);
-
-    let backend = model.decoder.backend().clone();
-    Ok(Verification { backend, images: images.dim().0, differences })
+    Ok(differences)
 }
 
 /// The largest absolute difference of two tensors, over the range (largest minus smallest value)
@@ -87,7 +101,7 @@ pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
 
 struct Golden<'a> {
     bundle: &'a Bundle,
-    tensors: BTreeMap<String, ArrayD<f32>>,
+    tensors: &'a BTreeMap<String, ArrayD<f32>>,
 }
 
 impl Golden<'_> {

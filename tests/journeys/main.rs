@@ -1,9 +1,11 @@
-//! The journeys, each a test of its own: `cargo test -p vae-tests -- NAME` runs those whose name
-//! holds the word. What this machine cannot run is counted as ignored, with the reason on stderr.
+//! The journeys, each a test of its own, by the programs that `cargo test --workspace` has built
+//! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
 mod embedded;
 mod export;
 mod house;
+mod onnx_runtime;
+mod readme;
 mod resume;
 mod train;
 
@@ -31,9 +33,11 @@ fn main() {
     let journeys: Vec<&[Journey]> = vec![
         house::JOURNEYS,
         embedded::JOURNEYS,
+        onnx_runtime::JOURNEYS,
         train::JOURNEYS,
         resume::JOURNEYS,
         export::JOURNEYS,
+        readme::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -79,7 +79,7 @@ fn bad_input(_: PathBuf) -> Result<(), String> {
         (&[&path("bad.toml")], &["bad.toml"]),
         (&["mnist-mlp"], &["--data"]),
         (&["mnist-mlp", "--data", &path("nowhere")], &["nowhere"]),
-        (&["mnist-mlp", "--data", &data], &["train.validation", "20"]),
+        (&["mnist-mlp", "--data", &data, "--set", "model.latent=0"], &["latent size"]),
         (&["mnist-mlp", "--data", &data, "--set", "train.epoch=1"], &["epoch"]),
         (&["mnist-conv", "--data", &data, "--set", "image.width=27"], &["block", "decoder"]),
         (&["mnist-mlp", "--data", &data, "--device", "cuda"], &["cuda", "--features cuda"]),

@@ -13,7 +13,7 @@ pub fn onnx_runtime() -> Result<PathBuf, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOUND
         .get_or_init(|| {
-            let folder = install("onnxruntime", &["--no-deps", "onnxruntime==1.31.1"])?;
+            let folder = install("onnxruntime-1.31.1", &["--no-deps", "onnxruntime==1.31.1"])?;
             let libraries = folder.join("onnxruntime").join("capi");
             let entries = std::fs::read_dir(&libraries)
                 .map_err(|e| format!("{}: {e}", libraries.display()))?;
@@ -31,7 +31,7 @@ pub fn onnx_runtime() -> Result<PathBuf, String> {
 /// A folder for `PYTHONPATH` that holds the package `onnx`, or why it is not here.
 pub fn python_onnx() -> Result<PathBuf, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    FOUND.get_or_init(|| install("python-onnx", &["onnx==1.23.2"])).clone()
+    FOUND.get_or_init(|| install("onnx-1.23.2", &["onnx==1.23.2"])).clone()
 }
 
 /// Python's name on this machine.
@@ -44,6 +44,9 @@ fn install(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
         return Ok(folder);
     }
     let partial = target().join(format!("{name}.partial"));
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial).map_err(|e| format!("{}: {e}", partial.display()))?;
+    }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
     let output = Command::new(PYTHON)
         .args(pip)

@@ -55,8 +55,8 @@ pub fn run(name: &str, arguments: &[&str]) -> Result<Output, String> {
     expect(program(name)?.args(arguments), 0)
 }
 
-/// Runs a program on arguments that it must refuse with exit code 2, one line on stderr that holds
-/// every given word, and no panic.
+/// Runs a program on arguments that it must refuse with exit code 2, one last line on stderr, every
+/// given word, and no panic.
 ///
 /// # Errors
 ///
@@ -64,9 +64,10 @@ pub fn run(name: &str, arguments: &[&str]) -> Result<Output, String> {
 pub fn refused(command: &mut Command, words: &[&str]) -> Result<(), String> {
     let output = expect(command, 2)?;
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    let lines = err.lines().filter(|line| line.starts_with("error: ")).count();
+    let mut lines = err.lines().skip_while(|line| !line.starts_with("error: "));
+    let one = lines.next().is_some() && lines.next().is_none();
     let missing = words.iter().find(|word| !err.contains(**word));
-    if lines != 1 || err.contains("panicked") || missing.is_some() {
+    if !one || err.contains("panicked") || missing.is_some() {
         return Err(format!("{command:?} should name {words:?} in one line, and says\n{err}"));
     }
     Ok(())

@@ -29,8 +29,9 @@ impl Batches {
     /// Brings a data set to the device where it takes at most `resident_mib` MiB there.
     pub fn new(images: Array4<f32>, resident_mib: usize, device: &Device) -> Self {
         let count = images.len_of(Axis(0));
-        let fits = images.len() * size_of::<f32>() <= resident_mib << 20;
-        let images = if fits { Source::Resident(tensor(images, device)) } else { Source::Host(images) };
+        let fits = (images.len() * size_of::<f32>()) >> 20 < resident_mib;
+        let images =
+            if fits { Source::Resident(tensor(images, device)) } else { Source::Host(images) };
         Self { images, count, device: device.clone() }
     }
 
@@ -100,7 +101,10 @@ impl Pass<'_> {
 /// Brings images to a device.
 fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
     let shape = images.shape().to_vec();
-    let images = images.as_standard_layout().into_owned();
+    let images = match images.is_standard_layout() {
+        true => images,
+        false => images.as_standard_layout().into_owned(),
+    };
     let (values, _) = images.into_raw_vec_and_offset();
     Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -60,9 +60,9 @@ const STATE: &str = "state.json";
 ///
 /// Where it cannot be written; those that were there are then still there.
 pub fn save(folder: &Path, vae: &Vae, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
-    let at = folder.join(name(state.step));
+    let at = path(folder, state.step);
     let context = || format!("cannot save the checkpoint `{}`", at.display());
-    let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder)?;
+    let temporary = tempfile::Builder::new().prefix(SAVING).tempdir_in(folder)?;
     let mut hashes = BTreeMap::new();
     let files =
         [(MODEL, vae.clone().into_record().into_bytes()?), (OPTIMIZER, optimizer.into_bytes()?)];
@@ -74,39 +74,40 @@ pub fn save(folder: &Path, vae: &Vae, optimizer: &ModuleOptimizer, state: &State
     let json = serde_json::to_vec_pretty(&state_file)?;
     vae_infer::write::atomically(&temporary.path().join(STATE), &json)?;
     if at.exists() {
-        std::fs::remove_dir_all(&at).with_context(context)?;
+        let aside = temporary.path().with_extension("replaced");
+        std::fs::rename(&at, aside).with_context(context)?;
     }
     std::fs::rename(temporary.keep(), &at).with_context(context)?;
     prune(folder, state)
 }
 
 fn prune(folder: &Path, state: &State) -> Result<()> {
-    let best = state.best.map(|best| folder.join(name(best.step)));
-    for path in steps(folder)?.into_iter().rev().skip(2) {
-        if Some(&path) != best.as_ref() {
-            std::fs::remove_dir_all(&path)
-                .with_context(|| format!("cannot remove `{}`", path.display()))?;
-        }
+    let best = state.best.map(|best| path(folder, best.step));
+    let older = folders(folder, STEP)?.into_iter().rev().skip(2);
+    let superseded = older.filter(|path| Some(path) != best.as_ref());
+    for path in superseded.chain(folders(folder, SAVING)?) {
+        std::fs::remove_dir_all(&path)
+            .with_context(|| format!("cannot remove `{}`", path.display()))?;
     }
     Ok(())
 }
 
 /// The checkpoint of a step.
 pub fn path(folder: &Path, step: usize) -> PathBuf {
-    folder.join(name(step))
+    folder.join(format!("{STEP}{step:09}"))
 }
 
-fn name(step: usize) -> String {
-    format!("step-{step:09}")
-}
+/// What the names of checkpoints, and of those that a killed run has left half saved, begin with.
+const STEP: &str = "step-";
+const SAVING: &str = ".saving-";
 
-/// The checkpoints in a folder, oldest first.
-fn steps(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The folders whose names begin so, in the order of their names.
+fn folders(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let read = || format!("cannot read `{}`", folder.display());
     let mut paths = vec![];
     for entry in std::fs::read_dir(folder).with_context(read)? {
         let path = entry.with_context(read)?.path();
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")) {
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix)) {
             paths.push(path);
         }
     }
@@ -151,7 +152,7 @@ impl Checkpoint {
     /// Where there are checkpoints and not one is whole.
     pub fn newest(folder: &Path) -> Result<Option<(Self, Vec<String>)>> {
         let mut damaged = vec![];
-        for path in steps(folder)?.into_iter().rev() {
+        for path in folders(folder, STEP)?.into_iter().rev() {
             match Self::load(&path) {
                 Ok(checkpoint) => return Ok(Some((checkpoint, damaged))),
                 Err(error) => damaged.push(format!("{error:#}")),
@@ -161,6 +162,17 @@ impl Checkpoint {
             return Ok(None);
         }
         bail!("`{}` holds no whole checkpoint: {}", folder.display(), damaged.join("; "))
+    }
+
+    /// Forgets a best epoch whose checkpoint is no longer there, and says whether it did.
+    pub fn forget_missing_best(&mut self, folder: &Path) -> bool {
+        let missing =
+            |best: &Best| best.step != self.state.step && !path(folder, best.step).is_dir();
+        let forgotten = self.state.best.is_some_and(|best| missing(&best));
+        if forgotten {
+            self.state.best = None;
+        }
+        forgotten
     }
 
     /// The weights in a model of the same configuration.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use vae_infer::ImageSpec;
-use vae_models::{VaeConfig, Warmup};
+use vae_models::{Likelihood, VaeConfig, Warmup};
 
 use crate::data::DataConfig;
 use crate::schedule::Schedule;
@@ -62,7 +62,7 @@ pub struct TrainConfig {
     /// Epochs over which that weight rises from 0.
     #[serde(default)]
     pub beta_warmup: f64,
-    /// Training images held out for validation, chosen by the seed.
+    /// Training images held out for validation, chosen by the seed: this many, and at most a fifth.
     pub validation: usize,
     /// Epochs without a better validation loss after which training stops; absent, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,8 @@ impl RunConfig {
         let text = match PRESETS.iter().find(|(name, _)| *name == source) {
             Some((_, preset)) => (*preset).to_owned(),
             None if Path::new(source).extension().is_some_and(|e| e == "toml") => {
-                std::fs::read_to_string(source).with_context(|| format!("cannot read `{source}`"))?
+                std::fs::read_to_string(source)
+                    .with_context(|| format!("cannot read `{source}`"))?
             }
             None => {
                 let names: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
@@ -120,6 +121,15 @@ impl RunConfig {
         self.image.check().map_err(anyhow::Error::msg).context("in [image]")?;
         self.model.check(self.image.shape()).context("in [model]")?;
         let positive = |value: f64| value.is_finite() && value > 0.0;
+        match self.model.likelihood {
+            Likelihood::Bernoulli if self.image.range != [0.0, 1.0] => {
+                bail!("a Bernoulli likelihood takes pixels from 0 to 1: set image.range = [0, 1]");
+            }
+            Likelihood::Gaussian { sigma } if !positive(sigma.into()) => {
+                bail!("model.likelihood.sigma is {sigma}, it must be above 0");
+            }
+            _ => {}
+        }
         for (key, ok) in [
             ("epochs", train.epochs > 0),
             ("batch_size", train.batch_size > 0),
@@ -129,6 +139,7 @@ impl RunConfig {
             ("beta", train.beta.is_finite() && train.beta >= 0.0),
             ("beta_warmup", train.beta_warmup.is_finite() && train.beta_warmup >= 0.0),
             ("patience", train.patience != Some(0)),
+            ("schedule", train.schedule.is_sound()),
         ] {
             if !ok {
                 bail!("train.{key} is out of its range");
@@ -145,6 +156,12 @@ impl RunConfig {
     /// The weight of the KL term over the epochs.
     pub fn warmup(&self) -> Warmup {
         Warmup { beta: self.train.beta, epochs: self.train.beta_warmup }
+    }
+
+    /// The preset that this configuration is, to the letter.
+    pub fn preset(&self) -> Option<&'static str> {
+        let mut names = PRESETS.iter().map(|(name, _)| *name);
+        names.find(|name| Self::load(name, &[]).is_ok_and(|preset| preset == *self))
     }
 
     /// The lines in which two configurations differ, as `-` and `+` lines.
@@ -198,7 +215,17 @@ mod tests {
         let settings = ["train.epochs=3", "model.likelihood.kind=bernoulli", "name=mine"];
         let config = RunConfig::load("patterns", &settings.map(String::from)).expect("known keys");
         assert_eq!((config.train.epochs, config.name.as_str()), (3, "mine"));
-        for wrong in ["train.epoch=3", "train.epochs=-1", "epochs", "train.batch_size=0", "a.b=1"] {
+        for wrong in [
+            "model.likelihood={kind=\"gaussian\",sigma=0.0}",
+            "image.range=[-1,1]",
+            "train.schedule={kind=\"exponential\",decay=-1.0}",
+            "model.latent=0",
+            "train.epoch=3",
+            "train.epochs=-1",
+            "epochs",
+            "train.batch_size=0",
+            "a.b=1",
+        ] {
             let result = RunConfig::load("patterns", &[wrong.to_owned()]);
             assert!(result.is_err(), "{wrong} was accepted");
         }

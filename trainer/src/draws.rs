@@ -9,8 +9,6 @@ use rand_chacha::rand_core::SeedableRng;
 /// What a draw is for.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// Fresh weights.
-    Weights,
     /// Which images are held out.
     Validation,
     /// The order of an epoch's images.

@@ -55,6 +55,8 @@ pub struct Loop<'a> {
 impl<'a> Loop<'a> {
     /// A loop at its first step, or after the step of a checkpoint.
     ///
+    /// Burn draws fresh weights when they are first used: here in the first step, under its seed.
+    ///
     /// # Errors
     ///
     /// Where the checkpoint is of another network.
@@ -66,7 +68,6 @@ impl<'a> Loop<'a> {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Self> {
         let training = device.clone().autodiff();
-        device.seed(draws::seed(config.seed, Purpose::Weights, 0));
         let vae = config.model.init(config.image.shape(), &training)?;
         let optimizer = optimizer(config);
         let (vae, optimizer, state) = match checkpoint {
@@ -93,8 +94,12 @@ impl<'a> Loop<'a> {
                 return Ok(Outcome::Interrupted(signal));
             }
             let images = self.data.train.len().saturating_sub(first * train.batch_size);
+            let seconds = started.elapsed().as_secs_f64();
             let metrics = self.finish_epoch()?;
-            progress.epoch(&metrics, images as f64 / started.elapsed().as_secs_f64());
+            progress.epoch(&metrics, images as f64 / seconds);
+            if let Some(signal) = signals.received() {
+                return Ok(Outcome::Interrupted(signal));
+            }
         }
         Ok(Outcome::Finished)
     }
@@ -192,7 +197,7 @@ impl<'a> Loop<'a> {
         self.config.train.patience.is_some_and(|patience| since >= patience)
     }
 
-    /// The KL term's weight at the current step.
+    /// The KL term's weight at the next step.
     fn beta(&self, steps_per_epoch: usize) -> f64 {
         let part = self.state.step_in_epoch as f64 / steps_per_epoch as f64;
         self.config.warmup().at(self.state.epoch as f64 + part)

@@ -18,3 +18,4 @@ pub mod progress;
 pub mod run;
 pub mod schedule;
 pub mod signals;
+pub mod split;

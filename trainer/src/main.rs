@@ -9,7 +9,9 @@ fn main() -> ExitCode {
     match vae_train::commands::run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let chain = format!("{error:#}");
+            let line: Vec<_> = chain.lines().map(str::trim).collect();
+            eprintln!("error: {}", line.join(" "));
             ExitCode::from(2)
         }
     }

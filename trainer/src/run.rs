@@ -28,10 +28,11 @@ pub struct Run {
 /// What `run.json` says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// The preset or file that was trained.
-    pub preset: String,
     /// SHA-256 of the training data's content.
     pub data_sha256: String,
+    /// SHA-256 of the test data's content, where there is some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_sha256: Option<String>,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// Images trained on, validated on, and tested on.
@@ -56,9 +57,9 @@ pub struct EpochMetrics {
     /// Mean terms over the validation images after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Means>,
-    /// The KL term's weight at the epoch's end.
+    /// The KL term's weight that the epoch has reached.
     pub beta: f64,
-    /// The learning rate at the epoch's end.
+    /// The learning rate that the epoch has reached.
     pub learning_rate: f64,
 }
 
@@ -72,17 +73,27 @@ impl Run {
     ///
     /// Where something is there already: a run is never cleared.
     pub fn create(folder: &Path, config: &RunConfig) -> Result<Self> {
-        let taken = folder.exists()
-            && (!folder.is_dir() || std::fs::read_dir(folder)?.next().is_some());
-        if taken {
-            let folder = folder.display();
-            bail!("`{folder}` is not empty (--resume continues a run, another --out begins one)");
-        }
+        Self::check_vacant(folder)?;
         let run = Self { folder: folder.to_owned() };
         std::fs::create_dir_all(run.checkpoints())
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
         write::atomically(&run.path("config.toml"), config.to_toml().as_bytes())?;
         Ok(run)
+    }
+
+    /// Checks that a folder is free for a new run.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there already.
+    pub fn check_vacant(folder: &Path) -> Result<()> {
+        let taken =
+            folder.exists() && (!folder.is_dir() || std::fs::read_dir(folder)?.next().is_some());
+        if taken {
+            let folder = folder.display();
+            bail!("`{folder}` is not empty (--resume continues a run, another --out begins one)");
+        }
+        Ok(())
     }
 
     /// Opens a run's folder.
@@ -119,13 +130,16 @@ impl Run {
             .with_context(|| format!("in `{}`", path.display()))
     }
 
-    /// Reads `run.json`.
+    /// Reads `run.json`; a run that was killed at its very beginning has none.
     ///
     /// # Errors
     ///
     /// Where it cannot be read.
-    pub fn info(&self) -> Result<RunInfo> {
+    pub fn info(&self) -> Result<Option<RunInfo>> {
         let path = self.path("run.json");
+        if !path.exists() {
+            return Ok(None);
+        }
         serde_json::from_slice(&images::read_file(&path)?)
             .with_context(|| format!("`{}` is damaged", path.display()))
     }

@@ -41,18 +41,28 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// Whether every factor lies between 0 and 1.
+    pub fn is_sound(&self) -> bool {
+        let unit = 0.0..=1.0;
+        match self {
+            Self::Constant { .. } => true,
+            Self::Cosine { floor, .. } => unit.contains(floor),
+            Self::Exponential { decay, .. } => unit.contains(decay),
+        }
+    }
+
     /// The share of the peak learning rate at a step, counted from 0.
     pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
         let (Self::Constant { warmup_steps }
         | Self::Cosine { warmup_steps, .. }
         | Self::Exponential { warmup_steps, .. }) = *self;
         let warmup = ((step + 1) as f64 / (warmup_steps + 1) as f64).min(1.0);
-        let total = steps_per_epoch * epochs;
+        let last = (steps_per_epoch as f64 * epochs as f64 - 1.0).max(1.0);
         warmup
             * match *self {
                 Self::Constant { .. } => 1.0,
                 Self::Cosine { floor, .. } => {
-                    let progress = (step as f64 / total.saturating_sub(1).max(1) as f64).min(1.0);
+                    let progress = (step as f64 / last).min(1.0);
                     floor + (1.0 - floor) * 0.5 * (1.0 + (PI * progress).cos())
                 }
                 Self::Exponential { decay, .. } => decay.powf((step / steps_per_epoch) as f64),

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// ONNX Runtime's library or its folder [default: ORT_DYLIB_PATH, beside the program, the system]
     #[arg(long, global = true, value_name = "PATH")]
     ort_lib: Option<PathBuf>,
-    /// The form of the lines on standard output [default: text; json for encode and score]
+    /// The form of the lines on standard output [default: json where there is a line an image, else text]
     #[arg(long, global = true, value_enum)]
     format: Option<Format>,
     /// What happens to images of another size than the model's [default: as the bundle says]

@@ -42,7 +42,7 @@ impl Reconstruct {
             Some(path) => Sink::open(Target::of(path)?, self.side_by_side, options.force, &inputs)?,
             None => Sink::Nothing,
         };
-        let format = options.format(Format::Text);
+        let format = options.format(Format::Json);
         let mut lines = match sink {
             Sink::Whole { target: Target::Stdout(_), .. } => Lines::none(format),
             _ => Lines::new(format),

@@ -1,7 +1,5 @@
 //! What the tests start from: a bundle on disk, images, and the command.
 
-#![allow(dead_code, reason = "two test programs share this file")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;

@@ -8,5 +8,6 @@ mod dense;
 mod determinism;
 mod fixture;
 mod images;
+mod library;
 mod models;
 mod outputs;

@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use vae_infer::manifest::Provenance;
+use vae_infer::sha256;
 
 use crate::cli::Export;
 use crate::device::DeviceName;
@@ -13,7 +14,8 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
     let config = run.config()?;
     let device = DeviceName::Cpu.open()?.device;
     let (vae, epochs) = fit::best(&run, &config, &device)?;
-    let RunInfo { preset, data_sha256, classes, metrics, versions, .. } = run.info()?;
+    let info = run.info()?.context("the run has no run.json")?;
+    let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
     let model = vae_onnx::Export {
         name: &config.name,
         config: &config.model,
@@ -22,7 +24,8 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
         beta: config.train.beta,
         classes: &classes,
         provenance: Provenance {
-            preset,
+            preset: config.preset().unwrap_or("custom").to_owned(),
+            config_sha256: sha256(config.to_toml().as_bytes()),
             data_sha256,
             seed: config.seed,
             epochs,

@@ -9,56 +9,55 @@ use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
 use crate::cli::Fit;
 use crate::config::RunConfig;
-use crate::data::{self, Loaded};
+use crate::data;
 use crate::device::Chosen;
-use crate::draws::{self, Purpose};
 use crate::evaluate::{Means, evaluate};
 use crate::fit::{self, Data, Loop, Outcome};
 use crate::progress::Progress;
 use crate::run::{Run, RunInfo};
 use crate::signals::Signals;
+use crate::split::{Split, split};
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
-    let (run, checkpoint) = match options.resume {
-        true => resume(&options, &config)?,
-        false => (None, None),
+    let resumed = match options.resume {
+        true => Some(resume(&options, &config)?),
+        false => Run::check_vacant(&options.out).map(|()| None)?,
     };
     let Chosen { device, name } = options.device.open()?;
     let loaded = data::load(&config.data, options.data.as_deref(), &config.image)?;
     for note in &loaded.notes {
         eprintln!("note: {note}");
     }
-    let hash = loaded.train.hash.clone();
-    if let Some(run) = &run
-        && run.info()?.data_sha256 != hash
-    {
-        bail!("the training data is not the data that the run was begun with");
-    }
-    let Images { train, validation, test, classes } = split(loaded, &config)?;
-    let counts = [&train, &validation, &test].map(|images| images.len_of(Axis(0)));
-    let info = RunInfo {
-        preset: config.name.clone(),
-        data_sha256: hash,
-        classes,
-        images: counts,
+    let mut info = RunInfo {
+        data_sha256: loaded.train.hash.clone(),
+        test_sha256: loaded.test.as_ref().map(|test| test.hash.clone()),
+        classes: loaded.train.classes.clone(),
+        images: [0; 3],
         device: name.to_owned(),
         versions: versions(),
         metrics: BTreeMap::new(),
     };
-    let run = match run {
-        Some(run) => run,
-        None => Run::create(&options.out, &config)?,
+    let Split { train, validation, test } = split(loaded, &config);
+    info.images = [&train, &validation, &test].map(|images| images.len_of(Axis(0)));
+    let (run, checkpoint) = match resumed {
+        Some((run, checkpoint)) => {
+            same_data(&run, &info)?;
+            (run, checkpoint)
+        }
+        None => {
+            let run = Run::create(&options.out, &config)?;
+            run.write_probe(if validation.is_empty() { &train } else { &validation })?;
+            run.write_info(&info)?;
+            (run, None)
+        }
     };
-    let probe = if counts[1] > 0 { &validation } else { &train };
-    run.write_probe(probe)?;
-    run.write_info(&info)?;
-
-    let resident = |images| Batches::new(images, config.train.resident_mib, &device);
-    let data = Data {
-        train: resident(train),
-        validation: (counts[1] > 0).then(|| resident(validation)),
+    let resident = |images: Array4<f32>| {
+        let batches = Batches::new(images, config.train.resident_mib, &device);
+        (!batches.is_empty()).then_some(batches)
     };
+    let train = resident(train).context("there is no image to train on")?;
+    let data = Data { train, validation: resident(validation) };
     announce(&config, &info, &data)?;
     let signals = Signals::watch()?;
     let outcome = Loop::new(&config, &run, &data, &device, checkpoint.as_ref())?
@@ -67,55 +66,41 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
         eprintln!("stopped and saved; the same command with --resume goes on");
         return Ok(ExitCode::from(128 + signal as u8));
     }
-    let test = (counts[2] > 0).then(|| resident(test));
-    finish(&run, &config, info, test.as_ref(), &device)?;
+    finish(&run, &config, info, resident(test).as_ref(), &device)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn resume(options: &Fit, config: &RunConfig) -> Result<(Option<Run>, Option<Checkpoint>)> {
+/// Holds the data against that of the run's beginning, where it got as far as noting it.
+fn same_data(run: &Run, info: &RunInfo) -> Result<()> {
+    let Some(begun) = run.info()? else { return run.write_info(info) };
+    let hashes = |info: &RunInfo| (info.data_sha256.clone(), info.test_sha256.clone());
+    if hashes(&begun) != hashes(info) {
+        bail!("the training data is not the data that the run was begun with");
+    }
+    Ok(())
+}
+
+fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, Option<Checkpoint>)> {
     let run = Run::open(&options.out)?;
     let begun = run.config()?;
     if begun != *config {
         let differences = begun.diff(config);
         bail!("the run was begun with another configuration: {differences}");
     }
-    let Some((checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
+    let Some((mut checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
         eprintln!("note: nothing has been saved yet, the run begins again");
-        return Ok((Some(run), None));
+        return Ok((run, None));
     };
     for reason in damaged {
         eprintln!("note: an older checkpoint is taken, since {reason}");
     }
-    eprintln!("going on after step {}", checkpoint.state.step);
-    Ok((Some(run), Some(checkpoint)))
-}
-
-/// Images by their part in a run, `[N, C, H, W]` each.
-struct Images {
-    train: Array4<f32>,
-    validation: Array4<f32>,
-    test: Array4<f32>,
-    classes: Vec<String>,
-}
-
-/// Holds images out for validation, chosen by the seed.
-fn split(loaded: Loaded, config: &RunConfig) -> Result<Images> {
-    let Loaded { train, test, .. } = loaded;
-    let (images, classes) = (train.images, train.classes);
-    let (count, held_out) = (images.len_of(Axis(0)), config.train.validation);
-    if held_out >= count {
-        bail!("train.validation holds out {held_out} of {count} images: none is left to train on");
+    if checkpoint.forget_missing_best(&run.checkpoints()) {
+        eprintln!(
+            "note: the best checkpoint is gone, the best epoch is chosen among those to come"
+        );
     }
-    let place = draws::seed(config.seed, Purpose::Validation, 0);
-    let order = draws::permutation(place, count);
-    let mut chosen = [order[held_out..].to_vec(), order[..held_out].to_vec()];
-    chosen.iter_mut().for_each(|indices| indices.sort_unstable());
-    let [train, validation] = chosen.map(|indices| images.select(Axis(0), &indices));
-    let none = || {
-        let [c, h, w] = config.image.shape();
-        Array4::zeros((0, c, h, w))
-    };
-    Ok(Images { train, validation, test: test.map_or_else(none, |test| test.images), classes })
+    eprintln!("going on after step {}", checkpoint.state.step);
+    Ok((run, Some(checkpoint)))
 }
 
 fn announce(config: &RunConfig, info: &RunInfo, data: &Data) -> Result<()> {
@@ -147,6 +132,9 @@ fn finish(
     let best = lines.iter().find(|line| line.epoch == epoch).context("metrics.jsonl is short")?;
     let beta = config.train.beta;
     let test = test.map(|test| evaluate(&vae, test, config.model.latent, config.seed, device));
+    if let Some(term) = test.as_ref().and_then(Means::broken_term) {
+        bail!("the {term} term of the test images is not a finite number");
+    }
     info.metrics.insert("epoch".into(), epoch as f64);
     let parts = [("train", Some(best.train)), ("validation", best.validation), ("test", test)];
     for (part, means) in parts {
@@ -157,7 +145,8 @@ fn finish(
     }
     run.write_info(&info)?;
     if let Some(means) = test {
-        let binarized = config.image.binarize.map_or("grey".into(), |t| format!("binarized at {t}"));
+        let binarized =
+            config.image.binarize.map_or("grey".into(), |t| format!("binarized at {t}"));
         let likelihood = serde_json::to_value(config.model.likelihood)?;
         eprintln!(
             "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}, ELBO {:.3} ({} images, {binarized}; \
@@ -184,6 +173,10 @@ fn figures(means: &Means, beta: f64) -> [(&'static str, f64); 4] {
     ]
 }
 
+/// The version of Burn that the workspace asks for.
+const BURN: &str = "0.22";
+
 fn versions() -> BTreeMap<String, String> {
-    BTreeMap::from([("vae-train".into(), env!("CARGO_PKG_VERSION").into())])
+    let versions = [("vae-train", env!("CARGO_PKG_VERSION")), ("burn", BURN)];
+    versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
 }
