@@ -112,7 +112,7 @@ pub struct Parity {
     pub batch: usize,
     /// What the batch held: `real` or `random` images.
     pub images: String,
-    /// Largest absolute difference over the output's range (largest minus smallest value).
+    /// Largest absolute difference over the output's range, as [`crate::verify::difference`] has it.
     pub difference: f64,
 }
 

@@ -80,14 +80,14 @@ pub fn replay(
     Ok(differences)
 }
 
-/// The largest absolute difference of two tensors, over the range (largest minus smallest value)
-/// of the expected one; infinite where the shapes differ or a value is not finite, so that no
+/// The largest absolute difference of two tensors, over the range of the expected one, which is
+/// the interval that its values and zero span; infinite where the shapes differ or a value is not finite, so that no
 /// comparison with a tolerance lets it pass.
 pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
     if got.shape() != expected.shape() {
         return f64::INFINITY;
     }
-    let (mut low, mut high, mut worst) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
+    let (mut low, mut high, mut worst) = (0.0_f64, 0.0_f64, 0.0_f64);
     for (&got, &expected) in got.iter().zip(expected.iter()) {
         let (got, expected) = (f64::from(got), f64::from(expected));
         if !(got.is_finite() && expected.is_finite()) {

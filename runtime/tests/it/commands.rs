@@ -25,7 +25,7 @@ fn reconstruct_writes_pictures_and_arrays() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let image = images[0].to_str().unwrap();
 
-    let text = succeed(["reconstruct", image, "-o", &at("one.png")]);
+    let text = succeed(["reconstruct", image, "-o", &at("one.png"), "--format", "text"]);
     assert!(text.starts_with("mse ") && text.trim_end().ends_with(image), "{text}");
     let one = image::open(at("one.png")).unwrap();
     assert_eq!((one.width(), one.height()), (28, 28));
