@@ -30,15 +30,15 @@ impl Initialization {
         }
         match &mut layer {
             Layer::Dense(dense) => {
-                dense.weight = glorot(dense.weight.shape().dims(), 0, 1, device);
+                dense.weight = glorot(dense.weight.lazy_shape().dims(), 0, 1, device);
                 zero(&mut dense.bias, device);
             }
             Layer::Conv(conv) => {
-                conv.weight = glorot(conv.weight.shape().dims(), 1, 0, device);
+                conv.weight = glorot(conv.weight.lazy_shape().dims(), 1, 0, device);
                 zero(&mut conv.bias, device);
             }
             Layer::Deconv(deconv) => {
-                deconv.weight = glorot(deconv.weight.shape().dims(), 0, 1, device);
+                deconv.weight = glorot(deconv.weight.lazy_shape().dims(), 0, 1, device);
                 zero(&mut deconv.bias, device);
             }
         }
@@ -60,6 +60,6 @@ fn glorot<const D: usize>(
 
 fn zero(bias: &mut Option<Param<Tensor<1>>>, device: &Device) {
     if let Some(bias) = bias {
-        *bias = Initializer::Zeros.init(bias.shape().dims::<1>(), device);
+        *bias = Initializer::Zeros.init(bias.lazy_shape().dims::<1>(), device);
     }
 }

@@ -6,17 +6,17 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a draw is for.
+/// What a draw is for. The numbers are part of every seed: runs repeat as long as they stay.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
     /// Which images are held out.
-    Validation,
+    Validation = 1,
     /// The order of an epoch's images.
-    Order,
+    Order = 2,
     /// The posterior's noise in a training step.
-    Training,
+    Training = 3,
     /// The posterior's noise in an evaluation.
-    Evaluation,
+    Evaluation = 4,
 }
 
 /// A seed for one draw.

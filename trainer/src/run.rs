@@ -184,7 +184,7 @@ impl Run {
         let text = images::read_file(&path)?;
         let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines
-            .map(|line| serde_json::from_slice(line))
+            .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .with_context(|| format!("`{}` is damaged", path.display()))
     }
