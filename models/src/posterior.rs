@@ -37,4 +37,18 @@ impl Posterior {
         let terms = self.mean.clone().square() + log_var.clone().exp() - log_var.clone() - 1.0;
         terms.sum_dim(1).squeeze_dim(1) * 0.5
     }
+
+    /// log q(z | x) - log p(z) at a draw of every image: an estimate of [`Posterior::kl`] without
+    /// bias, in nats; zero in a plain autoencoder.
+    ///
+    /// # Shapes
+    ///
+    /// - latent: `[B, Z]`, from [`Posterior::sample`]
+    /// - output: `[B]`
+    pub fn log_ratio(&self, latent: Tensor<2>) -> Tensor<1> {
+        let Some(log_var) = &self.log_var else { return self.kl() };
+        let squared = (latent.clone() - self.mean.clone()).square();
+        let terms = latent.square() - log_var.clone() - squared * log_var.clone().neg().exp();
+        terms.sum_dim(1).squeeze_dim(1) * 0.5
+    }
 }

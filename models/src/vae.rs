@@ -16,7 +16,8 @@ use crate::shape::{Shape, ShapeError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaeConfig {
-    /// Size `Z` of the latent vector.
+    /// Size `Z` of the latent vector. Where the encoder leaves an image, `[C', H', W']`, the latent
+    /// vector is a spatial code: `Z / (H' W')` channels on its pixels, row-major.
     pub latent: usize,
     /// Whether the encoder gives a Gaussian posterior; without it, a point.
     #[serde(default = "yes")]
@@ -26,7 +27,8 @@ pub struct VaeConfig {
     pub initialization: Initialization,
     /// What the decoder's output means.
     pub likelihood: Likelihood,
-    /// From the image to a vector, on which the heads for mean and log-variance stand.
+    /// From the image to the features on which the heads for mean and log-variance stand: dense
+    /// ones on a vector, convolutions of one pixel on an image.
     pub encoder: NetworkConfig,
     /// From the latent vector to the image, in the terms of the likelihood.
     pub decoder: NetworkConfig,
@@ -35,11 +37,11 @@ pub struct VaeConfig {
 /// An autoencoder with its weights.
 #[derive(Module, Debug)]
 pub struct Vae {
-    /// From `image` to a vector, with taps.
+    /// From `image` to features, with taps.
     pub encoder: Network,
-    /// From that vector to `mean`.
+    /// From those features to `mean`.
     pub mean: Network,
-    /// From that vector to `log_var`; absent in a plain autoencoder.
+    /// From those features to `log_var`; absent in a plain autoencoder.
     pub log_var: Option<Network>,
     /// From `latent` to the decoder's output, with joins.
     pub decoder: Network,
@@ -64,6 +66,7 @@ fn yes() -> bool {
 struct Plan {
     encoder: Vec<Shape>,
     head: NetworkConfig,
+    head_shapes: Vec<Shape>,
     decoder: Vec<Shape>,
     skips: BTreeMap<String, Shape>,
 }
@@ -92,7 +95,7 @@ impl VaeConfig {
         let plan = self.plan(image)?;
         let features = last(Shape::Image(image), &plan.encoder);
         let (latent, image) = (Shape::Flat(self.latent), Shape::Image(image));
-        let head = plan.head.cost(features, &[latent]);
+        let head = plan.head.cost(features, &plan.head_shapes);
         let heads = if self.variational { head + head } else { head };
         let encoder = self.encoder.cost(image, &plan.encoder) + heads;
         Ok([encoder, self.decoder.cost(latent, &plan.decoder)])
@@ -110,7 +113,7 @@ impl VaeConfig {
         let init = |network: &NetworkConfig, input, shapes: &[Shape]| {
             network.init(input, shapes, self.initialization, device)
         };
-        let head = || init(&plan.head, features, &[latent]);
+        let head = || init(&plan.head, features, &plan.head_shapes);
         Ok(Vae {
             encoder: init(&self.encoder, Shape::Image(image), &plan.encoder),
             mean: head(),
@@ -133,11 +136,26 @@ impl VaeConfig {
         let mut skips = BTreeMap::new();
         let encoder = self.encoder.shapes("encoder", Shape::Image(image), &mut skips)?;
         let features = last(Shape::Image(image), &encoder);
-        if let Shape::Image(_) = features {
-            let reason = format!("it leaves {features} where the heads need a vector: flatten it");
-            return Err(fails("encoder", &self.encoder, reason));
-        }
-        let head = Block::Dense { units: self.latent, activation: Activation::Identity };
+        let activation = Activation::Identity;
+        let head = match features {
+            Shape::Flat(_) => vec![Block::Dense { units: self.latent, activation }],
+            Shape::Image([_, h, w]) => {
+                if !self.latent.is_multiple_of(h * w) {
+                    let latent = self.latent;
+                    let reason = format!(
+                        "it leaves {features}, and a latent size of {latent} is no multiple of {h}x{w}: \
+                         flatten it for a latent vector"
+                    );
+                    return Err(fails("encoder", &self.encoder, reason));
+                }
+                let channels = self.latent / (h * w);
+                let [kernel, stride, padding] = [1, 1, 0];
+                let code = Block::Conv { channels, kernel, stride, padding, activation };
+                vec![code, Block::Flatten]
+            }
+        };
+        let head = NetworkConfig(head);
+        let head_shapes = head.shapes("head", features, &mut BTreeMap::new())?;
 
         let taps = skips.len();
         let decoder = self.decoder.shapes("decoder", Shape::Flat(self.latent), &mut skips)?;
@@ -160,7 +178,7 @@ impl VaeConfig {
         }
         let joined = |skip: &String| self.decoder.0.contains(&Block::Join { skip: skip.clone() });
         skips.retain(|skip, _| joined(skip));
-        Ok(Plan { encoder, head: NetworkConfig(vec![head]), decoder, skips })
+        Ok(Plan { encoder, head, head_shapes, decoder, skips })
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     #[cfg(unix)]
     ("resume::after_sigkill", Needs::Nothing, |_| after_signal("KILL", 0)),
     ("resume::a_damaged_checkpoint_is_passed_over", Needs::Nothing, damaged_checkpoint),
+    ("resume::a_run_killed_at_its_beginning", Needs::Nothing, killed_at_its_beginning),
     ("resume::another_configuration_is_refused", Needs::Nothing, another_configuration),
     ("resume::other_data_is_refused", Needs::Nothing, other_data),
     ("resume::a_run_is_never_cleared", Needs::Nothing, a_run_is_never_cleared),
@@ -126,6 +127,19 @@ fn damaged_checkpoint(_: PathBuf) -> Result<(), String> {
         return Err(format!("the damage is not named: {err}"));
     }
     same(folder, "whole", "damaged")
+}
+
+/// A run that was killed before it noted its data, or anything after that.
+fn killed_at_its_beginning(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    expect(&mut fit(folder, "whole")?, 0)?;
+    let run = folder.join("killed");
+    std::fs::create_dir_all(run.join("checkpoints")).map_err(|e| e.to_string())?;
+    std::fs::copy(folder.join("whole").join("config.toml"), run.join("config.toml"))
+        .map_err(|e| e.to_string())?;
+    expect(fit(folder, "killed")?.arg("--resume"), 0)?;
+    same(folder, "whole", "killed")
 }
 
 fn another_configuration(_: PathBuf) -> Result<(), String> {

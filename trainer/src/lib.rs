@@ -19,3 +19,4 @@ pub mod run;
 pub mod schedule;
 pub mod signals;
 pub mod split;
+pub mod trained;

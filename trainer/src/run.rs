@@ -37,6 +37,9 @@ pub struct RunInfo {
     pub classes: Vec<String>,
     /// Images trained on, validated on, and tested on.
     pub images: [usize; 3],
+    /// The folder that the images came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
     /// The device that trained.
     pub device: String,
     /// Versions of the programs that took part.

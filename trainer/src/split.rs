@@ -3,33 +3,70 @@
 use ndarray::{Array4, Axis};
 
 use crate::config::RunConfig;
-use crate::data::Loaded;
+use crate::data::{Dataset, Loaded};
 use crate::draws::{self, Purpose};
 
-/// Images by their part in a run, `[N, C, H, W]` each; `N` may be 0 for the last two.
+/// Images by their part in a run; there may be none of the last two.
 pub struct Split {
     /// To train on.
-    pub train: Array4<f32>,
+    pub train: Part,
     /// To choose the best epoch by.
-    pub validation: Array4<f32>,
+    pub validation: Part,
     /// To report figures on.
-    pub test: Array4<f32>,
+    pub test: Part,
+}
+
+/// The images of one part.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// `[N, C, H, W]`, in the network's range.
+    pub images: Array4<f32>,
+    /// The class of each image; empty where there are no labels.
+    pub labels: Vec<usize>,
+}
+
+impl Part {
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.images.len_of(Axis(0))
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The images at some places, in that order.
+    pub fn select(&self, places: &[usize]) -> Self {
+        let labels = match self.labels.is_empty() {
+            true => vec![],
+            false => places.iter().map(|&i| self.labels[i]).collect(),
+        };
+        Self { images: self.images.select(Axis(0), places), labels }
+    }
+}
+
+impl From<Dataset> for Part {
+    fn from(Dataset { images, labels, .. }: Dataset) -> Self {
+        Self { images, labels }
+    }
 }
 
 /// Holds images out for validation, chosen by the seed: as many as the configuration says, and at
 /// most a fifth.
 pub fn split(loaded: Loaded, config: &RunConfig) -> Split {
     let Loaded { train, test, .. } = loaded;
-    let count = train.images.len_of(Axis(0));
+    let train = Part::from(train);
+    let count = train.len();
     let held_out = config.train.validation.min(count / 5);
     let place = draws::seed(config.seed, Purpose::Validation, 0);
     let order = draws::permutation(place, count);
     let mut chosen = [order[held_out..].to_vec(), order[..held_out].to_vec()];
     chosen.iter_mut().for_each(|indices| indices.sort_unstable());
-    let [train, validation] = chosen.map(|indices| train.images.select(Axis(0), &indices));
+    let [train, validation] = chosen.map(|indices| train.select(&indices));
     let none = || {
         let [c, h, w] = config.image.shape();
-        Array4::zeros((0, c, h, w))
+        Part { images: Array4::zeros((0, c, h, w)), labels: vec![] }
     };
-    Split { train, validation, test: test.map_or_else(none, |test| test.images) }
+    Split { train, validation, test: test.map_or_else(none, Part::from) }
 }

@@ -1,20 +1,17 @@
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use vae_infer::manifest::Provenance;
 use vae_infer::sha256;
 
 use crate::cli::Export;
 use crate::device::DeviceName;
-use crate::fit;
-use crate::run::{Run, RunInfo};
+use crate::run::RunInfo;
+use crate::trained::Trained;
 
 pub(super) fn run(options: Export) -> Result<ExitCode> {
-    let run = Run::open(&options.run)?;
-    let config = run.config()?;
-    let device = DeviceName::Cpu.open()?.device;
-    let (vae, epochs) = fit::best(&run, &config, &device)?;
-    let info = run.info()?.context("the run has no run.json")?;
+    let trained = Trained::open(&options.run, DeviceName::Cpu)?;
+    let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
     let model = vae_onnx::Export {
         name: &config.name,
@@ -28,7 +25,7 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
             config_sha256: sha256(config.to_toml().as_bytes()),
             data_sha256,
             seed: config.seed,
-            epochs,
+            epochs: epoch,
             metrics,
             versions,
         },

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ndarray::{Array4, Axis};
+use ndarray::Array4;
 
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
@@ -16,7 +16,7 @@ use crate::fit::{self, Data, Loop, Outcome};
 use crate::progress::Progress;
 use crate::run::{Run, RunInfo};
 use crate::signals::Signals;
-use crate::split::{Split, split};
+use crate::split::{Part, Split, split};
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
@@ -34,30 +34,31 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
         test_sha256: loaded.test.as_ref().map(|test| test.hash.clone()),
         classes: loaded.train.classes.clone(),
         images: [0; 3],
+        data: options.data.as_deref().map(std::path::absolute).transpose()?,
         device: name.to_owned(),
         versions: versions(),
         metrics: BTreeMap::new(),
     };
     let Split { train, validation, test } = split(loaded, &config);
-    info.images = [&train, &validation, &test].map(|images| images.len_of(Axis(0)));
+    info.images = [&train, &validation, &test].map(Part::len);
     let (run, checkpoint) = match resumed {
-        Some((run, checkpoint)) => {
-            same_data(&run, &info)?;
-            (run, checkpoint)
-        }
-        None => {
-            let run = Run::create(&options.out, &config)?;
-            run.write_probe(if validation.is_empty() { &train } else { &validation })?;
-            run.write_info(&info)?;
-            (run, None)
-        }
+        Some(resumed) => resumed,
+        None => (Run::create(&options.out, &config)?, None),
     };
+    match run.info()? {
+        Some(begun) => same_data(&begun, &info)?,
+        None => {
+            let probe = if validation.is_empty() { &train } else { &validation };
+            run.write_probe(&probe.images)?;
+            run.write_info(&info)?;
+        }
+    }
     let resident = |images: Array4<f32>| {
         let batches = Batches::new(images, config.train.resident_mib, &device);
         (!batches.is_empty()).then_some(batches)
     };
-    let train = resident(train).context("there is no image to train on")?;
-    let data = Data { train, validation: resident(validation) };
+    let train = resident(train.images).context("there is no image to train on")?;
+    let data = Data { train, validation: resident(validation.images) };
     announce(&config, &info, &data)?;
     let signals = Signals::watch()?;
     let outcome = Loop::new(&config, &run, &data, &device, checkpoint.as_ref())?
@@ -66,15 +67,14 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
         eprintln!("stopped and saved; the same command with --resume goes on");
         return Ok(ExitCode::from(128 + signal as u8));
     }
-    finish(&run, &config, info, resident(test).as_ref(), &device)?;
+    finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Holds the data against that of the run's beginning, where it got as far as noting it.
-fn same_data(run: &Run, info: &RunInfo) -> Result<()> {
-    let Some(begun) = run.info()? else { return run.write_info(info) };
+/// Holds the data against that of the run's beginning.
+fn same_data(begun: &RunInfo, info: &RunInfo) -> Result<()> {
     let hashes = |info: &RunInfo| (info.data_sha256.clone(), info.test_sha256.clone());
-    if hashes(&begun) != hashes(info) {
+    if hashes(begun) != hashes(info) {
         bail!("the training data is not the data that the run was begun with");
     }
     Ok(())

@@ -1,0 +1,62 @@
+//! A run that has weights: what evaluation, figures and export begin with.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use vae_models::Vae;
+
+use crate::config::RunConfig;
+use crate::data;
+use crate::device::DeviceName;
+use crate::fit;
+use crate::run::{Run, RunInfo};
+use crate::split::{Split, split};
+
+/// A run and the weights of its best epoch.
+pub struct Trained {
+    /// The run's folder.
+    pub run: Run,
+    /// The run's configuration.
+    pub config: RunConfig,
+    /// What the run noted.
+    pub info: RunInfo,
+    /// The weights of the best epoch.
+    pub vae: Vae,
+    /// That epoch's number, counted from 1; 0 before the end of the first.
+    pub epoch: usize,
+    /// Where the weights are.
+    pub device: Device,
+}
+
+impl Trained {
+    /// Opens a run and brings the weights of its best epoch to a device.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no run, or where it has saved no weights.
+    pub fn open(folder: &Path, device: DeviceName) -> Result<Self> {
+        let run = Run::open(folder)?;
+        let config = run.config()?;
+        let device = device.open()?.device;
+        let (vae, epoch) = fit::best(&run, &config, &device)?;
+        let info = run.info()?.context("the run has no run.json")?;
+        Ok(Self { run, config, info, vae, epoch, device })
+    }
+
+    /// The run's images, split as in training, from the folder that it was trained on or from
+    /// another one with the same content.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read, or where they are not the images that the run was trained on.
+    pub fn data(&self, folder: Option<&Path>) -> Result<Split> {
+        let folder = folder.or(self.info.data.as_deref());
+        let loaded = data::load(&self.config.data, folder, &self.config.image)?;
+        let test = loaded.test.as_ref().map(|test| &test.hash);
+        if loaded.train.hash != self.info.data_sha256 || test != self.info.test_sha256.as_ref() {
+            bail!("the images are not those that the run was trained on (hint: --data DIR)");
+        }
+        Ok(split(loaded, &self.config))
+    }
+}
