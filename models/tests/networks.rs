@@ -131,7 +131,7 @@ fn an_encoder_and_a_decoder_that_do_not_fit_are_refused() {
     };
     let image = [1, 2, 2];
     let message = replace(r#"[{ block = "flatten" }]"#, "[]", image);
-    assert!(message.contains("flatten it"), "{message}");
+    assert!(message.contains("2 is no multiple of 2x2: flatten it"), "{message}");
     let message = replace("units = 4", "units = 4, activation = \"sigmoid\"", [1, 2, 3]);
     assert!(message.contains("the image is 1x2x3"), "{message}");
     let message = replace("units = 4", "units = 4, activation = \"sigmoid\"", image);
@@ -148,4 +148,25 @@ fn an_encoder_and_a_decoder_that_do_not_fit_are_refused() {
 fn an_unknown_key_is_refused() {
     let wrong = SKIPS.replace("units = 8", "units = 8, bias = false");
     assert!(toml::from_str::<VaeConfig>(&wrong).is_err());
+}
+
+#[test]
+fn a_spatial_code_has_convolutions_for_heads() {
+    let config = vae(r#"
+        latent = 12
+        likelihood = { kind = "squared_error" }
+        encoder = [{ block = "conv", channels = 5, kernel = 3 }]
+        decoder = [
+          { block = "unflatten", channels = 3, height = 2, width = 2 },
+          { block = "deconv", channels = 1, kernel = 3 },
+        ]
+    "#);
+    let device = Device::flex();
+    let model = config.init([1, 4, 4], &device).expect("it fits");
+    let encoding = model.encode(Tensor::ones([2, 1, 4, 4], &device));
+    assert_eq!(encoding.posterior.mean.dims(), [2, 12]);
+    assert_eq!(model.decode(encoding.posterior.mean, encoding.skips).dims(), [2, 1, 4, 4]);
+    // Two heads of 5 x 3 weights and 3 biases on 2 x 2 pixels, after 9 x 5 weights and 5 biases.
+    let [encoder, _] = config.cost([1, 4, 4]).expect("it fits");
+    assert_eq!(encoder.parameters, 50 + 2 * 18);
 }

@@ -44,13 +44,16 @@ impl Bundle {
             if Path::new(&spec.file).file_name() != Some(spec.file.as_ref()) {
                 return Err(wrong(format!("`{}` is not a plain file name", spec.file)));
             }
-            let bytes = images::read_file(&folder.join(&spec.file))?;
+            let another_size = |got| {
+                let FileSpec { file, bytes, .. } = spec;
+                wrong(format!("{file} has {got} bytes, its manifest says {bytes}"))
+            };
+            let bytes = match images::read_at_most(&folder.join(&spec.file), spec.bytes) {
+                Err(Error::TooLarge { bytes, .. }) => return Err(another_size(bytes)),
+                bytes => bytes?,
+            };
             if bytes.len() as u64 != spec.bytes {
-                let got = bytes.len();
-                return Err(wrong(format!(
-                    "{} has {got} bytes, its manifest says {}",
-                    spec.file, spec.bytes
-                )));
+                return Err(another_size(bytes.len() as u64));
             }
             if sha256(&bytes) != spec.sha256 {
                 return Err(wrong(format!(

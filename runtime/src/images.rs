@@ -65,7 +65,8 @@ pub fn read(path: &Path) -> Result<Vec<Picture>, Error> {
 /// [`Error::Read`] or [`Error::TooLarge`].
 pub fn content(path: &Path) -> Result<(String, Vec<u8>), Error> {
     if path == Path::new("-") {
-        return Ok(("standard input".to_owned(), read_limited(path, std::io::stdin().lock())?));
+        let content = read_limited(path, std::io::stdin().lock(), MAX_FILE_BYTES)?;
+        return Ok(("standard input".to_owned(), content));
     }
     Ok((path.display().to_string(), read_file(path)?))
 }
@@ -76,23 +77,37 @@ pub fn content(path: &Path) -> Result<(String, Vec<u8>), Error> {
 ///
 /// [`Error::Read`] or [`Error::TooLarge`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    read_at_most(path, MAX_FILE_BYTES)
+}
+
+/// The whole content of a regular file of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::TooLarge`].
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     // Looked at before it is opened: opening a pipe waits for a writer that may never come.
     let metadata = std::fs::metadata(path).map_err(Error::read(path))?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" };
         return Err(Error::read(path)(std::io::Error::other(kind)));
     }
-    read_limited(path, std::fs::File::open(path).map_err(Error::read(path))?)
+    within(path, metadata.len(), limit)?;
+    read_limited(path, std::fs::File::open(path).map_err(Error::read(path))?, limit)
 }
 
-fn read_limited(path: &Path, reader: impl Read) -> Result<Vec<u8>, Error> {
+fn read_limited(path: &Path, reader: impl Read, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
-    let read = bytes.len() as u64;
-    if read > MAX_FILE_BYTES {
-        return Err(Error::TooLarge { path: path.into(), bytes: read, limit: MAX_FILE_BYTES });
-    }
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    within(path, bytes.len() as u64, limit)?;
     Ok(bytes)
+}
+
+fn within(path: &Path, bytes: u64, limit: u64) -> Result<(), Error> {
+    if bytes > limit {
+        return Err(Error::TooLarge { path: path.into(), bytes, limit });
+    }
+    Ok(())
 }
 
 /// Decodes an image file's content within the limits of this module, upright.

@@ -9,6 +9,8 @@ use crate::preprocess::ImageSpec;
 
 /// The version of the bundle format that this library writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
+/// The most bytes of one of a bundle's files: what protobuf allows an ONNX file.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
 
 /// The description of a bundle, stored beside its graphs as `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +191,11 @@ impl Manifest {
         self.image.check()?;
         if self.latent == 0 {
             return Err("its latent size is 0".into());
+        }
+        for FileSpec { file, bytes, .. } in [&self.encoder.file, &self.decoder.file, &self.golden] {
+            if *bytes > MAX_FILE_BYTES {
+                return Err(format!("{file} is {bytes} bytes, the limit is {MAX_FILE_BYTES}"));
+            }
         }
         if let Likelihood::Gaussian { sigma } = self.likelihood
             && !(sigma.is_finite() && sigma > 0.0)

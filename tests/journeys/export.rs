@@ -16,9 +16,15 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("export::parity_of_mnist_conv", Needs::OnnxRuntime, |ort| parity("mnist-conv", &ort)),
     ("export::parity_of_patterns", Needs::OnnxRuntime, |ort| parity("patterns", &ort)),
     ("export::parity_of_digits", Needs::OnnxRuntime, |ort| parity("digits", &ort)),
+    ("export::parity_of_eyes_vae", Needs::OnnxRuntime, |ort| parity_of_eyes("eyes-vae", &ort)),
+    ("export::parity_of_eyes_ae", Needs::OnnxRuntime, |ort| parity_of_eyes("eyes-ae", &ort)),
+    ("export::parity_of_a_spatial_code", Needs::OnnxRuntime, |ort| {
+        parity_of_eyes("eyes-spatial", &ort)
+    }),
     ("export::parity_of_every_block", Needs::OnnxRuntime, every_block),
     ("export::parity_of_a_plain_autoencoder", Needs::OnnxRuntime, plain_autoencoder),
     ("export::onnx_checker_accepts_the_graphs", Needs::PythonOnnx, onnx_checker),
+    ("export::a_kept_epoch_is_exported", Needs::Nothing, a_kept_epoch_is_exported),
     ("export::nothing_is_overwritten", Needs::Nothing, nothing_is_overwritten),
     ("export::two_exports_are_the_same_bytes", Needs::Nothing, two_exports_are_the_same_bytes),
 ];
@@ -55,6 +61,13 @@ fn manifest(folder: &Path) -> Result<Manifest, String> {
 
 fn parity(preset: &str, ort: &Path) -> Result<(), String> {
     let folder = train(preset, &[])?;
+    agrees(preset, folder.path(), ort)
+}
+
+/// The colour presets on a few grey images, scaled up.
+fn parity_of_eyes(preset: &str, ort: &Path) -> Result<(), String> {
+    let settings = ["image.resize=stretch", "data.limit=40", "train.keep=[]"];
+    let folder = train(preset, &settings)?;
     agrees(preset, folder.path(), ort)
 }
 
@@ -110,6 +123,22 @@ fn onnx_checker(packages: PathBuf) -> Result<(), String> {
     python.env("PYTHONPATH", packages).args(["-c", check]);
     expect(python.args(["encoder.onnx", "decoder.onnx"].map(|file| bundle.join(file))), 0)?;
     Ok(())
+}
+
+fn a_kept_epoch_is_exported(_: PathBuf) -> Result<(), String> {
+    let folder = train("patterns", &["train.epochs=5", "train.keep=[1, 2]"])?;
+    let decoder = || std::fs::read(folder.path().join("bundle").join("decoder.onnx"));
+    let mut graphs = vec![];
+    for epoch in ["1", "2", "5"] {
+        expect(export(folder.path())?.args(["--force", "--epoch", epoch]), 0)?;
+        graphs.push(decoder().map_err(|e| e.to_string())?);
+    }
+    graphs.dedup();
+    if graphs.len() != 3 {
+        return Err("two epochs have the same weights".into());
+    }
+    refused(export(folder.path())?.args(["--force", "--epoch", "3"]), &["epoch 3", "keep=[3]"])?;
+    refused(export(folder.path())?.args(["--force", "--epoch", "9"]), &["no epoch 9"])
 }
 
 fn nothing_is_overwritten(_: PathBuf) -> Result<(), String> {

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array4, ArrayViewD};
 use vae_infer::verify::{TOLERANCE, difference};
 use vae_infer::{Bundle, Engine, EngineOptions, Error, Model, Provider};
-use vae_tests::programs::{expect, program};
+use vae_tests::programs::{expect, program, refused};
 
 use crate::{Journey, Needs};
 
 pub(crate) const JOURNEYS: &[Journey] = &[
     ("onnx_runtime::agrees_with_tract_at_every_batch", Needs::OnnxRuntime, agrees_with_tract),
     ("onnx_runtime::is_found_by_its_variable", Needs::OnnxRuntime, is_found_by_its_variable),
+    #[cfg(target_os = "linux")]
+    ("onnx_runtime::a_foreign_library_is_refused", Needs::OnnxRuntime, foreign_library),
     ("onnx_runtime::a_named_provider_never_falls_back", Needs::OnnxRuntime, never_falls_back),
 ];
 
@@ -60,6 +62,21 @@ fn is_found_by_its_variable(library: PathBuf) -> Result<(), String> {
     let report = String::from_utf8_lossy(&with_variable(&["doctor"])?.stdout).into_owned();
     let works = report.lines().any(|line| line.starts_with("ort    cpu       yes"));
     if works { Ok(()) } else { Err(report) }
+}
+
+/// The library with another machine's number in its ELF header.
+#[cfg(target_os = "linux")]
+fn foreign_library(library: PathBuf) -> Result<(), String> {
+    const MACHINE: std::ops::Range<usize> = 18..20;
+    const NONE: [u8; 2] = [0xff, 0x7f];
+    let folder = tempfile::TempDir::new().map_err(|e| e.to_string())?;
+    let foreign = folder.path().join("libonnxruntime.so");
+    let mut content = std::fs::read(library).map_err(|e| e.to_string())?;
+    content[MACHINE].copy_from_slice(&NONE);
+    std::fs::write(&foreign, content).map_err(|e| e.to_string())?;
+    let mut verify = program("vae-infer")?;
+    verify.args(["verify", "--engine", "ort", "--ort-lib"]).arg(&foreign);
+    refused(&mut verify, &["ONNX Runtime", &foreign.to_string_lossy()])
 }
 
 fn never_falls_back(library: PathBuf) -> Result<(), String> {

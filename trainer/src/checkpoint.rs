@@ -51,7 +51,8 @@ const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const STATE: &str = "state.json";
 
-/// Saves a checkpoint under a name of its own, then drops those that are neither among the newest two nor the best.
+/// Saves a checkpoint under a name of its own, then drops those that are neither among the newest
+/// two nor the best nor of the steps in `keep`.
 ///
 /// The state names the other files' hashes and is written last, into a folder that is renamed as a
 /// whole: a checkpoint that can be seen is complete.
@@ -59,7 +60,13 @@ const STATE: &str = "state.json";
 /// # Errors
 ///
 /// Where it cannot be written; those that were there are then still there.
-pub fn save(folder: &Path, vae: &Vae, optimizer: &ModuleOptimizer, state: &State) -> Result<()> {
+pub fn save(
+    folder: &Path,
+    vae: &Vae,
+    optimizer: &ModuleOptimizer,
+    state: &State,
+    keep: &[usize],
+) -> Result<()> {
     let at = path(folder, state.step);
     let context = || format!("cannot save the checkpoint `{}`", at.display());
     let temporary = tempfile::Builder::new().prefix(SAVING).tempdir_in(folder)?;
@@ -78,13 +85,14 @@ pub fn save(folder: &Path, vae: &Vae, optimizer: &ModuleOptimizer, state: &State
         std::fs::rename(&at, aside).with_context(context)?;
     }
     std::fs::rename(temporary.keep(), &at).with_context(context)?;
-    prune(folder, state)
+    prune(folder, state, keep)
 }
 
-fn prune(folder: &Path, state: &State) -> Result<()> {
-    let best = state.best.map(|best| path(folder, best.step));
+fn prune(folder: &Path, state: &State, keep: &[usize]) -> Result<()> {
+    let best = state.best.map(|best| best.step);
+    let kept: Vec<_> = best.iter().chain(keep).map(|&step| path(folder, step)).collect();
     let older = folders(folder, STEP)?.into_iter().rev().skip(2);
-    let superseded = older.filter(|path| Some(path) != best.as_ref());
+    let superseded = older.filter(|path| !kept.contains(path));
     for path in superseded.chain(folders(folder, SAVING)?) {
         std::fs::remove_dir_all(&path)
             .with_context(|| format!("cannot remove `{}`", path.display()))?;

@@ -66,6 +66,9 @@ pub struct Export {
     /// The bundle's folder
     #[arg(short, long, value_name = "BUNDLE")]
     pub out: PathBuf,
+    /// Take the weights after this epoch, which the run has kept [default: the best epoch's]
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<usize>,
     /// Replace a bundle that is there
     #[arg(long)]
     pub force: bool,

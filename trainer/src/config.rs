@@ -11,10 +11,13 @@ use crate::data::DataConfig;
 use crate::schedule::Schedule;
 
 /// The presets by name, as TOML.
-pub const PRESETS: [(&str, &str); 4] = [
+pub const PRESETS: [(&str, &str); 7] = [
     ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
     ("mnist-conv", include_str!("../presets/mnist-conv.toml")),
     ("patterns", include_str!("../presets/patterns.toml")),
+    ("eyes-ae", include_str!("../presets/eyes-ae.toml")),
+    ("eyes-vae", include_str!("../presets/eyes-vae.toml")),
+    ("eyes-spatial", include_str!("../presets/eyes-spatial.toml")),
     ("digits", include_str!("../presets/digits.toml")),
 ];
 
@@ -67,6 +70,9 @@ pub struct TrainConfig {
     /// Epochs without a better validation loss after which training stops; absent, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Epochs whose weights are kept for `--epoch`, beside the best one's and the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<usize>,
     /// Largest training set, in MiB, that is kept on the device; a larger one is copied batch by batch.
     #[serde(default = "four_gib")]
     pub resident_mib: usize,
@@ -139,6 +145,7 @@ impl RunConfig {
             ("beta", train.beta.is_finite() && train.beta >= 0.0),
             ("beta_warmup", train.beta_warmup.is_finite() && train.beta_warmup >= 0.0),
             ("patience", train.patience != Some(0)),
+            ("keep", train.keep.iter().all(|epoch| (1..=train.epochs).contains(epoch))),
             ("schedule", train.schedule.is_sound()),
         ] {
             if !ok {

@@ -189,7 +189,10 @@ impl<'a> Loop<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        checkpoint::save(&self.run.checkpoints(), &self.vae, &self.optimizer, &self.state)
+        let train = &self.config.train;
+        let steps_per_epoch = self.data.train.len().div_ceil(train.batch_size);
+        let keep: Vec<usize> = train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
+        checkpoint::save(&self.run.checkpoints(), &self.vae, &self.optimizer, &self.state, &keep)
     }
 
     fn is_stale(&self) -> bool {
@@ -234,6 +237,26 @@ pub fn best(run: &Run, config: &RunConfig, device: &Device) -> Result<(Vae, usiz
         Some(best) => (Checkpoint::load(&checkpoint::path(&folder, best.step))?, best.epoch),
         None => (newest, 0),
     };
+    Ok((weights(&checkpoint, config, device)?, epoch))
+}
+
+/// The weights after an epoch, counted from 1, that the run has kept.
+///
+/// # Errors
+///
+/// Where the run has not got so far, or has not kept them.
+pub fn after(run: &Run, config: &RunConfig, epoch: usize, device: &Device) -> Result<Vae> {
+    let lines = run.metrics()?;
+    let line = lines.iter().find(|line| line.epoch == epoch);
+    let line = line.with_context(|| format!("the run has no epoch {epoch}"))?;
+    let path = checkpoint::path(&run.checkpoints(), line.step);
+    if !path.exists() {
+        bail!("the weights of epoch {epoch} were not kept (hint: --set train.keep=[{epoch}])");
+    }
+    weights(&Checkpoint::load(&path)?, config, device)
+}
+
+fn weights(checkpoint: &Checkpoint, config: &RunConfig, device: &Device) -> Result<Vae> {
     let vae = config.model.init(config.image.shape(), device)?;
-    Ok((checkpoint.model(vae).context("in the best checkpoint")?, epoch))
+    checkpoint.model(vae)
 }

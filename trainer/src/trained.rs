@@ -13,7 +13,7 @@ use crate::fit;
 use crate::run::{Run, RunInfo};
 use crate::split::{Split, split};
 
-/// A run and the weights of its best epoch.
+/// A run and the weights of one of its epochs.
 pub struct Trained {
     /// The run's folder.
     pub run: Run,
@@ -21,25 +21,29 @@ pub struct Trained {
     pub config: RunConfig,
     /// What the run noted.
     pub info: RunInfo,
-    /// The weights of the best epoch.
+    /// The weights.
     pub vae: Vae,
-    /// That epoch's number, counted from 1; 0 before the end of the first.
+    /// Their epoch's number, counted from 1; 0 before the end of the first.
     pub epoch: usize,
     /// Where the weights are.
     pub device: Device,
 }
 
 impl Trained {
-    /// Opens a run and brings the weights of its best epoch to a device.
+    /// Opens a run and brings the weights of its best epoch, or of another one that it has kept,
+    /// to a device.
     ///
     /// # Errors
     ///
-    /// Where there is no run, or where it has saved no weights.
-    pub fn open(folder: &Path, device: DeviceName) -> Result<Self> {
+    /// Where there is no run, or where it has no such weights.
+    pub fn open(folder: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Self> {
         let run = Run::open(folder)?;
         let config = run.config()?;
         let device = device.open()?.device;
-        let (vae, epoch) = fit::best(&run, &config, &device)?;
+        let (vae, epoch) = match epoch {
+            Some(epoch) => (fit::after(&run, &config, epoch, &device)?, epoch),
+            None => fit::best(&run, &config, &device)?,
+        };
         let info = run.info()?.context("the run has no run.json")?;
         Ok(Self { run, config, info, vae, epoch, device })
     }

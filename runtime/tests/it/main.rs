@@ -7,6 +7,7 @@ mod commands;
 mod dense;
 mod determinism;
 mod fixture;
+mod formats;
 mod images;
 mod library;
 mod models;

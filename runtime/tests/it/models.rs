@@ -210,6 +210,48 @@ fn damaged_folders_are_refused() {
 }
 
 #[test]
+fn a_file_is_measured_before_it_is_read() {
+    let huge = |declared: u64| {
+        let copy = Copy::new();
+        let file = fs::File::create(copy.file("encoder.onnx")).unwrap();
+        file.set_len(1 << 40).unwrap();
+        copy.with_manifest(|m| m["encoder"]["bytes"] = declared.into())
+    };
+    let declared = fs::metadata(digits().join("encoder.onnx")).unwrap().len();
+    let mut failures = Vec::new();
+    for (name, word, copy) in [
+        ("M11 larger than it says", "its manifest says", huge(declared)),
+        ("M11 larger than the limit", "the limit is 2147483648", huge(1 << 40)),
+    ] {
+        let model = copy.path().to_str().unwrap();
+        let output = run(["info", "--model", model]);
+        failures.extend(not_refused(&output, &[model, word]).map(|f| format!("{name}: {f}")));
+    }
+    all_well(failures);
+}
+
+/// M7, by a user who may not read: permissions do not bind root, so root becomes nobody.
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let copy = Copy::new();
+    let program = copy.file("vae-infer");
+    fs::copy(env!("CARGO_BIN_EXE_vae-infer"), &program).unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(copy.path(), 0o755);
+    mode(&copy.file("manifest.json"), 0o000);
+    let mut info = std::process::Command::new(&program);
+    info.args(["info", "--model"]).arg(copy.path());
+    if fs::metadata(copy.path()).unwrap().uid() == 0 {
+        info.uid(65534).gid(65534);
+    }
+    assert_eq!(not_refused(&info.output().unwrap(), &["manifest.json", "ermission"]), None);
+}
+
+#[test]
 fn a_link_to_a_bundle_is_a_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("link");
@@ -247,10 +289,11 @@ fn flipped_bytes_never_panic() {
     let model = tract_onnx::pb::ModelProto::decode(whole.as_slice()).unwrap();
     let stored: usize =
         model.graph.unwrap().initializer.iter().map(|tensor| tensor.raw_data.len()).sum();
+    let options = EngineOptions { threads: 1, ..EngineOptions::default() };
     let mut generator = ChaCha8Rng::seed_from_u64(3);
     let mut draw = |below: usize| (generator.next_u64() % below as u64) as usize;
     let weights = whole.len() - stored;
-    for case in 0..120 {
+    for case in 0..1000 {
         let mut bytes = whole.clone();
         // Half of the flips go where the structure is densest: the nodes at the beginning.
         let position =
@@ -258,7 +301,7 @@ fn flipped_bytes_never_panic() {
         bytes[position] ^= 1 << draw(8);
         let copy = Copy::new().with_file("encoder", &bytes);
         let bundle = Bundle::open(copy.path()).unwrap();
-        if let Ok(mut model) = Model::load(&bundle, &EngineOptions::default()) {
+        if let Ok(mut model) = Model::load(&bundle, &options) {
             let _ = model.reconstruct(ndarray::Array4::zeros((1, 1, 28, 28)).view());
         }
     }

@@ -10,7 +10,7 @@ use crate::run::RunInfo;
 use crate::trained::Trained;
 
 pub(super) fn run(options: Export) -> Result<ExitCode> {
-    let trained = Trained::open(&options.run, DeviceName::Cpu)?;
+    let trained = Trained::open(&options.run, options.epoch, DeviceName::Cpu)?;
     let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
     let model = vae_onnx::Export {
