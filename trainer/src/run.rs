@@ -4,6 +4,7 @@
 //! config.toml      the configuration, complete
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
+//! evaluation.json  figures of the last evaluation
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
 //! ```
@@ -18,6 +19,7 @@ use vae_infer::{images, npy, write};
 
 use crate::config::RunConfig;
 use crate::evaluate::Means;
+use crate::evaluation::Evaluation;
 
 /// A run's folder, which exists.
 #[derive(Debug, Clone)]
@@ -190,6 +192,16 @@ impl Run {
             .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    /// Writes `evaluation.json`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
+        let json = serde_json::to_vec_pretty(evaluation)?;
+        Ok(write::atomically(&self.path("evaluation.json"), &json)?)
     }
 
     /// Keeps the first held-out images for the checks of an export.
