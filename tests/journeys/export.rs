@@ -30,7 +30,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
 ];
 
 /// A network with every block and activation, which no preset has.
-const EVERY_BLOCK: &str = include_str!("every-block.toml");
+pub(crate) const EVERY_BLOCK: &str = include_str!("every-block.toml");
 
 /// A training of one epoch, in a temporary folder that holds `data`, `run` and `bundle`.
 pub(crate) fn train(config: &str, settings: &[&str]) -> Result<TempDir, String> {

@@ -2,6 +2,7 @@
 //! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
 mod embedded;
+mod evaluate;
 mod export;
 mod house;
 mod onnx_runtime;
@@ -36,6 +37,7 @@ fn main() {
         onnx_runtime::JOURNEYS,
         train::JOURNEYS,
         resume::JOURNEYS,
+        evaluate::JOURNEYS,
         export::JOURNEYS,
         readme::JOURNEYS,
     ];

@@ -17,6 +17,8 @@ pub enum Purpose {
     Training = 3,
     /// The posterior's noise in an evaluation.
     Evaluation = 4,
+    /// The posterior's noise in an importance-sampled likelihood.
+    Importance = 5,
 }
 
 /// A seed for one draw.

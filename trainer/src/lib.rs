@@ -13,6 +13,7 @@ pub mod data;
 pub mod device;
 pub mod draws;
 pub mod evaluate;
+pub mod evaluation;
 pub mod fit;
 pub mod progress;
 pub mod run;

@@ -13,6 +13,9 @@ pub struct Progress {
     terminal: bool,
 }
 
+/// The bar of some work on images.
+pub struct Work(ProgressBar);
+
 /// The bar of one epoch's steps.
 pub struct Steps(ProgressBar);
 
@@ -24,13 +27,22 @@ impl Progress {
 
     /// A bar for an epoch's steps; off a terminal it shows nothing.
     pub fn steps(&self, epoch: usize, epochs: usize, steps: usize) -> Steps {
+        Steps(self.bar(format!("epoch {epoch}/{epochs}"), steps))
+    }
+
+    /// A bar for work that is done by the piece; off a terminal it shows nothing.
+    pub fn work(&self, name: &str, pieces: usize) -> Work {
+        Work(self.bar(name.to_owned(), pieces))
+    }
+
+    fn bar(&self, prefix: String, length: usize) -> ProgressBar {
         let target =
             if self.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(length as u64), target);
         let template = "{prefix} {bar:32} {pos}/{len} {eta} {msg}";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is tested"));
-        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-        Steps(bar)
+        bar.set_prefix(prefix);
+        bar
     }
 
     /// One line for an epoch that has ended.
@@ -54,6 +66,19 @@ impl Steps {
     pub fn set(&mut self, step: usize, means: &Means) {
         self.0.set_position(step as u64);
         self.0.set_message(format!("{:.3} + {:.3}", means.reconstruction, means.kl));
+    }
+}
+
+impl Work {
+    /// Shows that some pieces are done.
+    pub fn add(&mut self, pieces: usize) {
+        self.0.inc(pieces as u64);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -4,11 +4,13 @@
 //! config.toml      the configuration, complete
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
+//! evaluations/     one file for each evaluated part and epoch
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +20,7 @@ use vae_infer::{images, npy, write};
 
 use crate::config::RunConfig;
 use crate::evaluate::Means;
+use crate::evaluation::{Evaluation, Protocol};
 
 /// A run's folder, which exists.
 #[derive(Debug, Clone)]
@@ -190,6 +193,44 @@ impl Run {
             .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .with_context(|| format!("`{}` is damaged", path.display()))
+    }
+
+    /// Keeps an evaluation as `evaluations/PART-EPOCH.json`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
+        let Protocol { part, epoch, .. } = evaluation.protocol;
+        let folder = self.path("evaluations");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        let json = serde_json::to_vec_pretty(evaluation)?;
+        Ok(write::atomically(&folder.join(format!("{part}-{epoch:04}.json")), &json)?)
+    }
+
+    /// The evaluations that were kept, by part and epoch.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them cannot be read.
+    pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
+        let folder = self.path("evaluations");
+        if !folder.exists() {
+            return Ok(vec![]);
+        }
+        let read = || format!("cannot read `{}`", folder.display());
+        let entries = std::fs::read_dir(&folder).with_context(read)?;
+        let files: io::Result<BTreeSet<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+        files
+            .with_context(read)?
+            .iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "json"))
+            .map(|file| {
+                serde_json::from_slice(&images::read_file(file)?)
+                    .with_context(|| format!("`{}` is damaged", file.display()))
+            })
+            .collect()
     }
 
     /// Keeps the first held-out images for the checks of an export.

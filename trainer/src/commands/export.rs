@@ -6,6 +6,7 @@ use vae_infer::sha256;
 
 use crate::cli::Export;
 use crate::device::DeviceName;
+use crate::evaluation;
 use crate::run::RunInfo;
 use crate::trained::Trained;
 
@@ -13,6 +14,11 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
     let trained = Trained::open(&options.run, options.epoch, DeviceName::Cpu)?;
     let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
+    let probe = run.probe()?;
+    let carried = evaluation::kl_per_dimension(&vae, &probe, &device);
+    if let Some(warning) = evaluation::collapse(&carried) {
+        eprintln!("warning: {warning}");
+    }
     let model = vae_onnx::Export {
         name: &config.name,
         config: &config.model,
@@ -29,7 +35,7 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
             metrics,
             versions,
         },
-        probe: &run.probe()?,
+        probe: &probe,
     };
     let ort_library = options.ort_lib.as_deref();
     let exported = vae_onnx::export(model, &options.out, options.force, ort_library, &device)?;

@@ -1,6 +1,7 @@
 //! One file for each subcommand.
 
 mod data;
+mod evaluate;
 mod export;
 mod fit;
 mod presets;
@@ -19,6 +20,7 @@ use crate::cli::Command;
 pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Fit(options) => fit::run(options),
+        Command::Evaluate(options) => evaluate::run(options),
         Command::Export(options) => export::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),

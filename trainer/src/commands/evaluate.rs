@@ -1,0 +1,26 @@
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Evaluate, Format};
+use crate::evaluation::{self, Options};
+use crate::trained::Trained;
+
+pub(super) fn run(options: Evaluate) -> Result<ExitCode> {
+    let trained = Trained::open(&options.run, options.epoch, options.device)?;
+    let split = trained.data(options.data.as_deref())?;
+    let Evaluate { part, samples, limit, .. } = options;
+    let asked = Options { part, samples, limit: limit.map(NonZeroUsize::get) };
+    let evaluation = evaluation::evaluate(&trained, &split, &asked)?;
+    trained.run.write_evaluation(&evaluation)?;
+    let text = match options.format {
+        Format::Text => evaluation.to_string(),
+        Format::Json => serde_json::to_string(&evaluation)? + "\n",
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,106 @@
+//! What a PCA of the model's latent size makes of the same images.
+
+use ndarray::{Array2, Array4, ArrayView4, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::fidelity::{self, Fidelity};
+use super::pca::Pca;
+use super::{BATCH, Measured, spread};
+
+/// A PCA fitted on training images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Its components: the model's latent size, or fewer where the images vary in fewer directions.
+    pub components: usize,
+    /// The training images that it was fitted on, spread evenly over them.
+    pub fitted_on: usize,
+    /// Its reconstructions of the images that the model was evaluated on, clamped to the range.
+    #[serde(flatten)]
+    pub fidelity: Fidelity,
+}
+
+/// The most images of a fit.
+const MAX_IMAGES: usize = 10_000;
+/// The side of the largest matrix that is decomposed: some ten seconds.
+const MAX_SIDE: usize = 2_048;
+/// The most values of a fit: 1 GiB.
+const MAX_VALUES: usize = 1 << 27;
+
+/// Fits on training images, and reconstructs others.
+///
+/// # Shapes
+///
+/// train, images: `[N, C, H, W]`
+pub(super) fn baseline(
+    train: &Array4<f32>,
+    images: &Array4<f32>,
+    latent: usize,
+    range: [f32; 2],
+) -> Measured<Baseline> {
+    let (count, c, h, w) = train.dim();
+    let pixels = c * h * w;
+    let most = if pixels <= MAX_SIDE { MAX_IMAGES } else { MAX_SIDE };
+    let chosen = spread(count, most.min(MAX_VALUES / pixels));
+    let directions = chosen.len().saturating_sub(1).min(pixels);
+    if latent >= directions {
+        return Measured::absent(format!(
+            "not meaningful: {} images of {pixels} values vary in at most {directions} directions, \
+             the latent size is {latent}",
+            chosen.len()
+        ));
+    }
+    let fitted = rows(train.select(Axis(0), &chosen).view());
+    let Some(pca) = Pca::fit(fitted, latent) else {
+        return Measured::absent("the eigenvalues of the training images do not converge");
+    };
+    let mut sums = fidelity::Sums::new(h, w, range);
+    for batch in images.axis_chunks_iter(Axis(0), BATCH) {
+        let reconstructed = pca.reconstruct(&rows(batch));
+        let values = reconstructed.iter().map(|&v| v as f32).collect();
+        let reconstructed =
+            Array4::from_shape_vec(batch.raw_dim(), values).expect("a row has an image's pixels");
+        sums.add(batch, reconstructed.view());
+    }
+    Measured::Value(Baseline {
+        components: pca.components(),
+        fitted_on: chosen.len(),
+        fidelity: sums.fidelity(),
+    })
+}
+
+/// One row an image.
+fn rows(images: ArrayView4<f32>) -> Array2<f64> {
+    let (count, c, h, w) = images.dim();
+    let values = images.iter().map(|&v| f64::from(v)).collect();
+    Array2::from_shape_vec((count, c * h * w), values).expect("every pixel is in its row")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images that fade between two pictures: one direction, in which they vary.
+    fn fades(count: usize) -> Array4<f32> {
+        Array4::from_shape_fn((count, 1, 4, 4), |(n, _, h, w)| {
+            let part = n as f32 / count as f32;
+            part * (h as f32 / 4.0) + (1.0 - part) * (w as f32 / 4.0)
+        })
+    }
+
+    #[test]
+    fn one_component_redraws_images_of_one_direction() {
+        let baseline = baseline(&fades(30), &fades(7), 1, [0.0, 1.0]);
+        let baseline = baseline.value().expect("1 of 15 directions");
+        assert_eq!((baseline.components, baseline.fitted_on), (1, 30));
+        assert!(baseline.fidelity.psnr_pooled > 120.0, "{baseline:?}");
+    }
+
+    #[test]
+    fn a_latent_vector_as_large_as_the_data_has_no_baseline() {
+        for (count, latent) in [(5, 4), (100, 16), (0, 1)] {
+            let baseline = baseline(&fades(count), &fades(7), latent, [0.0, 1.0]);
+            let Measured::Absent { reason } = baseline else { panic!("{count}, {latent}") };
+            assert!(reason.contains("not meaningful"), "{reason}");
+        }
+    }
+}

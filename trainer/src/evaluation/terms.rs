@@ -1,0 +1,68 @@
+//! One pass over images: the terms of the bound, the posteriors and the reconstructions.
+
+use burn::tensor::Device;
+use ndarray::{Array4, Axis};
+use vae_models::Vae;
+
+use super::{BATCH, fidelity, host, latents};
+use crate::batches::Batches;
+use crate::draws::{self, Purpose};
+use crate::progress::Progress;
+
+/// What a pass observes.
+pub(super) struct Observed {
+    /// -log p(x | z) with one draw of z, for each image.
+    pub(super) reconstruction: Vec<f64>,
+    /// KL(q(z | x) || p(z)) in closed form, for each image; 0 in a plain autoencoder.
+    pub(super) kl: Vec<f64>,
+    /// The latent dimensions; empty in a plain autoencoder.
+    pub(super) latents: latents::Sums,
+    /// The reconstructions from the posterior mean.
+    pub(super) fidelity: fidelity::Sums,
+}
+
+/// Observes a model on images, `[N, C, H, W]`. The batches and their draws are those of the
+/// evaluations during training, so that the figures agree.
+pub(super) fn observe(
+    vae: &Vae,
+    images: &Array4<f32>,
+    range: [f32; 2],
+    seed: u64,
+    device: &Device,
+) -> Observed {
+    let (count, _, height, width) = images.dim();
+    let mut observed = Observed {
+        reconstruction: Vec::with_capacity(count),
+        kl: Vec::with_capacity(count),
+        latents: latents::Sums::default(),
+        fidelity: fidelity::Sums::new(height, width, range),
+    };
+    let batches = Batches::new(images.clone(), 0, device);
+    let pass = batches.in_order(BATCH);
+    let mut bar = Progress::stderr().work("images", count);
+    for (number, targets) in images.axis_chunks_iter(Axis(0), BATCH).enumerate() {
+        let batch = pass.batch(number);
+        let encoding = vae.encode(batch.clone());
+        let [rows, latent] = encoding.posterior.mean.dims();
+        let place = draws::seed(seed, Purpose::Evaluation, number as u64);
+        let drawn = encoding.posterior.sample(draws::epsilon(place, rows, latent, device));
+
+        let likelihood = vae.likelihood();
+        let decoded = vae.decode(drawn, encoding.skips.clone());
+        let terms = host(likelihood.negative_log(decoded, batch));
+        observed.reconstruction.extend(terms.into_iter().map(f64::from));
+
+        let decoded = vae.decode(encoding.posterior.mean.clone(), encoding.skips);
+        let values = host(likelihood.mean(decoded));
+        let reconstructions = Array4::from_shape_vec(targets.raw_dim(), values)
+            .expect("a reconstruction has its image's shape");
+        observed.fidelity.add(targets, reconstructions.view());
+
+        match latents::parameters(encoding.posterior) {
+            Some([mean, log_var]) => observed.kl.extend(observed.latents.add(&mean, &log_var)),
+            None => observed.kl.extend(vec![0.0; rows]),
+        }
+        bar.add(rows);
+    }
+    observed
+}
