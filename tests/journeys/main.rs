@@ -7,6 +7,7 @@ mod export;
 mod house;
 mod onnx_runtime;
 mod readme;
+mod reproduce;
 mod resume;
 mod train;
 
@@ -40,6 +41,7 @@ fn main() {
         evaluate::JOURNEYS,
         export::JOURNEYS,
         readme::JOURNEYS,
+        reproduce::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -34,6 +34,13 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Write a trained model as a bundle for `vae-infer`, where all engines agree on its answers
     Export(Export),
+    /// Write one HTML file on a run, or on several with a table that compares them
+    Report(Report),
+    /// Train, evaluate and draw the five systems that this project grew out of
+    ///
+    /// Runs that are there already are resumed. The folder gets every run with its figures and its
+    /// bundle, report.html, and seeds.md: each seed's own result beside ours.
+    Reproduce(Reproduce),
     /// Download a well-known data set
     Data(Data),
     /// List the presets, or print one as TOML to start a configuration from
@@ -133,4 +140,35 @@ pub struct Data {
     /// Fetch from this address instead of the well-known mirrors
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
+}
+
+/// Options of `vae-train report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The runs' folders
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The file [default: RUN/report.html for one run]
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `vae-train reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// seed0 to seed4, or all
+    #[arg(default_value = "all")]
+    pub seeds: Vec<String>,
+    /// Folder with the data sets in `mnist/`, `emnist-letters/` and `eyes/`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The folder that gets everything
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A few steps on images that the program makes, to see that everything works
+    #[arg(long)]
+    pub quick: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
 }

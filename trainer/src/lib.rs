@@ -16,6 +16,8 @@ pub mod evaluate;
 pub mod evaluation;
 pub mod fit;
 pub mod progress;
+pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod schedule;
 pub mod signals;

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use vae_infer::manifest::Provenance;
-use vae_infer::sha256;
+use vae_infer::{Manifest, sha256};
 
 use crate::cli::Export;
 use crate::device::DeviceName;
@@ -11,6 +11,24 @@ use crate::run::RunInfo;
 use crate::trained::Trained;
 
 pub(super) fn run(options: Export) -> Result<ExitCode> {
+    let manifest = export(&options)?;
+    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
+    println!("{}: {} KiB of graphs", options.out.display(), bytes / 1024);
+    for engine in ["tract", "ort"] {
+        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
+        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
+            println!("{engine}: at most {worst:.1e} of an output's range from the trainer");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a trained model as a bundle.
+///
+/// # Errors
+///
+/// Where the run has no weights, and as [`vae_onnx::export`].
+pub(crate) fn export(options: &Export) -> Result<Manifest> {
     let trained = Trained::open(&options.run, options.epoch, DeviceName::Cpu)?;
     let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
@@ -43,14 +61,5 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
     if let Some(reason) = exported.without_onnx_runtime {
         eprintln!("note: not compared with ONNX Runtime: {reason}");
     }
-    let manifest = exported.manifest;
-    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
-    println!("{}: {} KiB of graphs", options.out.display(), bytes / 1024);
-    for engine in ["tract", "ort"] {
-        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
-        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
-            println!("{engine}: at most {worst:.1e} of an output's range from the trainer");
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(exported.manifest)
 }

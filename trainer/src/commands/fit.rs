@@ -19,6 +19,21 @@ use crate::signals::Signals;
 use crate::split::{Part, Split, split};
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
+    match fit(options)? {
+        Outcome::Finished => Ok(ExitCode::SUCCESS),
+        Outcome::Interrupted(signal) => {
+            eprintln!("stopped and saved; the same command with --resume goes on");
+            Ok(ExitCode::from(128 + signal as u8))
+        }
+    }
+}
+
+/// Trains a model, or goes on with a run, and evaluates its best epoch.
+///
+/// # Errors
+///
+/// Where the configuration, the data and the run do not fit together, and as [`Loop::run`].
+pub(crate) fn fit(options: Fit) -> Result<Outcome> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let resumed = match options.resume {
         true => Some(resume(&options, &config)?),
@@ -63,12 +78,10 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
     let signals = Signals::watch()?;
     let outcome = Loop::new(&config, &run, &data, &device, checkpoint.as_ref())?
         .run(&Progress::stderr(), &signals)?;
-    if let Outcome::Interrupted(signal) = outcome {
-        eprintln!("stopped and saved; the same command with --resume goes on");
-        return Ok(ExitCode::from(128 + signal as u8));
+    if outcome == Outcome::Finished {
+        finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
     }
-    finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(outcome)
 }
 
 /// Holds the data against that of the run's beginning.

@@ -2,9 +2,11 @@
 
 mod data;
 mod evaluate;
-mod export;
-mod fit;
+pub(crate) mod export;
+pub(crate) mod fit;
 mod presets;
+mod report;
+mod reproduce;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Fit(options) => fit::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Export(options) => export::run(options),
+        Command::Report(options) => report::run(options),
+        Command::Reproduce(options) => reproduce::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
     }

@@ -1,0 +1,67 @@
+//! What a reproduction ends in: the table "seed's result, ours, protocol" with some figures under it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use vae_infer::{images, write as files};
+
+use super::seeds::{Row, Seed};
+use crate::evaluation::Evaluation;
+
+/// A line of the table, measured.
+#[derive(Debug)]
+pub(super) struct Line {
+    seed: &'static str,
+    what: &'static str,
+    theirs: &'static str,
+    ours: String,
+    protocol: &'static str,
+}
+
+impl Line {
+    /// Takes a row's figures from the evaluation that measured them.
+    pub(super) fn new(seed: &Seed, row: &Row, evaluation: &Evaluation) -> Result<Self> {
+        let value = serde_json::to_value(evaluation)?;
+        let figure = |pointer: &&str| {
+            let figure = value.pointer(pointer).and_then(serde_json::Value::as_f64);
+            figure.with_context(|| format!("the evaluation has no figure at {pointer}"))
+        };
+        let figures = row.figures.iter().map(figure).collect::<Result<Vec<_>>>()?;
+        let text = |v: &f64| if v.abs() < 5.0 { format!("{v:.4}") } else { format!("{v:.2}") };
+        let ours = figures.iter().map(text).collect::<Vec<_>>().join(", ");
+        let Row { what, theirs, protocol, .. } = *row;
+        Ok(Self { seed: seed.name, what, theirs, ours, protocol })
+    }
+}
+
+/// Writes `seeds.md`, and copies of its figures to `seeds/`.
+pub(super) fn write(seeds: &[&Seed], lines: &[Line], quick: bool, out: &Path) -> Result<()> {
+    let mut text = String::from("# The seeds, reproduced\n\n");
+    match quick {
+        true => {
+            text +=
+                "A quick run: a few steps on made images. None of these figures means anything.\n\n"
+        }
+        false => {
+            text += "Written by `vae-train reproduce`. \"Theirs\" is the seed's own result.\n\n"
+        }
+    }
+    text += "| seed | what | theirs | ours | protocol |\n|---|---|---|---|---|\n";
+    for Line { seed, what, theirs, ours, protocol } in lines {
+        writeln!(text, "| {seed} | {what} | {theirs} | {ours} | {protocol} |")?;
+    }
+    let folder = out.join("seeds");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create `{}`", folder.display()))?;
+    for Seed { name, title, pictures, .. } in seeds {
+        writeln!(text, "\n## {name}: {title}\n")?;
+        for (run, file) in *pictures {
+            let copy = format!("{run}-{file}");
+            let figure = images::read_file(&out.join(run).join("figures").join(file))?;
+            files::atomically(&folder.join(&copy), &figure)?;
+            writeln!(text, "![{run}: {file}](seeds/{copy})")?;
+        }
+    }
+    Ok(files::atomically(&out.join("seeds.md"), text.as_bytes())?)
+}
