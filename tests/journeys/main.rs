@@ -3,6 +3,7 @@
 
 mod embedded;
 mod export;
+mod figures;
 mod house;
 mod onnx_runtime;
 mod readme;
@@ -37,6 +38,7 @@ fn main() {
         train::JOURNEYS,
         resume::JOURNEYS,
         export::JOURNEYS,
+        figures::JOURNEYS,
         readme::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();

@@ -17,6 +17,8 @@ pub enum Purpose {
     Training = 3,
     /// The posterior's noise in an evaluation.
     Evaluation = 4,
+    /// Latent vectors and noise that are drawn for pictures.
+    Figures = 6,
 }
 
 /// A seed for one draw.

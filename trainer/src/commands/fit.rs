@@ -12,11 +12,13 @@ use crate::config::RunConfig;
 use crate::data;
 use crate::device::Chosen;
 use crate::evaluate::{Means, evaluate};
+use crate::figures::HeldOut;
 use crate::fit::{self, Data, Loop, Outcome};
 use crate::progress::Progress;
 use crate::run::{Run, RunInfo};
 use crate::signals::Signals;
 use crate::split::{Part, Split, split};
+use crate::trained::Trained;
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
@@ -39,7 +41,9 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
         versions: versions(),
         metrics: BTreeMap::new(),
     };
-    let Split { train, validation, test } = split(loaded, &config);
+    let split = split(loaded, &config);
+    let held_out = HeldOut::of(&split);
+    let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
     let (run, checkpoint) = match resumed {
         Some(resumed) => resumed,
@@ -68,6 +72,9 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
         return Ok(ExitCode::from(128 + signal as u8));
     }
     finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
+    let trained = Trained::open(&options.out, options.device)?;
+    let files = super::figures::draw(&trained, &held_out, &run.figures())?;
+    eprintln!("{} figures are in `{}`", files.len(), run.figures().display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 mod data;
 mod export;
+mod figures;
 mod fit;
 mod presets;
 
@@ -19,6 +20,7 @@ use crate::cli::Command;
 pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Fit(options) => fit::run(options),
+        Command::Figures(options) => figures::run(options),
         Command::Export(options) => export::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
