@@ -4,6 +4,7 @@
 mod embedded;
 mod evaluate;
 mod export;
+mod figures;
 mod house;
 mod onnx_runtime;
 mod readme;
@@ -40,6 +41,7 @@ fn main() {
         resume::JOURNEYS,
         evaluate::JOURNEYS,
         export::JOURNEYS,
+        figures::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,
     ];

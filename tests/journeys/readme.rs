@@ -21,6 +21,7 @@ fn images_to_scores(_: PathBuf) -> Result<(), String> {
     let fit = ["fit", "digits", "--data", &images, "--out", &out, "--set", "name=parts"];
     let quick = ["--set", "image.resize=stretch", "--set", "train.epochs=2"];
     expect(program("vae-train")?.args(fit).args(quick), 0)?;
+    run("vae-train", &["figures", &out])?;
     run("vae-train", &["export", &out, "-o", &bundle])?;
     run("vae-infer", &["verify", "--model", &bundle])?;
     let scores = run("vae-infer", &["score", &images, "--model", &bundle])?;

@@ -43,22 +43,26 @@ fn folder() -> Result<TempDir, String> {
     Ok(folder)
 }
 
-/// What a run leaves: its metrics, and the graphs of its best epoch.
-fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 3], String> {
+/// What a run leaves: its metrics, the graphs of its best epoch, and the pictures of all epochs.
+fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 4], String> {
     let bundle = folder.join(format!("{run}-bundle"));
     let mut export = program("vae-train")?;
     expect(export.arg("export").arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
     let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{path:?}: {e}"));
+    let frames = (0..=4).map(|epoch| format!("epoch-{epoch:04}.png"));
+    let frames = frames.map(|frame| read(folder.join(run).join("frames").join(frame)));
     Ok([
         read(folder.join(run).join("metrics.jsonl"))?,
         read(bundle.join("encoder.onnx"))?,
         read(bundle.join("decoder.onnx"))?,
+        frames.collect::<Result<Vec<_>, _>>()?.concat(),
     ])
 }
 
 fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
     let (left, right) = (outcome(folder, left)?, outcome(folder, right)?);
-    for (what, (l, r)) in ["metrics", "encoder", "decoder"].iter().zip(left.iter().zip(&right)) {
+    let parts = ["metrics", "encoder", "decoder", "frames"];
+    for (what, (l, r)) in parts.iter().zip(left.iter().zip(&right)) {
         if l != r {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let detail = if *what == "metrics" { text(l) + &text(r) } else { String::new() };

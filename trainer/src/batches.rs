@@ -99,7 +99,7 @@ impl Pass<'_> {
 }
 
 /// Brings images to a device.
-fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
+pub(crate) fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
     let shape = images.shape().to_vec();
     let images = match images.is_standard_layout() {
         true => images,

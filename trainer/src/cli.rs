@@ -23,8 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Train a model
     ///
-    /// The run's folder gets the configuration, one line of metrics an epoch, checkpoints, and the
-    /// final figures. Ctrl-C finishes the step, saves and exits; --resume goes on from there.
+    /// The run's folder gets the configuration, one line of metrics an epoch, checkpoints, the final
+    /// figures, and pictures of the model. Ctrl-C finishes the step, saves and exits; --resume goes on from there.
     Fit(Fit),
     /// Measure a trained model on its test images
     ///
@@ -32,6 +32,14 @@ pub enum Command {
     /// something, and how near reconstructions are to their images beside a PCA of the same size,
     /// with the protocol; RUN/evaluations/PART-EPOCH.json gets the same. Figures are sums over pixels in nats.
     Evaluate(Evaluate),
+    /// Draw pictures of a trained model
+    ///
+    /// Loss curves, reconstructions, samples, the latent space, interpolations, posterior draws, the
+    /// epochs as an animation, and reconstructions under noise, from the weights of the best epoch
+    /// and the images that were held out. The paths of the files are printed; where a picture has
+    /// no meaning for a model, one line says why. Pictures of an earlier call are replaced. With
+    /// several runs over the same images, `noise-comparison.png` sets them side by side.
+    Figures(Figures),
     /// Write a trained model as a bundle for `vae-infer`, where all engines agree on its answers
     Export(Export),
     /// Write one HTML file on a run, or on several with a table that compares them
@@ -108,6 +116,25 @@ pub enum Format {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// Options of `vae-train figures`.
+#[derive(Debug, Args)]
+pub struct Figures {
+    /// The run's folder
+    pub run: PathBuf,
+    /// Runs over the same images, to be compared under the same noise
+    #[arg(value_name = "OTHER")]
+    pub others: Vec<PathBuf>,
+    /// Folder with the images [default: where they were when the run was trained]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
+    /// The folder that gets the pictures [default: RUN/figures]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `vae-train export`.

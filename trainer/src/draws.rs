@@ -19,6 +19,8 @@ pub enum Purpose {
     Evaluation = 4,
     /// The posterior's noise in an importance-sampled likelihood.
     Importance = 5,
+    /// Latent vectors and noise that are drawn for pictures.
+    Figures = 6,
 }
 
 /// A seed for one draw.

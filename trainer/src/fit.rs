@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Best, Checkpoint, State};
 use crate::config::RunConfig;
 use crate::draws::{self, Purpose};
 use crate::evaluate::{Means, Terms, evaluate};
+use crate::frames::{Frames, fresh};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
 use crate::signals::Signals;
@@ -44,6 +45,7 @@ pub struct Loop<'a> {
     run: &'a Run,
     data: &'a Data,
     device: &'a Device,
+    frames: Frames<'a>,
     vae: Vae,
     optimizer: ModuleOptimizer,
     state: State,
@@ -59,7 +61,7 @@ impl<'a> Loop<'a> {
     ///
     /// # Errors
     ///
-    /// Where the checkpoint is of another network.
+    /// Where the checkpoint is of another network, or where the run's probe cannot be read.
     pub fn new(
         config: &'a RunConfig,
         run: &'a Run,
@@ -74,8 +76,9 @@ impl<'a> Loop<'a> {
             Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?, saved.state.clone()),
             None => (vae, optimizer, State::default()),
         };
+        let frames = Frames::new(config, run, device)?;
         let (unread, unread_images) = (vec![], 0);
-        Ok(Self { config, run, data, device, vae, optimizer, state, unread, unread_images })
+        Ok(Self { config, run, data, device, frames, vae, optimizer, state, unread, unread_images })
     }
 
     /// Runs the epochs that are left, each followed by a validation and a checkpoint.
@@ -86,6 +89,10 @@ impl<'a> Loop<'a> {
     /// last good one), or where a file cannot be written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let train = &self.config.train;
+        if self.state.step == 0 {
+            let first = train.batch_size.min(self.data.train.len());
+            self.frames.draw(&fresh(self.config, first, self.device)?, 0)?;
+        }
         while self.state.epoch < train.epochs && !self.is_stale() {
             let started = Instant::now();
             let first = self.state.step_in_epoch;
@@ -183,6 +190,7 @@ impl<'a> Loop<'a> {
             self.state.best = Some(Best { epoch, step, loss });
         }
         let metrics = EpochMetrics { epoch, step, train, validation, beta, learning_rate };
+        self.frames.draw(&self.vae.valid(), epoch)?;
         self.run.write_metrics(&metrics)?;
         self.save()?;
         Ok(metrics)

@@ -2,7 +2,7 @@
 //!
 //! A [`RunConfig`](config::RunConfig) says what is trained on what; [`data::load`] brings the
 //! images through the preprocessing of inference; [`fit::Loop`] trains; [`run::Run`] is the folder
-//! that keeps it all, from which [`commands`] evaluate and export.
+//! that keeps it all, from which [`commands`] evaluate, draw [`figures`] and export.
 
 pub mod batches;
 pub mod checkpoint;
@@ -14,7 +14,10 @@ pub mod device;
 pub mod draws;
 pub mod evaluate;
 pub mod evaluation;
+pub mod figures;
 pub mod fit;
+pub mod forward;
+pub mod frames;
 pub mod progress;
 pub mod report;
 pub mod reproduce;

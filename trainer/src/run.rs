@@ -7,6 +7,8 @@
 //! evaluations/     one file for each evaluated part and epoch
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
+//! frames/          the same latent vectors, decoded after every epoch
+//! figures/         pictures of the trained model
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +120,16 @@ impl Run {
     /// The folder that holds the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path("checkpoints")
+    }
+
+    /// The folder that holds a picture of every epoch.
+    pub fn frames(&self) -> PathBuf {
+        self.path("frames")
+    }
+
+    /// The folder that figures go to where no other is asked for.
+    pub fn figures(&self) -> PathBuf {
+        self.path("figures")
     }
 
     fn path(&self, file: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use anyhow::{Result, bail};
 use image::{DynamicImage, ImageFormat};
-use ndarray::{Array3, Array4, ArrayView4, Axis, Slice};
+use ndarray::{Array4, ArrayView4};
 use vae_infer::{ImageSpec, npy};
 
 /// The longest side of a picture that is drawn.
@@ -29,19 +29,13 @@ pub(super) fn row_png(spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u
 }
 
 fn tiled_png(spec: &ImageSpec, images: ArrayView4<f32>, columns: usize) -> Result<Vec<u8>> {
-    let (count, channels, height, width) = images.dim();
+    let (count, _, height, width) = images.dim();
     let columns = columns.max(1);
     let (rows_high, columns_wide) = (count.div_ceil(columns) * height, columns * width);
     if rows_high.max(columns_wide) > MAX_SIDE {
         bail!("a picture of {columns_wide}x{rows_high} pixels is too large (hint: -o FILE.npy)");
     }
-    let mut sheet = Array3::from_elem((channels, rows_high, columns_wide), spec.range[0]);
-    for (i, image) in images.axis_iter(Axis(0)).enumerate() {
-        let (y, x) = (i / columns * height, i % columns * width);
-        let mut row = sheet.slice_axis_mut(Axis(1), Slice::from(y..y + height));
-        row.slice_axis_mut(Axis(2), Slice::from(x..x + width)).assign(&image);
-    }
-    png(&spec.picture(sheet.view()))
+    png(&spec.sheet(images, columns))
 }
 
 /// The `.npy` file `[N, H, W, C]` with all images, their values clamped to the model's range, so

@@ -12,11 +12,13 @@ use crate::config::RunConfig;
 use crate::data;
 use crate::device::Chosen;
 use crate::evaluate::{Means, evaluate};
+use crate::figures::HeldOut;
 use crate::fit::{self, Data, Loop, Outcome};
 use crate::progress::Progress;
 use crate::run::{Run, RunInfo};
 use crate::signals::Signals;
 use crate::split::{Part, Split, split};
+use crate::trained::Trained;
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
     match fit(options)? {
@@ -54,7 +56,9 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
         versions: versions(),
         metrics: BTreeMap::new(),
     };
-    let Split { train, validation, test } = split(loaded, &config);
+    let split = split(loaded, &config);
+    let held_out = HeldOut::of(&split);
+    let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
     let (run, checkpoint) = match resumed {
         Some(resumed) => resumed,
@@ -80,6 +84,9 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
         .run(&Progress::stderr(), &signals)?;
     if outcome == Outcome::Finished {
         finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
+        let trained = Trained::open(&options.out, None, options.device)?;
+        let files = super::figures::draw(&trained, &held_out, &run.figures())?;
+        eprintln!("{} figures are in `{}`", files.len(), run.figures().display());
     }
     Ok(outcome)
 }

@@ -3,6 +3,7 @@
 mod data;
 mod evaluate;
 pub(crate) mod export;
+mod figures;
 pub(crate) mod fit;
 mod presets;
 mod report;
@@ -23,6 +24,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Fit(options) => fit::run(options),
         Command::Evaluate(options) => evaluate::run(options),
+        Command::Figures(options) => figures::run(options),
         Command::Export(options) => export::run(options),
         Command::Report(options) => report::run(options),
         Command::Reproduce(options) => reproduce::run(options),

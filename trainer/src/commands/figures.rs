@@ -1,0 +1,61 @@
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::cli::Figures;
+use crate::figures::{self, HeldOut, Written};
+use crate::trained::Trained;
+
+pub(super) fn run(options: Figures) -> Result<ExitCode> {
+    let open = |run: &Path| -> Result<(Trained, HeldOut)> {
+        let trained = Trained::open(run, None, options.device)?;
+        let held_out = HeldOut::of(&trained.data(options.data.as_deref())?);
+        Ok((trained, held_out))
+    };
+    let (trained, held_out) = open(&options.run)?;
+    let mut others = vec![];
+    for other in &options.others {
+        let (compared, images) = open(other)?;
+        if images.images != held_out.images {
+            let (run, other) = (options.run.display(), other.display());
+            bail!("`{other}` has other held-out images than `{run}`, they cannot be compared");
+        }
+        others.push(compared);
+    }
+    let folder = options.out.clone().unwrap_or_else(|| trained.run.figures());
+    let mut files = draw(&trained, &held_out, &folder)?;
+    if !others.is_empty() {
+        let folders = [&options.run].into_iter().chain(&options.others);
+        let runs: Vec<_> = [&trained].into_iter().chain(&others).collect();
+        let names = names(&runs, folders);
+        let runs: Vec<_> = names.iter().map(String::as_str).zip(runs).collect();
+        files.push(figures::compare_noise(&runs, &held_out, &folder)?);
+    }
+    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    match std::io::stdout().lock().write_all(lines.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Draws a run's figures, says which are left out and why, and gives the files.
+pub(super) fn draw(trained: &Trained, held_out: &HeldOut, folder: &Path) -> Result<Vec<PathBuf>> {
+    let Written { files, left_out } = figures::write(trained, held_out, folder)?;
+    for reason in left_out {
+        eprintln!("note: {reason}");
+    }
+    Ok(files)
+}
+
+/// The names of runs, or those of their folders where two runs have one name.
+fn names<'a>(runs: &[&Trained], folders: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
+    let names: Vec<_> = runs.iter().map(|run| run.config.name.clone()).collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    match distinct.len() == names.len() {
+        true => names,
+        false => folders.map(|folder| folder.display().to_string()).collect(),
+    }
+}
