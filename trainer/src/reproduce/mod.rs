@@ -15,6 +15,7 @@ use crate::cli;
 use crate::commands;
 use crate::device::DeviceName;
 use crate::evaluation;
+use crate::figures::{self, HeldOut};
 use crate::fit::Outcome;
 use crate::report;
 use crate::run::Run;
@@ -52,6 +53,9 @@ pub fn reproduce(seeds: &[&Seed], options: &Options<'_>) -> Result<()> {
         for fit in seed.runs {
             train(fit, data.as_deref(), options).with_context(|| format!("in {}", fit.name))?;
             runs.push(options.run(fit));
+        }
+        if seed.noise {
+            compare_noise(seed, options).with_context(|| format!("in {}", seed.name))?;
         }
         for row in seed.rows {
             lines.push(compare(seed, row, options).with_context(|| format!("in {}", row.run))?);
@@ -95,6 +99,18 @@ fn train(fit: &Fit, data: Option<&Path>, options: &Options<'_>) -> Result<()> {
     let (epoch, ort_lib) = (None, None);
     let export = cli::Export { run: out, out: bundle, epoch, force: true, ort_lib };
     commands::export::export(&export).map(drop)
+}
+
+/// Draws what the runs of a seed make of the same noise, into a folder like those of its runs.
+fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
+    let open = |fit: &Fit| Trained::open(&options.run(fit), None, options.device);
+    let trained = seed.runs.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let Some(first) = trained.first() else { return Ok(()) };
+    let held_out = HeldOut::of(&first.data(None)?);
+    let names = seed.runs.iter().map(|fit| fit.name);
+    let runs: Vec<_> = names.zip(&trained).collect();
+    let folder = options.out.join(seed.name).join("figures");
+    figures::compare_noise(&runs, &held_out, &folder).map(drop)
 }
 
 /// Evaluates the weights of a row on its images.

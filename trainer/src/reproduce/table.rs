@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use vae_infer::{images, write as files};
 
 use super::seeds::{Row, Seed};
@@ -23,15 +24,24 @@ impl Line {
     /// Takes a row's figures from the evaluation that measured them.
     pub(super) fn new(seed: &Seed, row: &Row, evaluation: &Evaluation) -> Result<Self> {
         let value = serde_json::to_value(evaluation)?;
-        let figure = |pointer: &&str| {
-            let figure = value.pointer(pointer).and_then(serde_json::Value::as_f64);
-            figure.with_context(|| format!("the evaluation has no figure at {pointer}"))
-        };
-        let figures = row.figures.iter().map(figure).collect::<Result<Vec<_>>>()?;
-        let text = |v: &f64| if v.abs() < 5.0 { format!("{v:.4}") } else { format!("{v:.2}") };
-        let ours = figures.iter().map(text).collect::<Vec<_>>().join(", ");
+        let figures = row.figures.iter().map(|pointer| text(&value, pointer));
+        let ours = figures.collect::<Result<Vec<_>>>()?.join(", ");
         let Row { what, theirs, protocol, .. } = *row;
         Ok(Self { seed: seed.name, what, theirs, ours, protocol })
+    }
+}
+
+/// A figure of an evaluation, or a dash where the evaluation says why there is none.
+fn text(evaluation: &Value, pointer: &str) -> Result<String> {
+    if let Some(figure) = evaluation.pointer(pointer).and_then(Value::as_f64) {
+        let places = if figure.abs() < 5.0 { 4 } else { 2 };
+        return Ok(format!("{figure:.places$}"));
+    }
+    let parents = pointer.match_indices('/').map(|(end, _)| &pointer[..end]);
+    let mut parents = parents.filter_map(|parent| evaluation.pointer(parent));
+    match parents.any(|parent| parent.get("reason").is_some()) {
+        true => Ok("-".into()),
+        false => bail!("the evaluation has no figure at {pointer}"),
     }
 }
 
