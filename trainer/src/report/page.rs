@@ -109,7 +109,7 @@ fn section(run: &Shown) -> Markup {
 }
 
 fn figure(picture: &Picture) -> Markup {
-    let broad = matches!(picture.name, "losses" | "reconstructions" | "noise");
+    let broad = matches!(picture.name, "losses" | "reconstructions" | "interpolation" | "noise");
     html! {
         figure.broad[broad] {
             @match &picture.content {
