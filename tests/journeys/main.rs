@@ -5,6 +5,7 @@ mod embedded;
 mod export;
 mod house;
 mod onnx_runtime;
+mod perceptual;
 mod readme;
 mod resume;
 mod train;
@@ -37,6 +38,7 @@ fn main() {
         train::JOURNEYS,
         resume::JOURNEYS,
         export::JOURNEYS,
+        perceptual::JOURNEYS,
         readme::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();

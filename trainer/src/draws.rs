@@ -17,6 +17,8 @@ pub enum Purpose {
     Training = 3,
     /// The posterior's noise in an evaluation.
     Evaluation = 4,
+    /// The fresh weights of a classifier.
+    Classifier = 7,
 }
 
 /// A seed for one draw.

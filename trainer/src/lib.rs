@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod classifier;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -14,6 +15,8 @@ pub mod device;
 pub mod draws;
 pub mod evaluate;
 pub mod fit;
+pub mod objective;
+pub mod perceptual;
 pub mod progress;
 pub mod run;
 pub mod schedule;

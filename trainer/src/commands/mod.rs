@@ -2,6 +2,7 @@
 
 mod data;
 mod export;
+mod features;
 mod fit;
 mod presets;
 
@@ -20,6 +21,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Fit(options) => fit::run(options),
         Command::Export(options) => export::run(options),
+        Command::Features(options) => features::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
     }
