@@ -153,7 +153,7 @@ fn shapes(name: &str, blocks: &NetworkConfig, input: Shape) -> Result<Vec<Shape>
     let inputs = std::iter::once(&input).chain(&shapes);
     for (number, (block, shape)) in blocks.0.iter().zip(inputs).enumerate() {
         let &Block::Pool { kernel, stride, .. } = block else { continue };
-        let rest = |side: &usize| (side - kernel) % stride != 0;
+        let rest = |side: &usize| !(side - kernel).is_multiple_of(stride);
         if shape.dims()[1..].iter().any(rest) {
             bail!(
                 "block {} of the {network}: a pool of {kernel} with stride {stride} leaves a rest of \
