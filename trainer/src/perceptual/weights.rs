@@ -229,6 +229,7 @@ fn merged(parts: Vec<(Tensor<4>, Tensor<1>)>, kernel: usize) -> (Tensor<4>, Tens
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::io::Write;
 
     use burn::tensor::Distribution;
     use burn::tensor::module::conv2d;
@@ -290,14 +291,60 @@ mod tests {
         Ok(network)
     }
 
+    /// The same tensors as `torch.save` writes them: a zip archive of a pickle and of the storages.
+    fn pytorch_file(folder: &Path) -> PathBuf {
+        let path = folder.join("weights.pth");
+        let file = std::fs::File::create(&path).expect("writable");
+        let mut archive = zip::ZipWriter::new(file);
+        let stored = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        let mut add = |name: String, content: &[u8]| {
+            archive.start_file(name, stored).expect("writable");
+            archive.write_all(content).expect("writable");
+        };
+        let text =
+            |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+        let tuple = |sizes: &[u8]| {
+            let sizes: Vec<u8> = sizes.iter().flat_map(|&size| [b'K', size]).collect();
+            [b"(", &sizes[..], b"t"].concat()
+        };
+        let tensors: [(&str, &[u8], &[u8]); 4] = [
+            ("a.weight", &[2, 1, 1, 1], &[1, 1, 1, 1]),
+            ("a.bias", &[2], &[1]),
+            ("b.weight", &[3, 2], &[2, 1]),
+            ("b.bias", &[3], &[1]),
+        ];
+        let mut pickle = b"\x80\x02}(".to_vec();
+        for (number, (name, shape, strides)) in tensors.into_iter().enumerate() {
+            let (key, count) = (number.to_string(), shape.iter().product());
+            let floats = (0..count).flat_map(|i: u8| f32::from(i).to_le_bytes());
+            add(format!("archive/data/{key}"), &floats.collect::<Vec<_>>());
+            pickle.extend(text(name));
+            pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            pickle.extend(text("storage"));
+            pickle.extend(b"ctorch\nFloatStorage\n");
+            pickle.extend([text(&key), text("cpu")].concat());
+            pickle.extend([b'K', count, b't', b'Q', b'K', 0]);
+            pickle.extend([tuple(shape), tuple(strides)].concat());
+            pickle.extend(b"\x89ccollections\nOrderedDict\n)RtR");
+        }
+        pickle.extend(b"u.");
+        add("archive/data.pkl".to_owned(), &pickle);
+        add("archive/version".to_owned(), b"3\n");
+        archive.finish().expect("writable");
+        path
+    }
+
     #[test]
-    fn a_file_in_pytorch_layout_is_read() {
+    fn safetensors_and_pytorch_files_are_read_in_pytorch_layout() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let network = load(file(folder.path(), 1), &["a", "b"]).expect("it fits");
-        let x = Features::Image(Tensor::full([1, 1, 1, 1], 10.0, &Device::flex()));
-        // conv: weight [0, 1], bias [0, 1]; dense: weight [[0, 1], [2, 3], [4, 5]], bias [0, 1, 2]
-        let y = network.forward(x, &mut Skips::new()).flat().into_data_as::<f32>();
-        assert_eq!(y.try_into_vec::<f32>().expect("asked for f32"), [11.0, 34.0, 57.0]);
+        for path in [file(folder.path(), 1), pytorch_file(folder.path())] {
+            let network = load(path, &["a", "b"]).expect("it fits");
+            let x = Features::Image(Tensor::full([1, 1, 1, 1], 10.0, &Device::flex()));
+            // weights [0, 1] and [[0, 1], [2, 3], [4, 5]], biases [0, 1] and [0, 1, 2]
+            let y = network.forward(x, &mut Skips::new()).flat().into_data_as::<f32>();
+            assert_eq!(y.try_into_vec::<f32>().expect("asked for f32"), [11.0, 34.0, 57.0]);
+        }
     }
 
     #[test]
