@@ -126,6 +126,11 @@ impl Network {
         self.config.0.iter().zip(self.layers.iter().map(Option::as_ref))
     }
 
+    /// The weights of the blocks that have some, in order.
+    pub fn layers_mut(&mut self) -> impl Iterator<Item = &mut Layer> {
+        self.layers.iter_mut().flatten()
+    }
+
     /// The list that the network was made of.
     pub fn config(&self) -> &NetworkConfig {
         &self.config

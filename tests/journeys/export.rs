@@ -72,7 +72,7 @@ fn parity_of_eyes(preset: &str, ort: &Path) -> Result<(), String> {
 }
 
 /// Exports with both engines in the gate, then replays the golden vectors as a user would.
-fn agrees(name: &str, folder: &Path, ort: &Path) -> Result<(), String> {
+pub(crate) fn agrees(name: &str, folder: &Path, ort: &Path) -> Result<(), String> {
     expect(export(folder)?.arg("--ort-lib").arg(ort), 0)?;
     let manifest = manifest(folder)?;
     let outputs = manifest.encoder.outputs.len() + 1;

@@ -7,6 +7,7 @@ mod export;
 mod figures;
 mod house;
 mod onnx_runtime;
+mod perceptual;
 mod readme;
 mod reproduce;
 mod resume;
@@ -42,6 +43,7 @@ fn main() {
         evaluate::JOURNEYS,
         export::JOURNEYS,
         figures::JOURNEYS,
+        perceptual::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,
     ];

@@ -49,6 +49,11 @@ pub enum Command {
     /// Runs that are there already are resumed. The folder gets every run with its figures and its
     /// bundle, report.html, and seeds.md: each seed's own result beside ours.
     Reproduce(Reproduce),
+    /// Train a small classifier, whose layers a perceptual loss can compare
+    ///
+    /// The folder gets features.toml and weights.safetensors;
+    /// --set train.perceptual.features=FOLDER/features.toml takes it into a fit.
+    Features(Features),
     /// Download a well-known data set
     Data(Data),
     /// List the presets, or print one as TOML to start a configuration from
@@ -154,6 +159,32 @@ pub struct Export {
     /// ONNX Runtime's shared library [default: found as `vae-infer` finds it]
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
+}
+
+/// Options of `vae-train features`.
+#[derive(Debug, Args)]
+pub struct Features {
+    /// Folder with labelled images: IDX files, .npy arrays, or image files with sub-folders as labels
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The folder that gets the feature network; it must be new
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Passes over the images
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..))]
+    pub epochs: u16,
+    /// The source of every random draw
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Channels of its input: 1 for grey, 3 for RGB
+    #[arg(long, default_value_t = 1)]
+    pub channels: usize,
+    /// Height and width of its input; images of another size are stretched
+    #[arg(long, value_name = "PIXELS", default_value_t = 28)]
+    pub size: usize,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
 }
 
 /// Options of `vae-train data`.

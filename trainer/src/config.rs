@@ -8,10 +8,12 @@ use vae_infer::ImageSpec;
 use vae_models::{Likelihood, VaeConfig, Warmup};
 
 use crate::data::DataConfig;
+use crate::objective::{KlEstimate, TermWeights};
+use crate::perceptual::PerceptualConfig;
 use crate::schedule::Schedule;
 
 /// The presets by name, as TOML.
-pub const PRESETS: [(&str, &str); 7] = [
+pub const PRESETS: [(&str, &str); 8] = [
     ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
     ("mnist-conv", include_str!("../presets/mnist-conv.toml")),
     ("patterns", include_str!("../presets/patterns.toml")),
@@ -19,6 +21,7 @@ pub const PRESETS: [(&str, &str); 7] = [
     ("eyes-vae", include_str!("../presets/eyes-vae.toml")),
     ("eyes-spatial", include_str!("../presets/eyes-spatial.toml")),
     ("digits", include_str!("../presets/digits.toml")),
+    ("emnist-perceptual", include_str!("../presets/emnist-perceptual.toml")),
 ];
 
 /// Everything that decides a run.
@@ -65,6 +68,12 @@ pub struct TrainConfig {
     /// Epochs over which that weight rises from 0.
     #[serde(default)]
     pub beta_warmup: f64,
+    /// How the KL term is found.
+    #[serde(default, skip_serializing_if = "KlEstimate::is_default")]
+    pub kl: KlEstimate,
+    /// The perceptual term; absent, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<PerceptualConfig>,
     /// Training images held out for validation, chosen by the seed: this many, and at most a fifth.
     pub validation: usize,
     /// Epochs without a better validation loss after which training stops; absent, never.
@@ -87,7 +96,8 @@ fn four_gib() -> usize {
 }
 
 impl RunConfig {
-    /// A preset by name or a TOML file by path, with `key=value` settings laid over it.
+    /// A preset by name or a TOML file by path, with `key=value` settings laid over it. Relative
+    /// paths in it are those of the working folder, and become absolute.
     ///
     /// # Errors
     ///
@@ -104,7 +114,11 @@ impl RunConfig {
                 bail!("`{source}` is neither a .toml file nor a preset ({})", names.join(", "));
             }
         };
-        Self::parse(&text, settings).with_context(|| format!("in `{source}`"))
+        let mut config = Self::parse(&text, settings).with_context(|| format!("in `{source}`"))?;
+        if let Some(perceptual) = &mut config.train.perceptual {
+            perceptual.make_paths_absolute()?;
+        }
+        Ok(config)
     }
 
     /// The configuration in a TOML text, with `key=value` settings laid over it.
@@ -144,6 +158,8 @@ impl RunConfig {
             ("clip_norm", train.clip_norm.is_none_or(|v| positive(v.into()))),
             ("beta", train.beta.is_finite() && train.beta >= 0.0),
             ("beta_warmup", train.beta_warmup.is_finite() && train.beta_warmup >= 0.0),
+            ("perceptual.weight", self.weights().perceptual.is_finite()),
+            ("perceptual.weight", self.weights().perceptual >= 0.0),
             ("patience", train.patience != Some(0)),
             ("keep", train.keep.iter().all(|epoch| (1..=train.epochs).contains(epoch))),
             ("schedule", train.schedule.is_sound()),
@@ -163,6 +179,15 @@ impl RunConfig {
     /// The weight of the KL term over the epochs.
     pub fn warmup(&self) -> Warmup {
         Warmup { beta: self.train.beta, epochs: self.train.beta_warmup }
+    }
+
+    /// The final weights of the loss's terms.
+    pub fn weights(&self) -> TermWeights {
+        let perceptual = self.train.perceptual.as_ref();
+        TermWeights {
+            beta: self.train.beta,
+            perceptual: perceptual.map_or(0.0, |perceptual| perceptual.weight),
+        }
     }
 
     /// The preset that this configuration is, to the letter.
@@ -231,6 +256,9 @@ mod tests {
             "train.epochs=-1",
             "epochs",
             "train.batch_size=0",
+            "train.kl=guessed",
+            "train.perceptual.weight=-1.0",
+            "train.perceptual.feature=letters",
             "a.b=1",
         ] {
             let result = RunConfig::load("patterns", &[wrong.to_owned()]);

@@ -21,6 +21,8 @@ pub enum Purpose {
     Importance = 5,
     /// Latent vectors and noise that are drawn for pictures.
     Figures = 6,
+    /// The fresh weights of a classifier.
+    Classifier = 7,
 }
 
 /// A seed for one draw.

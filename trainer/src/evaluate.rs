@@ -6,22 +6,18 @@ use vae_models::Vae;
 
 use crate::batches::{Batches, Pass};
 use crate::draws::{self, Purpose};
-
-/// The two terms of the loss for every image of a batch, in nats where the likelihood has them.
-pub struct Terms {
-    /// -log p(x | z) with one draw of z, `[B]`.
-    pub reconstruction: Tensor<1>,
-    /// KL(q(z | x) || p(z)), in closed form, `[B]`.
-    pub kl: Tensor<1>,
-}
+use crate::objective::{Objective, TermWeights};
 
 /// Mean terms of the loss over images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Means {
     /// Mean of -log p(x | z), one draw of z an image.
     pub reconstruction: f64,
-    /// Mean of KL(q(z | x) || p(z)).
+    /// Mean of KL(q(z | x) || p(z)), or of its estimate.
     pub kl: f64,
+    /// Mean distance of the reconstruction in a feature network, without its weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<f64>,
 }
 
 /// Sums over images, kept on the host in double precision.
@@ -29,67 +25,45 @@ pub struct Means {
 pub struct Sums {
     reconstruction: f64,
     kl: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    perceptual: Option<f64>,
     images: usize,
 }
 
-impl Terms {
-    /// Both terms for a batch.
-    ///
-    /// # Shapes
-    ///
-    /// - images: `[B, C, H, W]`
-    /// - epsilon: `[B, Z]`, drawn from N(0, 1)
-    pub fn of(vae: &Vae, images: Tensor<4>, epsilon: Tensor<2>) -> Self {
-        let encoding = vae.encode(images.clone());
-        let latent = encoding.posterior.sample(epsilon);
-        let decoded = vae.decode(latent, encoding.skips);
-        Self {
-            reconstruction: vae.likelihood().negative_log(decoded, images),
-            kl: encoding.posterior.kl(),
-        }
-    }
-
-    /// The objective: the batch's mean of reconstruction + beta KL.
-    pub fn objective(&self, beta: f64) -> Tensor<1> {
-        self.reconstruction.clone().mean() + self.kl.clone().mean() * beta
-    }
-
-    /// Both sums over the batch, `[2]`, still on the device.
-    pub fn sums(&self) -> Tensor<1> {
-        Tensor::cat(vec![self.reconstruction.clone().sum(), self.kl.clone().sum()], 0)
-    }
-}
-
 impl Means {
-    /// The loss under a weight of the KL term.
-    pub fn loss(&self, beta: f64) -> f64 {
-        self.reconstruction + beta * self.kl
+    /// The loss under the weights of its terms.
+    pub fn loss(&self, weights: TermWeights) -> f64 {
+        let loss = self.reconstruction + weights.beta * self.kl;
+        self.perceptual.map_or(loss, |perceptual| loss + weights.perceptual * perceptual)
     }
 
     /// The evidence lower bound.
     pub fn elbo(&self) -> f64 {
-        -self.loss(1.0)
+        -(self.reconstruction + self.kl)
     }
 
     /// The first term that is not a finite number.
     pub fn broken_term(&self) -> Option<&'static str> {
-        let terms = [("reconstruction", self.reconstruction), ("kl", self.kl)];
+        let perceptual = self.perceptual.unwrap_or_default();
+        let terms =
+            [("reconstruction", self.reconstruction), ("kl", self.kl), ("perceptual", perceptual)];
         terms.into_iter().find(|(_, value)| !value.is_finite()).map(|(name, _)| name)
     }
 }
 
 impl Sums {
-    /// Adds the sums of batches, `[2]` each, in their order.
+    /// Adds the sums of batches, each from [`Terms::sums`](crate::objective::Terms::sums), in
+    /// their order.
     pub fn add(&mut self, batches: Vec<Tensor<1>>, images: usize) {
-        if batches.is_empty() {
-            return;
-        }
+        let Some([terms]) = batches.first().map(Tensor::dims) else { return };
         let read = Tensor::cat(batches, 0).into_data_as::<f32>();
         let values: Vec<f32> = read.try_into_vec().expect("the data was asked for as f32");
-        let (pairs, _) = values.as_chunks::<2>();
-        for [reconstruction, kl] in pairs {
-            self.reconstruction += f64::from(*reconstruction);
-            self.kl += f64::from(*kl);
+        for sums in values.chunks_exact(terms) {
+            self.reconstruction += f64::from(sums[0]);
+            self.kl += f64::from(sums[1]);
+            if let Some(perceptual) = sums.get(2) {
+                *self.perceptual.get_or_insert_default() += f64::from(*perceptual);
+            }
         }
         self.images += images;
     }
@@ -97,7 +71,11 @@ impl Sums {
     /// The means over the images so far.
     pub fn means(&self) -> Means {
         let images = self.images.max(1) as f64;
-        Means { reconstruction: self.reconstruction / images, kl: self.kl / images }
+        Means {
+            reconstruction: self.reconstruction / images,
+            kl: self.kl / images,
+            perceptual: self.perceptual.map(|perceptual| perceptual / images),
+        }
     }
 }
 
@@ -105,7 +83,14 @@ impl Sums {
 const BATCH: usize = 256;
 
 /// The mean terms over a data set, with one draw an image that the seed decides.
-pub fn evaluate(vae: &Vae, data: &Batches, latent: usize, seed: u64, device: &Device) -> Means {
+pub fn evaluate(
+    vae: &Vae,
+    objective: &Objective,
+    data: &Batches,
+    latent: usize,
+    seed: u64,
+    device: &Device,
+) -> Means {
     let pass: Pass<'_> = data.in_order(BATCH);
     let mut sums = Sums::default();
     for number in 0..pass.len() {
@@ -113,7 +98,7 @@ pub fn evaluate(vae: &Vae, data: &Batches, latent: usize, seed: u64, device: &De
         let [count, ..] = images.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);
         let epsilon = draws::epsilon(place, count, latent, device);
-        sums.add(vec![Terms::of(vae, images, epsilon).sums()], count);
+        sums.add(vec![objective.terms(vae, images, epsilon).sums()], count);
     }
     sums.means()
 }

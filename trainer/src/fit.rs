@@ -13,8 +13,9 @@ use crate::batches::Batches;
 use crate::checkpoint::{self, Best, Checkpoint, State};
 use crate::config::RunConfig;
 use crate::draws::{self, Purpose};
-use crate::evaluate::{Means, Terms, evaluate};
+use crate::evaluate::{Means, evaluate};
 use crate::frames::{Frames, fresh};
+use crate::objective::{Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
 use crate::signals::Signals;
@@ -42,6 +43,7 @@ pub struct Data {
 /// A loop between two steps.
 pub struct Loop<'a> {
     config: &'a RunConfig,
+    objective: &'a Objective,
     run: &'a Run,
     data: &'a Data,
     device: &'a Device,
@@ -64,6 +66,7 @@ impl<'a> Loop<'a> {
     /// Where the checkpoint is of another network, or where the run's probe cannot be read.
     pub fn new(
         config: &'a RunConfig,
+        objective: &'a Objective,
         run: &'a Run,
         data: &'a Data,
         device: &'a Device,
@@ -78,7 +81,19 @@ impl<'a> Loop<'a> {
         };
         let frames = Frames::new(config, run, device)?;
         let (unread, unread_images) = (vec![], 0);
-        Ok(Self { config, run, data, device, frames, vae, optimizer, state, unread, unread_images })
+        Ok(Self {
+            config,
+            objective,
+            run,
+            data,
+            device,
+            frames,
+            vae,
+            optimizer,
+            state,
+            unread,
+            unread_images,
+        })
     }
 
     /// Runs the epochs that are left, each followed by a validation and a checkpoint.
@@ -140,13 +155,13 @@ impl<'a> Loop<'a> {
         let training = self.device.clone().autodiff();
         let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
 
-        let terms = Terms::of(&self.vae, images, epsilon);
-        let gradients = terms.objective(self.beta(steps_per_epoch)).backward();
+        let terms = self.objective.terms(&self.vae, images, epsilon);
+        let gradients = terms.loss(self.weights(steps_per_epoch)).backward();
         let gradients = GradientsParams::from_grads(gradients, &self.vae);
         let rate = self.learning_rate(steps_per_epoch);
         self.vae = self.optimizer.step(rate, self.vae.clone(), gradients);
 
-        self.unread.push(terms.sums().inner());
+        self.unread.push(terms.sums());
         self.unread_images += count;
         self.state.step += 1;
         self.state.step_in_epoch += 1;
@@ -171,25 +186,27 @@ impl<'a> Loop<'a> {
 
     fn finish_epoch(&mut self) -> Result<EpochMetrics> {
         let steps = self.state.step_in_epoch;
-        let (beta, learning_rate) = (self.beta(steps), self.learning_rate(steps));
+        let (weights, learning_rate) = (self.weights(steps), self.learning_rate(steps));
         let train = self.state.sums.means();
         let validation = self.data.validation.as_ref().map(|images| {
             let (latent, seed) = (self.config.model.latent, self.config.seed);
-            evaluate(&self.vae.valid(), images, latent, seed, self.device)
+            evaluate(&self.vae.valid(), self.objective, images, latent, seed, self.device)
         });
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
         self.state.sums = Default::default();
 
         let (epoch, step) = (self.state.epoch, self.state.step);
-        let loss = validation.unwrap_or(train).loss(self.config.train.beta);
+        let loss = validation.unwrap_or(train).loss(self.config.weights());
         if !loss.is_finite() {
             bail!("the validation loss after epoch {epoch} is not a finite number");
         }
         if self.state.best.is_none_or(|best| loss < best.loss) {
             self.state.best = Some(Best { epoch, step, loss });
         }
-        let metrics = EpochMetrics { epoch, step, train, validation, beta, learning_rate };
+        let TermWeights { beta, perceptual: perceptual_weight } = weights;
+        let metrics =
+            EpochMetrics { epoch, step, train, validation, beta, perceptual_weight, learning_rate };
         self.frames.draw(&self.vae.valid(), epoch)?;
         self.run.write_metrics(&metrics)?;
         self.save()?;
@@ -208,10 +225,11 @@ impl<'a> Loop<'a> {
         self.config.train.patience.is_some_and(|patience| since >= patience)
     }
 
-    /// The KL term's weight at the next step.
-    fn beta(&self, steps_per_epoch: usize) -> f64 {
+    /// The weights of the terms at the next step.
+    fn weights(&self, steps_per_epoch: usize) -> TermWeights {
         let part = self.state.step_in_epoch as f64 / steps_per_epoch as f64;
-        self.config.warmup().at(self.state.epoch as f64 + part)
+        let beta = self.config.warmup().at(self.state.epoch as f64 + part);
+        TermWeights { beta, ..self.config.weights() }
     }
 
     fn learning_rate(&self, steps_per_epoch: usize) -> f64 {

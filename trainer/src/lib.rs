@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod classifier;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -18,6 +19,8 @@ pub mod figures;
 pub mod fit;
 pub mod forward;
 pub mod frames;
+pub mod objective;
+pub mod perceptual;
 pub mod progress;
 pub mod report;
 pub mod reproduce;

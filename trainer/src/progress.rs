@@ -49,9 +49,12 @@ impl Progress {
     #[expect(clippy::print_stderr, reason = "this is the program's talk")]
     pub fn epoch(&self, metrics: &EpochMetrics, images_per_second: f64) {
         let show = |name: &str, means: &Means| {
-            let loss = means.loss(metrics.beta);
-            let Means { reconstruction, kl } = means;
-            format!("{name} {loss:.3} = {reconstruction:.3} + {:.3} x {kl:.3}", metrics.beta)
+            let loss = means.loss(metrics.weights());
+            let Means { reconstruction, kl, perceptual } = means;
+            let terms = format!("{reconstruction:.3} + {:.3} x {kl:.3}", metrics.beta);
+            let weight = metrics.perceptual_weight;
+            let perceptual = perceptual.map(|distance| format!(" + {weight:.3} x {distance:.5}"));
+            format!("{name} {loss:.3} = {terms}{}", perceptual.unwrap_or_default())
         };
         let mut line = format!("epoch {}: {}", metrics.epoch, show("train", &metrics.train));
         if let Some(validation) = &metrics.validation {
@@ -65,7 +68,9 @@ impl Steps {
     /// Shows how far the epoch is.
     pub fn set(&mut self, step: usize, means: &Means) {
         self.0.set_position(step as u64);
-        self.0.set_message(format!("{:.3} + {:.3}", means.reconstruction, means.kl));
+        let perceptual = means.perceptual.map(|distance| format!(" + {distance:.5}"));
+        let perceptual = perceptual.unwrap_or_default();
+        self.0.set_message(format!("{:.3} + {:.3}{perceptual}", means.reconstruction, means.kl));
     }
 }
 

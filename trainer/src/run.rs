@@ -23,6 +23,7 @@ use vae_infer::{images, npy, write};
 use crate::config::RunConfig;
 use crate::evaluate::Means;
 use crate::evaluation::{Evaluation, Protocol};
+use crate::objective::TermWeights;
 
 /// A run's folder, which exists.
 #[derive(Debug, Clone)]
@@ -38,6 +39,9 @@ pub struct RunInfo {
     /// SHA-256 of the test data's content, where there is some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_sha256: Option<String>,
+    /// SHA-256 of the feature network, where the loss has a perceptual term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_sha256: Option<String>,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// Images trained on, validated on, and tested on.
@@ -67,8 +71,22 @@ pub struct EpochMetrics {
     pub validation: Option<Means>,
     /// The KL term's weight that the epoch has reached.
     pub beta: f64,
+    /// The perceptual term's weight.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub perceptual_weight: f64,
     /// The learning rate that the epoch has reached.
     pub learning_rate: f64,
+}
+
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
+}
+
+impl EpochMetrics {
+    /// The weights that the loss of this epoch is made with.
+    pub fn weights(&self) -> TermWeights {
+        TermWeights { beta: self.beta, perceptual: self.perceptual_weight }
+    }
 }
 
 /// The most images that an export is checked on.

@@ -7,9 +7,9 @@ use ndarray::Array2;
 use vae_models::Vae;
 use vae_train::config::RunConfig;
 use vae_train::draws::{self, Purpose};
-use vae_train::evaluate::Terms;
 use vae_train::forward::Forward;
 use vae_train::frames::fresh;
+use vae_train::objective::Objective;
 
 /// The weights as the first step of a run draws them.
 fn first_step(config: &RunConfig, device: &Device) -> Vae {
@@ -18,7 +18,9 @@ fn first_step(config: &RunConfig, device: &Device) -> Vae {
     let place = draws::seed(config.seed, Purpose::Training, 0);
     let epsilon = draws::epsilon(place, 32, config.model.latent, device);
     let images = Tensor::ones([32, 1, 4, 4], &training);
-    drop(Terms::of(&vae, images, epsilon.to_device(&training)).reconstruction.into_data());
+    let objective = Objective::new(config, device).expect("it needs no features");
+    let terms = objective.terms(&vae, images, epsilon.to_device(&training));
+    drop(terms.reconstruction.into_data());
     vae.valid()
 }
 

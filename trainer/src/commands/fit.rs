@@ -14,6 +14,7 @@ use crate::device::Chosen;
 use crate::evaluate::{Means, evaluate};
 use crate::figures::HeldOut;
 use crate::fit::{self, Data, Loop, Outcome};
+use crate::objective::{KlEstimate, Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{Run, RunInfo};
 use crate::signals::Signals;
@@ -42,6 +43,7 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
     let Chosen { device, name } = options.device.open()?;
+    let objective = Objective::new(&config, &device)?;
     let loaded = data::load(&config.data, options.data.as_deref(), &config.image)?;
     for note in &loaded.notes {
         eprintln!("note: {note}");
@@ -49,6 +51,7 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
     let mut info = RunInfo {
         data_sha256: loaded.train.hash.clone(),
         test_sha256: loaded.test.as_ref().map(|test| test.hash.clone()),
+        features_sha256: objective.features_sha256().map(str::to_owned),
         classes: loaded.train.classes.clone(),
         images: [0; 3],
         data: options.data.as_deref().map(std::path::absolute).transpose()?,
@@ -65,7 +68,7 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
         None => (Run::create(&options.out, &config)?, None),
     };
     match run.info()? {
-        Some(begun) => same_data(&begun, &info)?,
+        Some(begun) => same_inputs(&begun, &info)?,
         None => {
             let probe = if validation.is_empty() { &train } else { &validation };
             run.write_probe(&probe.images)?;
@@ -80,10 +83,10 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
     let data = Data { train, validation: resident(validation.images) };
     announce(&config, &info, &data)?;
     let signals = Signals::watch()?;
-    let outcome = Loop::new(&config, &run, &data, &device, checkpoint.as_ref())?
+    let outcome = Loop::new(&config, &objective, &run, &data, &device, checkpoint.as_ref())?
         .run(&Progress::stderr(), &signals)?;
     if outcome == Outcome::Finished {
-        finish(&run, &config, info, resident(test.images).as_ref(), &device)?;
+        finish(&run, &config, &objective, info, resident(test.images).as_ref(), &device)?;
         let trained = Trained::open(&options.out, None, options.device)?;
         let files = super::figures::draw(&trained, &held_out, &run.figures())?;
         eprintln!("{} figures are in `{}`", files.len(), run.figures().display());
@@ -91,11 +94,14 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Holds the data against that of the run's beginning.
-fn same_data(begun: &RunInfo, info: &RunInfo) -> Result<()> {
+/// Holds the data and the feature network against those of the run's beginning.
+fn same_inputs(begun: &RunInfo, info: &RunInfo) -> Result<()> {
     let hashes = |info: &RunInfo| (info.data_sha256.clone(), info.test_sha256.clone());
     if hashes(begun) != hashes(info) {
         bail!("the training data is not the data that the run was begun with");
+    }
+    if begun.features_sha256 != info.features_sha256 {
+        bail!("the feature network is not the one that the run was begun with");
     }
     Ok(())
 }
@@ -143,6 +149,7 @@ fn announce(config: &RunConfig, info: &RunInfo, data: &Data) -> Result<()> {
 fn finish(
     run: &Run,
     config: &RunConfig,
+    objective: &Objective,
     mut info: RunInfo,
     test: Option<&Batches>,
     device: &Device,
@@ -150,8 +157,9 @@ fn finish(
     let (vae, epoch) = fit::best(run, config, device)?;
     let lines = run.metrics()?;
     let best = lines.iter().find(|line| line.epoch == epoch).context("metrics.jsonl is short")?;
-    let beta = config.train.beta;
-    let test = test.map(|test| evaluate(&vae, test, config.model.latent, config.seed, device));
+    let weights = config.weights();
+    let (latent, seed) = (config.model.latent, config.seed);
+    let test = test.map(|test| evaluate(&vae, objective, test, latent, seed, device));
     if let Some(term) = test.as_ref().and_then(Means::broken_term) {
         bail!("the {term} term of the test images is not a finite number");
     }
@@ -159,7 +167,7 @@ fn finish(
     let parts = [("train", Some(best.train)), ("validation", best.validation), ("test", test)];
     for (part, means) in parts {
         let Some(means) = means else { continue };
-        for (name, value) in figures(&means, beta) {
+        for (name, value) in figures(&means, weights) {
             info.metrics.insert(format!("{part}_{name}"), value);
         }
     }
@@ -168,12 +176,19 @@ fn finish(
         let binarized =
             config.image.binarize.map_or("grey".into(), |t| format!("binarized at {t}"));
         let likelihood = serde_json::to_value(config.model.likelihood)?;
+        let TermWeights { beta, perceptual: weight } = weights;
+        let perceptual = means.perceptual.map(|distance| format!(" + {weight} x {distance:.5}"));
+        let kl = match config.train.kl {
+            KlEstimate::Analytic => "KL in closed form",
+            KlEstimate::Sampled => "KL at that draw",
+        };
         eprintln!(
-            "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}, ELBO {:.3} ({} images, {binarized}; \
-             {} likelihood, sums over pixels, one draw of z, KL in closed form)",
-            means.loss(beta),
+            "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}{}, ELBO {:.3} ({} images, {binarized}; \
+             {} likelihood, sums over pixels, one draw of z, {kl})",
+            means.loss(weights),
             means.reconstruction,
             means.kl,
+            perceptual.unwrap_or_default(),
             means.elbo(),
             info.images[2],
             likelihood["kind"].as_str().unwrap_or_default(),
@@ -184,13 +199,16 @@ fn finish(
     Ok(())
 }
 
-fn figures(means: &Means, beta: f64) -> [(&'static str, f64); 4] {
-    [
-        ("loss", means.loss(beta)),
+fn figures(means: &Means, weights: TermWeights) -> Vec<(&'static str, f64)> {
+    let perceptual = means.perceptual.map(|distance| ("perceptual", distance));
+    let mut figures = vec![
+        ("loss", means.loss(weights)),
         ("reconstruction", means.reconstruction),
         ("kl", means.kl),
         ("elbo", means.elbo()),
-    ]
+    ];
+    figures.extend(perceptual);
+    figures
 }
 
 /// The version of Burn that the workspace asks for.

@@ -3,6 +3,7 @@
 mod data;
 mod evaluate;
 pub(crate) mod export;
+mod features;
 mod figures;
 pub(crate) mod fit;
 mod presets;
@@ -28,6 +29,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Export(options) => export::run(options),
         Command::Report(options) => report::run(options),
         Command::Reproduce(options) => reproduce::run(options),
+        Command::Features(options) => features::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
     }

@@ -182,7 +182,7 @@ mod tests {
         let device = Device::flex();
         let vae = linear("0.2", &device);
         let images = images(64);
-        let observed = observe(&vae, &images, [0.0, 1.0], 0, &device);
+        let observed = observe(&vae, None, &images, [0.0, 1.0], 0, &device);
         let terms = observed.reconstruction.iter().zip(&observed.kl);
         let mut last = terms.map(|(reconstruction, kl)| reconstruction + kl).sum::<f64>() / 64.0;
         for samples in [8, 1_000] {

@@ -26,6 +26,7 @@ pub use ssim::{Window, ssim, ssim_global};
 pub use statistic::{Measured, Statistic};
 
 use crate::config::RunConfig;
+use crate::objective::Objective;
 use crate::split::Split;
 use crate::trained::Trained;
 
@@ -49,12 +50,14 @@ pub struct Options {
 pub struct Evaluation {
     /// What they were measured on, and how.
     pub protocol: Protocol,
-    /// `reconstruction` + beta `kl`.
+    /// `reconstruction` + beta `kl` + weight x `perceptual`.
     pub loss: Statistic,
     /// -log p(x | z) with one draw of z; for [`Likelihood::SquaredError`] the summed squared error.
     pub reconstruction: Statistic,
     /// KL(q(z | x) || p(z)) in closed form; 0 in a plain autoencoder.
     pub kl: Statistic,
+    /// The distance in the feature network of the loss, with the same draw and without its weight.
+    pub perceptual: Measured<Statistic>,
     /// The evidence lower bound, -(`reconstruction` + `kl`).
     pub elbo: Measured<Statistic>,
     /// The importance-sampled upper bound of -log p(x), with the protocol's number of draws.
@@ -81,9 +84,13 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
     let protocol = Protocol::new(trained, split, options, part, &images)?;
 
     let range = config.image.range;
-    let observed = terms::observe(vae, &images, range, config.seed, device);
+    let objective = Objective::new(config, device)?;
+    let network = objective.perceptual();
+    let observed = terms::observe(vae, network, &images, range, config.seed, device);
     let (reconstruction, kl) = (&observed.reconstruction, &observed.kl);
-    for (name, term) in [("reconstruction", reconstruction), ("kl", kl)] {
+    let perceptual = &observed.perceptual;
+    for (name, term) in [("reconstruction", reconstruction), ("kl", kl), ("perceptual", perceptual)]
+    {
         if term.iter().any(|value| !value.is_finite()) {
             bail!("the {name} term of the {part} images is not a finite number");
         }
@@ -95,6 +102,10 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
     let weighted = |weight: f64| -> Vec<f64> {
         reconstruction.iter().zip(kl).map(|(r, kl)| r + weight * kl).collect()
     };
+    let mut loss = weighted(protocol.beta);
+    for (loss, distance) in loss.iter_mut().zip(perceptual) {
+        *loss += config.weights().perceptual * distance;
+    }
     let (elbo, nll) = match no_bound(config)? {
         Some(reason) => (Measured::absent(reason), Measured::absent(reason)),
         None => {
@@ -120,9 +131,13 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
         false => Measured::absent(POINT),
     };
     Ok(Evaluation {
-        loss: Statistic::of(&weighted(protocol.beta)),
+        loss: Statistic::of(&loss),
         reconstruction: Statistic::of(reconstruction),
         kl: Statistic::of(kl),
+        perceptual: match perceptual.is_empty() {
+            true => Measured::absent("the loss has no perceptual term"),
+            false => Measured::Value(Statistic::of(perceptual)),
+        },
         elbo,
         nll,
         latents,

@@ -60,6 +60,8 @@ pub struct Protocol {
     pub likelihood: Likelihood,
     /// The weight of the KL term in the loss.
     pub beta: f64,
+    /// The weight of the perceptual term in the loss, where there is one.
+    pub perceptual_weight: Option<f64>,
     /// The latent size.
     pub latent: usize,
     /// Draws an image of the importance-sampled likelihood; 0 where it was not asked for.
@@ -152,6 +154,7 @@ impl Protocol {
             threshold: config.image.binarize,
             likelihood: config.model.likelihood,
             beta: config.train.beta,
+            perceptual_weight: config.train.perceptual.as_ref().map(|term| term.weight),
             latent: config.model.latent,
             samples: options.samples,
             seed: config.seed,

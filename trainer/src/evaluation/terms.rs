@@ -7,6 +7,7 @@ use vae_models::Vae;
 use super::{BATCH, fidelity, host, latents};
 use crate::batches::Batches;
 use crate::draws::{self, Purpose};
+use crate::perceptual::Perceptual;
 use crate::progress::Progress;
 
 /// What a pass observes.
@@ -15,6 +16,8 @@ pub(super) struct Observed {
     pub(super) reconstruction: Vec<f64>,
     /// KL(q(z | x) || p(z)) in closed form, for each image; 0 in a plain autoencoder.
     pub(super) kl: Vec<f64>,
+    /// The distance in a feature network with the same draw, for each image; empty without one.
+    pub(super) perceptual: Vec<f64>,
     /// The latent dimensions; empty in a plain autoencoder.
     pub(super) latents: latents::Sums,
     /// The reconstructions from the posterior mean.
@@ -25,6 +28,7 @@ pub(super) struct Observed {
 /// evaluations during training, so that the figures agree.
 pub(super) fn observe(
     vae: &Vae,
+    perceptual: Option<&Perceptual>,
     images: &Array4<f32>,
     range: [f32; 2],
     seed: u64,
@@ -34,6 +38,7 @@ pub(super) fn observe(
     let mut observed = Observed {
         reconstruction: Vec::with_capacity(count),
         kl: Vec::with_capacity(count),
+        perceptual: vec![],
         latents: latents::Sums::default(),
         fidelity: fidelity::Sums::new(height, width, range),
     };
@@ -49,6 +54,10 @@ pub(super) fn observe(
 
         let likelihood = vae.likelihood();
         let decoded = vae.decode(drawn, encoding.skips.clone());
+        if let Some(network) = perceptual {
+            let distances = network.distance(likelihood.mean(decoded.clone()), batch.clone());
+            observed.perceptual.extend(host(distances).into_iter().map(f64::from));
+        }
         let terms = host(likelihood.negative_log(decoded, batch));
         observed.reconstruction.extend(terms.into_iter().map(f64::from));
 

@@ -18,11 +18,17 @@ impl fmt::Display for Evaluation {
             Likelihood::Bernoulli | Likelihood::Gaussian { .. } => "sums over pixels, in nats",
         };
         writeln!(f, "\nmean ± standard error over the images, {unit}")?;
-        let beta = protocol.beta;
-        line(f, "loss", &error(&self.loss), &format!("reconstruction + {beta} x KL"))?;
+        let mut terms = format!("reconstruction + {} x KL", protocol.beta);
+        if let Some(weight) = protocol.perceptual_weight {
+            terms += &format!(" + {weight} x perceptual");
+        }
+        line(f, "loss", &error(&self.loss), &terms)?;
         let drawn = "one draw of z";
         line(f, "reconstruction", &error(&self.reconstruction), drawn)?;
         line(f, "KL", &error(&self.kl), "closed form")?;
+        if let Some(perceptual) = self.perceptual.value() {
+            line(f, "perceptual", &error(perceptual), "mean squared difference of features")?;
+        }
         let samples = format!("importance-sampled, {} draws of z", protocol.samples);
         for (name, figure, remark) in
             [("ELBO", &self.elbo, drawn), ("NLL", &self.nll, samples.as_str())]
@@ -159,6 +165,7 @@ mod tests {
                 threshold: None,
                 likelihood: Likelihood::Gaussian { sigma: 0.5 },
                 beta: 2.0,
+                perceptual_weight: None,
                 latent: 9,
                 samples: 0,
                 seed: 7,
@@ -169,6 +176,7 @@ mod tests {
             loss: of(11.0),
             reconstruction: of(5.0),
             kl: of(3.0),
+            perceptual: Measured::absent("the loss has no perceptual term"),
             elbo: Measured::Value(of(-8.0)),
             nll: Measured::absent("not asked for (--samples K)"),
             latents: Measured::Value(Latents {

@@ -18,12 +18,13 @@ use crate::run::EpochMetrics;
 /// A term of the loss, where a run has it.
 type Term = fn(&Means, &RunConfig) -> Option<f64>;
 
-/// The panels by name, with a unit where it is not that of the likelihood. The total has the KL term's
-/// final weight throughout.
-const TERMS: [(&str, Option<&str>, Term); 3] = [
-    ("total", None, |means, config| Some(means.loss(config.train.beta))),
+/// The panels by name, with a unit where it is not that of the likelihood. The total has the terms'
+/// final weights throughout.
+const TERMS: [(&str, Option<&str>, Term); 4] = [
+    ("total", None, |means, config| Some(means.loss(config.weights()))),
     ("reconstruction", None, |means, _| Some(means.reconstruction)),
     ("KL", Some(NATS), |means, config| config.model.variational.then_some(means.kl)),
+    ("perceptual", Some("mean squared difference of features"), |means, _| means.perceptual),
 ];
 
 const NATS: &str = "nats an image";

@@ -137,7 +137,7 @@ fn last_epochs(run: &Shown) -> Markup {
                 td { (line.epoch) }
                 @for means in [Some(line.train), line.validation] {
                     @if let Some(means) = means {
-                        td { (format!("{:.3}", means.loss(line.beta))) }
+                        td { (format!("{:.3}", means.loss(line.weights()))) }
                         td { (format!("{:.3}", means.reconstruction)) }
                         td { (format!("{:.3}", means.kl)) }
                     } @else { td {} td {} td {} }

@@ -1,0 +1,88 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use vae_infer::{ImageSpec, Resize, write};
+
+use crate::classifier::{self, Recipe};
+use crate::cli::Features;
+use crate::data::{self, DataConfig};
+use crate::device::Chosen;
+use crate::draws::{self, Purpose};
+use crate::split::Part;
+
+pub(super) fn run(options: Features) -> Result<ExitCode> {
+    let Features { data, out, epochs, seed, channels, size, device } = options;
+    check_vacant(&out)?;
+    let made = sibling(&out)?;
+    let Chosen { device, name: device_name } = device.open()?;
+    let image = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(channels, size, size) };
+    let loaded = data::load(&DataConfig::default(), Some(&data), &image)?;
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    let (classes, hash) = (loaded.train.classes.len(), loaded.train.hash.clone());
+    let images = Part::from(loaded.train);
+    if images.labels.is_empty() || classes < 2 || images.len() < 5 {
+        bail!("`{}` holds no labelled images of two classes or more", data.display());
+    }
+    let place = draws::seed(seed, Purpose::Validation, 0);
+    let order = draws::permutation(place, images.len());
+    let (held_out, rest) = order.split_at(images.len() / 5);
+    let [train, held_out] = [rest, held_out].map(|places| images.select(places));
+    eprintln!(
+        "{classes} classes; {} images to train on, {} held out; device {device_name}",
+        train.len(),
+        held_out.len()
+    );
+
+    let recipe = Recipe { epochs: epochs.into(), seed, classes };
+    let network = classifier::train(&train, recipe, &device, |epoch, loss| {
+        eprintln!("epoch {epoch}: {loss:.4} nats");
+    })?;
+    let accuracy = [&train, &held_out].map(|part| classifier::accuracy(&network, part, &device));
+    let [of_train, of_held_out] = accuracy.map(|part| format!("{:.2} %", 100.0 * part));
+
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let description = classifier::description(&name, &image).to_toml();
+    let made_of = format!(
+        "# The layers of a classifier: {classes} classes, {} images, {epochs} epochs, seed {seed};\n\
+         # accuracy {of_train} of them, {of_held_out} of {} held out. Data {hash}.\n",
+        train.len(),
+        held_out.len()
+    );
+    let text = (made_of + &description).into_bytes();
+    write::atomically(&made.path().join("features.toml"), &text)?;
+    write::atomically(&made.path().join(classifier::WEIGHTS), &classifier::weights(&network)?)?;
+    check_vacant(&out)?;
+    std::fs::rename(made.path(), &out)
+        .with_context(|| format!("cannot write `{}`", out.display()))?;
+    // The folder has its final name: there is nothing left to remove under the temporary one.
+    let _ = made.keep();
+    println!("{}: accuracy {of_train} trained on, {of_held_out} held out", out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_vacant(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        bail!("`{}` exists already, nothing is written over it", folder.display());
+    }
+    Ok(())
+}
+
+/// A folder beside another one, to be filled and then renamed.
+fn sibling(folder: &Path) -> Result<TempDir> {
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o777));
+    }
+    let made = builder.prefix(".vae-features-").tempdir_in(parent);
+    made.with_context(|| format!("cannot write `{}`", folder.display()))
+}
