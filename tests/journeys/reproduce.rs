@@ -41,9 +41,11 @@ fn all_seeds(_: PathBuf) -> Result<(), String> {
         "emnist-plain",
         "mnist-mlp",
         "mnist-conv",
+        "mnist-conv-sampled",
         "patterns",
         "eyes-ae",
         "eyes-vae",
+        "eyes-spatial",
     ] {
         if !page.contains(&format!("<h2>{run}</h2>")) {
             return Err(format!("the report does not show {run}"));

@@ -30,7 +30,7 @@ pub enum Command {
     ///
     /// Prints the evidence lower bound with its two terms, the latent dimensions that carry
     /// something, and how near reconstructions are to their images beside a PCA of the same size,
-    /// with the protocol; RUN/evaluations/PART-EPOCH.json gets the same. Figures are sums over pixels in nats.
+    /// with the protocol; a file in RUN/evaluations/ gets the same. Figures are sums over pixels in nats.
     Evaluate(Evaluate),
     /// Draw pictures of a trained model
     ///
@@ -46,8 +46,9 @@ pub enum Command {
     Report(Report),
     /// Train, evaluate and draw the five systems that this project grew out of
     ///
-    /// Runs that are there already are resumed. The folder gets every run with its figures and its
-    /// bundle, report.html, and seeds.md: each seed's own result beside ours.
+    /// Runs that are there already are resumed, evaluations are kept. The folder gets every run with
+    /// its figures and its bundle, report.html, and seeds.md with each seed's own result beside
+    /// ours; for some of the seeds the two files have their names.
     Reproduce(Reproduce),
     /// Train a small classifier, whose layers a perceptual loss can compare
     ///
@@ -101,7 +102,7 @@ pub struct Evaluate {
     #[arg(long, value_name = "N")]
     pub epoch: Option<usize>,
     /// Draws an image of the importance-sampled likelihood; it is slow, and 0 leaves it out
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = samples)]
     pub samples: usize,
     /// Take this many images at most, spread evenly
     #[arg(long, value_name = "N")]
@@ -229,4 +230,14 @@ pub struct Reproduce {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
+}
+
+/// The most draws an image of an importance-sampled likelihood.
+const MAX_SAMPLES: usize = 1_000_000;
+
+fn samples(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(samples) if samples <= MAX_SAMPLES => Ok(samples),
+        _ => Err(format!("it is a number from 0 to {MAX_SAMPLES}")),
+    }
 }

@@ -150,6 +150,10 @@ impl RunConfig {
             }
             _ => {}
         }
+        let (keep, epochs) = (&train.keep, train.epochs);
+        if keep.iter().any(|epoch| !(1..=epochs).contains(epoch)) {
+            bail!("train.keep is {keep:?}, and the epochs are 1 to {epochs} (train.epochs)");
+        }
         for (key, ok) in [
             ("epochs", train.epochs > 0),
             ("batch_size", train.batch_size > 0),
@@ -161,7 +165,6 @@ impl RunConfig {
             ("perceptual.weight", self.weights().perceptual.is_finite()),
             ("perceptual.weight", self.weights().perceptual >= 0.0),
             ("patience", train.patience != Some(0)),
-            ("keep", train.keep.iter().all(|epoch| (1..=train.epochs).contains(epoch))),
             ("schedule", train.schedule.is_sound()),
         ] {
             if !ok {

@@ -79,8 +79,8 @@ impl Sums {
     }
 }
 
-/// Images in a batch of an evaluation.
-const BATCH: usize = 256;
+/// Images in a batch of an evaluation. The draws go by batches, so every evaluation has the same.
+pub(crate) const BATCH: usize = 256;
 
 /// The mean terms over a data set, with one draw an image that the seed decides.
 pub fn evaluate(

@@ -5,6 +5,7 @@ use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis, Slice};
 use vae_models::{Skips, Vae};
 
 use crate::batches;
+use crate::evaluate::BATCH;
 
 /// A network and where it is.
 #[derive(Clone, Copy)]
@@ -23,9 +24,6 @@ pub struct Codes {
     /// Logarithms of the variances; absent in a plain autoencoder.
     pub log_var: Option<Array2<f32>>,
 }
-
-/// Images in a batch.
-const BATCH: usize = 256;
 
 impl Forward<'_> {
     /// The posteriors of images.

@@ -4,7 +4,8 @@
 //! config.toml      the configuration, complete
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
-//! evaluations/     one file for each evaluated part and epoch
+//! evaluations/     one file for each evaluation by part, epoch, limit and draws
+//! parity.json      how far the engines were from the trainer at the last export
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
 //! frames/          the same latent vectors, decoded after every epoch
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ndarray::{Array4, Axis, Slice};
 use serde::{Deserialize, Serialize};
+use vae_infer::manifest::Parity;
 use vae_infer::{images, npy, write};
 
 use crate::config::RunConfig;
@@ -225,18 +227,49 @@ impl Run {
             .with_context(|| format!("`{}` is damaged", path.display()))
     }
 
-    /// Keeps an evaluation as `evaluations/PART-EPOCH.json`.
+    /// Keeps an evaluation as `evaluations/PART-EPOCH.json`, with the number of its images and of its
+    /// draws in the name where it has less than all and more than one.
     ///
     /// # Errors
     ///
     /// Where it cannot be written.
     pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
-        let Protocol { part, epoch, .. } = evaluation.protocol;
+        let Protocol { part, epoch, images, images_in_part, samples, .. } = evaluation.protocol;
+        let mut name = format!("{part}-{epoch:04}");
+        if images < images_in_part {
+            name += &format!("-n{images}");
+        }
+        if samples > 0 {
+            name += &format!("-k{samples}");
+        }
         let folder = self.path("evaluations");
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
         let json = serde_json::to_vec_pretty(evaluation)?;
-        Ok(write::atomically(&folder.join(format!("{part}-{epoch:04}.json")), &json)?)
+        Ok(write::atomically(&folder.join(name + ".json"), &json)?)
+    }
+
+    /// Keeps the differences between engines that an export measured.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be written.
+    pub fn write_parity(&self, parity: &[Parity]) -> Result<()> {
+        Ok(write::atomically(&self.path("parity.json"), &serde_json::to_vec_pretty(parity)?)?)
+    }
+
+    /// The differences between engines at the last export; none before the first.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn parity(&self) -> Result<Vec<Parity>> {
+        let path = self.path("parity.json");
+        if !path.exists() {
+            return Ok(vec![]);
+        }
+        serde_json::from_slice(&images::read_file(&path)?)
+            .with_context(|| format!("`{}` is damaged", path.display()))
     }
 
     /// The evaluations that were kept, by part and epoch.

@@ -1,9 +1,9 @@
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::print;
 use crate::cli::{Evaluate, Format};
 use crate::evaluation::{self, Options};
 use crate::trained::Trained;
@@ -19,8 +19,5 @@ pub(super) fn run(options: Evaluate) -> Result<ExitCode> {
         Format::Text => evaluation.to_string(),
         Format::Json => serde_json::to_string(&evaluation)? + "\n",
     };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&text)
 }

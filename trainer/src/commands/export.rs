@@ -4,6 +4,7 @@ use anyhow::Result;
 use vae_infer::manifest::Provenance;
 use vae_infer::{Manifest, sha256};
 
+use super::print;
 use crate::cli::Export;
 use crate::device::DeviceName;
 use crate::evaluation;
@@ -13,14 +14,15 @@ use crate::trained::Trained;
 pub(super) fn run(options: Export) -> Result<ExitCode> {
     let manifest = export(&options)?;
     let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
-    println!("{}: {} KiB of graphs", options.out.display(), bytes / 1024);
+    let mut text = format!("{}: {} KiB of graphs\n", options.out.display(), bytes / 1024);
     for engine in ["tract", "ort"] {
         let rows = manifest.parity.iter().filter(|row| row.engine == engine);
         if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
-            println!("{engine}: at most {worst:.1e} of an output's range from the trainer");
+            text +=
+                &format!("{engine}: at most {worst:.1e} of an output's range from the trainer\n");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    print(&text)
 }
 
 /// Writes a trained model as a bundle.
@@ -31,7 +33,11 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
 pub(crate) fn export(options: &Export) -> Result<Manifest> {
     let trained = Trained::open(&options.run, options.epoch, DeviceName::Cpu)?;
     let Trained { run, config, info, vae, epoch, device } = trained;
-    let RunInfo { data_sha256, classes, metrics, versions, .. } = info;
+    let RunInfo { data_sha256, classes, mut metrics, versions, .. } = info;
+    // The final figures are those of the best epoch.
+    if metrics.get("epoch") != Some(&(epoch as f64)) {
+        metrics.clear();
+    }
     let probe = run.probe()?;
     let carried = evaluation::kl_per_dimension(&vae, &probe, &device);
     if let Some(warning) = evaluation::collapse(&carried) {
@@ -61,5 +67,6 @@ pub(crate) fn export(options: &Export) -> Result<Manifest> {
     if let Some(reason) = exported.without_onnx_runtime {
         eprintln!("note: not compared with ONNX Runtime: {reason}");
     }
+    run.write_parity(&exported.manifest.parity)?;
     Ok(exported.manifest)
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 use vae_infer::{ImageSpec, Resize, write};
 
+use super::print;
 use crate::classifier::{self, Recipe};
 use crate::cli::Features;
 use crate::data::{self, DataConfig};
@@ -60,8 +61,7 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
         .with_context(|| format!("cannot write `{}`", out.display()))?;
     // The folder has its final name: there is nothing left to remove under the temporary one.
     let _ = made.keep();
-    println!("{}: accuracy {of_train} trained on, {of_held_out} held out", out.display());
-    Ok(ExitCode::SUCCESS)
+    print(&format!("{}: accuracy {of_train} trained on, {of_held_out} held out\n", out.display()))
 }
 
 fn check_vacant(folder: &Path) -> Result<()> {

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::print;
 use crate::cli::Figures;
 use crate::figures::{self, HeldOut, Written};
 use crate::trained::Trained;
@@ -35,10 +35,7 @@ pub(super) fn run(options: Figures) -> Result<ExitCode> {
         files.push(figures::compare_noise(&runs, &held_out, &folder)?);
     }
     let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    match std::io::stdout().lock().write_all(lines.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&lines)
 }
 
 /// Draws a run's figures, says which are left out and why, and gives the files.

@@ -12,6 +12,7 @@ use crate::config::RunConfig;
 use crate::data;
 use crate::device::Chosen;
 use crate::evaluate::{Means, evaluate};
+use crate::evaluation::no_bound;
 use crate::figures::HeldOut;
 use crate::fit::{self, Data, Loop, Outcome};
 use crate::objective::{KlEstimate, Objective, TermWeights};
@@ -22,7 +23,7 @@ use crate::split::{Part, Split, split};
 use crate::trained::Trained;
 
 pub(super) fn run(options: Fit) -> Result<ExitCode> {
-    match fit(options)? {
+    match fit(options, &Signals::watch()?)? {
         Outcome::Finished => Ok(ExitCode::SUCCESS),
         Outcome::Interrupted(signal) => {
             eprintln!("stopped and saved; the same command with --resume goes on");
@@ -36,7 +37,7 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
 /// # Errors
 ///
 /// Where the configuration, the data and the run do not fit together, and as [`Loop::run`].
-pub(crate) fn fit(options: Fit) -> Result<Outcome> {
+pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let resumed = match options.resume {
         true => Some(resume(&options, &config)?),
@@ -68,7 +69,10 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
         None => (Run::create(&options.out, &config)?, None),
     };
     match run.info()? {
-        Some(begun) => same_inputs(&begun, &info)?,
+        Some(begun) => {
+            same_inputs(&begun, &info)?;
+            (info.device, info.versions) = (begun.device, begun.versions);
+        }
         None => {
             let probe = if validation.is_empty() { &train } else { &validation };
             run.write_probe(&probe.images)?;
@@ -82,14 +86,15 @@ pub(crate) fn fit(options: Fit) -> Result<Outcome> {
     let train = resident(train.images).context("there is no image to train on")?;
     let data = Data { train, validation: resident(validation.images) };
     announce(&config, &info, &data)?;
-    let signals = Signals::watch()?;
     let outcome = Loop::new(&config, &objective, &run, &data, &device, checkpoint.as_ref())?
-        .run(&Progress::stderr(), &signals)?;
+        .run(&Progress::stderr(), signals)?;
     if outcome == Outcome::Finished {
         finish(&run, &config, &objective, info, resident(test.images).as_ref(), &device)?;
         let trained = Trained::open(&options.out, None, options.device)?;
-        let files = super::figures::draw(&trained, &held_out, &run.figures())?;
-        eprintln!("{} figures are in `{}`", files.len(), run.figures().display());
+        match super::figures::draw(&trained, &held_out, &run.figures()) {
+            Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),
+            Err(error) => eprintln!("warning: the run is whole, its figures are not: {error:#}"),
+        }
     }
     Ok(outcome)
 }
@@ -164,10 +169,11 @@ fn finish(
         bail!("the {term} term of the test images is not a finite number");
     }
     info.metrics.insert("epoch".into(), epoch as f64);
+    let bounded = no_bound(config)?.is_none();
     let parts = [("train", Some(best.train)), ("validation", best.validation), ("test", test)];
     for (part, means) in parts {
         let Some(means) = means else { continue };
-        for (name, value) in figures(&means, weights) {
+        for (name, value) in figures(&means, weights, bounded) {
             info.metrics.insert(format!("{part}_{name}"), value);
         }
     }
@@ -183,13 +189,13 @@ fn finish(
             KlEstimate::Sampled => "KL at that draw",
         };
         eprintln!(
-            "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}{}, ELBO {:.3} ({} images, {binarized}; \
+            "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}{}{} ({} images, {binarized}; \
              {} likelihood, sums over pixels, one draw of z, {kl})",
             means.loss(weights),
             means.reconstruction,
             means.kl,
             perceptual.unwrap_or_default(),
-            means.elbo(),
+            bounded.then(|| format!(", ELBO {:.3}", means.elbo())).unwrap_or_default(),
             info.images[2],
             likelihood["kind"].as_str().unwrap_or_default(),
         );
@@ -199,15 +205,15 @@ fn finish(
     Ok(())
 }
 
-fn figures(means: &Means, weights: TermWeights) -> Vec<(&'static str, f64)> {
-    let perceptual = means.perceptual.map(|distance| ("perceptual", distance));
+/// The final figures of a part, with the evidence lower bound where the model has one.
+fn figures(means: &Means, weights: TermWeights, bounded: bool) -> Vec<(&'static str, f64)> {
     let mut figures = vec![
         ("loss", means.loss(weights)),
         ("reconstruction", means.reconstruction),
         ("kl", means.kl),
-        ("elbo", means.elbo()),
     ];
-    figures.extend(perceptual);
+    figures.extend(bounded.then(|| ("elbo", means.elbo())));
+    figures.extend(means.perceptual.map(|distance| ("perceptual", distance)));
     figures
 }
 

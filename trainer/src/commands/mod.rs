@@ -10,6 +10,7 @@ mod presets;
 mod report;
 mod reproduce;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -32,5 +33,13 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Features(options) => features::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
+    }
+}
+
+/// Writes a text to standard output, where a reader that has left is no error.
+fn print(text: &str) -> Result<ExitCode> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }

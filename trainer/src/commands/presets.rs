@@ -1,12 +1,11 @@
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::print;
 use crate::config::PRESETS;
 
 pub(super) fn run(name: Option<&str>) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     let text = match name {
         None => {
             let about = |text: &str| text.lines().next().unwrap_or_default()[1..].to_owned();
@@ -17,8 +16,5 @@ pub(super) fn run(name: Option<&str>) -> Result<ExitCode> {
             None => bail!("there is no preset `{wanted}` (`vae-train presets` lists them)"),
         },
     };
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&text)
 }

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::print;
 use crate::cli::Report;
 use crate::report;
 
@@ -11,7 +12,9 @@ pub(super) fn run(options: Report) -> Result<ExitCode> {
         (None, [run]) => run.join("report.html"),
         (None, _) => bail!("a report on several runs needs a name (hint: -o report.html)"),
     };
+    if out.extension().is_none_or(|extension| extension != "html") {
+        bail!("cannot write `{}`: a report ends in .html", out.display());
+    }
     report::write(&options.runs, &out)?;
-    println!("{}", out.display());
-    Ok(ExitCode::SUCCESS)
+    print(&format!("{}\n", out.display()))
 }

@@ -1,9 +1,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use vae_infer::images;
 
+use super::print;
 use crate::cli::Reproduce;
+use crate::fit::Outcome;
 use crate::reproduce::{self, Options, SEEDS, Seed};
+use crate::signals::Signals;
 
 pub(super) fn run(options: Reproduce) -> Result<ExitCode> {
     let chosen = |seed: &&Seed| options.seeds.iter().any(|s| s == "all" || s == seed.name);
@@ -14,7 +18,11 @@ pub(super) fn run(options: Reproduce) -> Result<ExitCode> {
     let seeds: Vec<&Seed> = SEEDS.iter().filter(chosen).collect();
     let Reproduce { data, out, quick, device, .. } = &options;
     let (data, quick, device) = (data.as_deref(), *quick, *device);
-    reproduce::reproduce(&seeds, &Options { data, out, quick, device })?;
-    print!("{}", std::fs::read_to_string(out.join("seeds.md"))?);
-    Ok(ExitCode::SUCCESS)
+    let options = Options { data, out, quick, device };
+    let (outcome, table) = reproduce::reproduce(&seeds, &options, &Signals::watch()?)?;
+    if let Outcome::Interrupted(signal) = outcome {
+        eprintln!("stopped and saved; the same command goes on");
+        return Ok(ExitCode::from(128 + signal as u8));
+    }
+    print(&String::from_utf8_lossy(&images::read_file(&table)?))
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fidelity::{self, Fidelity};
 use super::pca::Pca;
-use super::{BATCH, Measured, spread};
+use super::{Measured, spread};
+use crate::evaluate::BATCH;
 
 /// A PCA fitted on training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -30,9 +30,6 @@ use crate::objective::Objective;
 use crate::split::Split;
 use crate::trained::Trained;
 
-/// Images in a batch: as many as in the evaluations during training, since the draws go by batches.
-const BATCH: usize = 256;
-
 /// What is evaluated.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -85,6 +82,9 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
 
     let range = config.image.range;
     let objective = Objective::new(config, device)?;
+    if objective.features_sha256() != trained.info.features_sha256.as_deref() {
+        bail!("the feature network is not the one that the run was trained with");
+    }
     let network = objective.perceptual();
     let observed = terms::observe(vae, network, &images, range, config.seed, device);
     let (reconstruction, kl) = (&observed.reconstruction, &observed.kl);
@@ -150,7 +150,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
 const POINT: &str = "a plain autoencoder has no posterior";
 
 /// Why a model has no bound of log p(x), where it has none.
-fn no_bound(config: &RunConfig) -> Result<Option<&'static str>> {
+pub(crate) fn no_bound(config: &RunConfig) -> Result<Option<&'static str>> {
     let joined = config.model.check(config.image.shape())?;
     Ok(if !config.model.variational {
         Some(POINT)

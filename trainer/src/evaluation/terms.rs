@@ -4,9 +4,10 @@ use burn::tensor::Device;
 use ndarray::{Array4, Axis};
 use vae_models::Vae;
 
-use super::{BATCH, fidelity, host, latents};
+use super::{fidelity, host, latents};
 use crate::batches::Batches;
 use crate::draws::{self, Purpose};
+use crate::evaluate::BATCH;
 use crate::perceptual::Perceptual;
 use crate::progress::Progress;
 
@@ -25,7 +26,7 @@ pub(super) struct Observed {
 }
 
 /// Observes a model on images, `[N, C, H, W]`. The batches and their draws are those of the
-/// evaluations during training, so that the figures agree.
+/// evaluations during training, so that the reconstruction terms agree.
 pub(super) fn observe(
     vae: &Vae,
     perceptual: Option<&Perceptual>,

@@ -3,11 +3,12 @@
 mod page;
 mod pictures;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use vae_infer::manifest::{Manifest, Parity};
-use vae_infer::{MANIFEST, images, write as files};
+use vae_infer::manifest::Parity;
+use vae_infer::write as files;
 
 use crate::config::RunConfig;
 use crate::evaluation::Evaluation;
@@ -18,6 +19,8 @@ pub use pictures::Picture;
 /// All that a report shows of a run.
 #[derive(Debug)]
 pub struct Shown {
+    /// Its name, or its folder where another run of the report has the same name.
+    pub name: String,
     /// What was asked.
     pub config: RunConfig,
     /// What the run noted.
@@ -26,7 +29,7 @@ pub struct Shown {
     pub metrics: Vec<EpochMetrics>,
     /// The evaluations that were made, by part and epoch.
     pub evaluations: Vec<Evaluation>,
-    /// The differences between engines, where the run was exported into its folder.
+    /// The differences between engines at the last export.
     pub parity: Vec<Parity>,
     /// The figures that were drawn.
     pub pictures: Vec<Picture>,
@@ -41,21 +44,14 @@ impl Shown {
     pub fn read(folder: &Path) -> Result<Self> {
         let run = Run::open(folder)?;
         let info = run.info()?;
-        let manifest = folder.join("bundle").join(MANIFEST);
-        let parity = match manifest.exists() {
-            true => {
-                Manifest::from_json(&images::read_file(&manifest)?)
-                    .map_err(|reason| anyhow::anyhow!("`{}`: {reason}", manifest.display()))?
-                    .parity
-            }
-            false => vec![],
-        };
+        let config = run.config()?;
         Ok(Self {
-            config: run.config()?,
+            name: config.name.clone(),
+            config,
             info: info.ok_or_else(|| anyhow::anyhow!("`{}` has no run.json", folder.display()))?,
             metrics: run.metrics()?,
             evaluations: run.evaluations()?,
-            parity,
+            parity: run.parity()?,
             pictures: pictures::read(&folder.join("figures"))?,
         })
     }
@@ -67,6 +63,12 @@ impl Shown {
 ///
 /// As [`Shown::read`], and where the file cannot be written.
 pub fn write(runs: &[PathBuf], out: &Path) -> Result<()> {
-    let shown = runs.iter().map(|run| Shown::read(run)).collect::<Result<Vec<_>>>()?;
+    let mut shown = runs.iter().map(|run| Shown::read(run)).collect::<Result<Vec<_>>>()?;
+    let distinct: BTreeSet<String> = shown.iter().map(|run| run.name.clone()).collect();
+    if distinct.len() < shown.len() {
+        for (run, folder) in shown.iter_mut().zip(runs) {
+            run.name = folder.display().to_string();
+        }
+    }
     Ok(files::atomically(out, page::html(&shown).as_bytes())?)
 }

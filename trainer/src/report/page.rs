@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Shown;
-use super::pictures::{Content, Picture};
+use super::pictures::Picture;
 use crate::evaluation::Evaluation;
 
 /// The figures of a comparison: a title, a JSON pointer into an evaluation, and decimal places.
@@ -25,7 +25,7 @@ const COLUMNS: [(&str, &str, usize); 12] = [
 /// The page about runs.
 pub(super) fn html(runs: &[Shown]) -> String {
     let title = match runs {
-        [run] => run.config.name.clone(),
+        [run] => run.name.clone(),
         runs => format!("{} runs", runs.len()),
     };
     let page = html! {
@@ -41,7 +41,7 @@ pub(super) fn html(runs: &[Shown]) -> String {
                 h1 { (title) }
                 @if runs.len() > 1 {
                     nav { @for (i, run) in runs.iter().enumerate() {
-                        a href={ "#run" (i) } { (run.config.name) }
+                        a href={ "#run" (i) } { (run.name) }
                     } }
                 }
                 (evaluations(runs))
@@ -58,7 +58,7 @@ pub(super) fn html(runs: &[Shown]) -> String {
 fn evaluations(runs: &[Shown]) -> Markup {
     let rows: Vec<(&str, &Evaluation, serde_json::Value)> = runs
         .iter()
-        .flat_map(|run| run.evaluations.iter().map(|e| (run.config.name.as_str(), e)))
+        .flat_map(|run| run.evaluations.iter().map(|e| (run.name.as_str(), e)))
         .map(|(name, e)| (name, e, serde_json::to_value(e).unwrap_or_default()))
         .collect();
     let figure = |value: &serde_json::Value, pointer: &str| value.pointer(pointer)?.as_f64();
@@ -92,7 +92,7 @@ fn evaluations(runs: &[Shown]) -> Markup {
 fn section(run: &Shown) -> Markup {
     let [train, validation, test] = run.info.images;
     html! {
-        h2 { (run.config.name) }
+        h2 { (run.name) }
         p {
             (train) " images to train on, " (validation) " to validate, " (test) " to test; device "
             (run.info.device) "; data " code { (run.info.data_sha256.get(..12).unwrap_or_default()) }
@@ -108,14 +108,14 @@ fn section(run: &Shown) -> Markup {
     }
 }
 
+/// The figures that take the page's whole width.
+const BROAD: [&str; 5] =
+    ["losses", "reconstructions", "interpolation", "noise", "noise-comparison"];
+
 fn figure(picture: &Picture) -> Markup {
-    let broad = matches!(picture.name, "losses" | "reconstructions" | "interpolation" | "noise");
     html! {
-        figure.broad[broad] {
-            @match &picture.content {
-                Content::Svg(svg) => (PreEscaped(svg)),
-                Content::Data(address) => img src=(address) alt=(picture.caption);
-            }
+        figure.broad[BROAD.contains(&picture.name)] {
+            img src=(picture.data) alt=(picture.caption);
             figcaption { (picture.caption) }
         }
     }
@@ -126,12 +126,16 @@ const EPOCHS: usize = 12;
 
 fn last_epochs(run: &Shown) -> Markup {
     let skipped = run.metrics.len().saturating_sub(EPOCHS);
+    let perceptual = run.config.train.perceptual.is_some();
     html! {
         h3 { "Training" }
         div.wide { table {
             thead { tr {
                 th { "epoch" } th { "train" } th { "reconstruction" } th { "KL" }
-                th { "validation" } th { "reconstruction" } th { "KL" } th { "beta" } th { "learning rate" }
+                @if perceptual { th { "perceptual" } }
+                th { "validation" } th { "reconstruction" } th { "KL" }
+                @if perceptual { th { "perceptual" } }
+                th { "beta" } th { "learning rate" }
             } }
             tbody { @for line in &run.metrics[skipped..] { tr {
                 td { (line.epoch) }
@@ -140,7 +144,8 @@ fn last_epochs(run: &Shown) -> Markup {
                         td { (format!("{:.3}", means.loss(line.weights()))) }
                         td { (format!("{:.3}", means.reconstruction)) }
                         td { (format!("{:.3}", means.kl)) }
-                    } @else { td {} td {} td {} }
+                        @if perceptual { td { (format!("{:.5}", means.perceptual.unwrap_or_default())) } }
+                    } @else { td {} td {} td {} @if perceptual { td {} } }
                 }
                 td { (line.beta) }
                 td { (format!("{:.2e}", line.learning_rate)) }

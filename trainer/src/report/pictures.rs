@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use vae_infer::images;
 
 /// The figures in the order of a report, each with what it shows.
-const FIGURES: [(&str, &str); 9] = [
+const FIGURES: [(&str, &str); 10] = [
     ("losses", "Loss and its terms by epoch, on training and held-out images"),
     ("reconstructions", "Held-out images over their reconstructions"),
     ("samples", "Samples from the prior"),
@@ -17,6 +17,7 @@ const FIGURES: [(&str, &str); 9] = [
     ("interpolation", "Steps between pairs of held-out images"),
     ("posterior", "Draws from the posteriors of held-out images, mean and 2-sigma ellipse"),
     ("noise", "Reconstructions under growing noise in the latent vector"),
+    ("noise-comparison", "The same noise in the latent vectors of several runs"),
     ("epochs", "The same latent vectors, epoch after epoch"),
 ];
 
@@ -27,17 +28,8 @@ pub struct Picture {
     pub name: &'static str,
     /// What it shows.
     pub caption: &'static str,
-    /// Its content.
-    pub content: Content,
-}
-
-/// How a figure stands in the page.
-#[derive(Debug)]
-pub enum Content {
-    /// An `svg` element.
-    Svg(String),
-    /// The address of an image that is the image itself (RFC 2397).
-    Data(String),
+    /// The address that is the image itself (RFC 2397).
+    pub data: String,
 }
 
 /// The figures in a folder; those that a model cannot have are not there.
@@ -45,20 +37,12 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Picture>> {
     let mut pictures = vec![];
     for (name, caption) in FIGURES {
         let file = |extension: &str| folder.join(name).with_extension(extension);
-        let kinds = [("svg", ""), ("png", "image/png"), ("gif", "image/gif")];
-        let Some((extension, media)) = kinds.into_iter().find(|(e, _)| file(e).exists()) else {
-            continue;
-        };
-        let bytes = images::read_file(&file(extension))?;
-        let content = match extension {
-            "svg" => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                let start = text.find("<svg").unwrap_or(0);
-                Content::Svg(text[start..].to_owned())
-            }
-            _ => Content::Data(format!("data:{media};base64,{}", BASE64_STANDARD.encode(&bytes))),
-        };
-        pictures.push(Picture { name, caption, content });
+        let kinds = [("svg", "image/svg+xml"), ("png", "image/png"), ("gif", "image/gif")];
+        if let Some((extension, media)) = kinds.into_iter().find(|(e, _)| file(e).exists()) {
+            let content = BASE64_STANDARD.encode(images::read_file(&file(extension))?);
+            let data = format!("data:{media};base64,{content}");
+            pictures.push(Picture { name, caption, data });
+        }
     }
     Ok(pictures)
 }

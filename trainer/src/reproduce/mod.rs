@@ -14,11 +14,12 @@ use table::Line;
 use crate::cli;
 use crate::commands;
 use crate::device::DeviceName;
-use crate::evaluation;
+use crate::evaluation::{self, Protocol};
 use crate::figures::{self, HeldOut};
 use crate::fit::Outcome;
 use crate::report;
 use crate::run::Run;
+use crate::signals::Signals;
 use crate::trained::Trained;
 
 /// What a reproduction is asked for.
@@ -40,18 +41,36 @@ impl Options<'_> {
     }
 }
 
-/// Trains, evaluates, draws and exports the runs of seeds, and writes `report.html` and `seeds.md`.
+/// Trains, evaluates, draws and exports the runs of seeds, and writes a report and a table: for all
+/// seeds `report.html` and `seeds.md`, for some of them under the seeds' names.
+///
+/// A signal ends it after the step that is under way.
 ///
 /// # Errors
 ///
-/// Where a step fails, with the run's name.
-pub fn reproduce(seeds: &[&Seed], options: &Options<'_>) -> Result<()> {
+/// Where images are missing, before anything is trained; where a step fails, with the run's name.
+pub fn reproduce(
+    seeds: &[&Seed],
+    options: &Options<'_>,
+    signals: &Signals,
+) -> Result<(Outcome, PathBuf)> {
+    let folders = seeds.iter().map(|seed| data(seed, options)).collect::<Result<Vec<_>>>()?;
+    let [page, table] = match seeds.len() == SEEDS.len() {
+        true => ["report.html", "seeds.md"].map(|name| options.out.join(name)),
+        false => {
+            let names: Vec<_> = seeds.iter().map(|seed| seed.name).collect();
+            [".html", ".md"].map(|extension| options.out.join(names.join("-") + extension))
+        }
+    };
     let mut lines = vec![];
     let mut runs = vec![];
-    for seed in seeds {
-        let data = data(seed, options)?;
+    for (seed, data) in seeds.iter().zip(folders) {
         for fit in seed.runs {
-            train(fit, data.as_deref(), options).with_context(|| format!("in {}", fit.name))?;
+            let outcome = train(fit, data.as_deref(), options, signals)
+                .with_context(|| format!("in {}", fit.name))?;
+            if outcome != Outcome::Finished {
+                return Ok((outcome, table));
+            }
             runs.push(options.run(fit));
         }
         if seed.noise {
@@ -59,13 +78,17 @@ pub fn reproduce(seeds: &[&Seed], options: &Options<'_>) -> Result<()> {
         }
         for row in seed.rows {
             lines.push(compare(seed, row, options).with_context(|| format!("in {}", row.run))?);
+            if let Some(signal) = signals.received() {
+                return Ok((Outcome::Interrupted(signal), table));
+            }
         }
     }
-    report::write(&runs, &options.out.join("report.html"))?;
-    table::write(seeds, &lines, options.quick, options.out)
+    report::write(&runs, &page)?;
+    table::write(seeds, &lines, options, &table)?;
+    Ok((Outcome::Finished, table))
 }
 
-/// The folder of a seed's images.
+/// The folder of a seed's images, which is there.
 fn data(seed: &Seed, options: &Options<'_>) -> Result<Option<PathBuf>> {
     let Some(name) = seed.data else { return Ok(None) };
     if options.quick {
@@ -77,50 +100,66 @@ fn data(seed: &Seed, options: &Options<'_>) -> Result<Option<PathBuf>> {
     let Some(data) = options.data else {
         bail!("{} needs its images: --data DIR, with `{name}/` in it", seed.name);
     };
-    Ok(Some(data.join(name)))
+    let folder = data.join(name);
+    if !folder.is_dir() {
+        bail!("{} needs its images, and there is no folder `{}`", seed.name, folder.display());
+    }
+    Ok(Some(folder))
 }
 
 /// Trains a run to its end, or goes on with one that is there; then its figures and its bundle.
-fn train(fit: &Fit, data: Option<&Path>, options: &Options<'_>) -> Result<()> {
+fn train(
+    fit: &Fit,
+    data: Option<&Path>,
+    options: &Options<'_>,
+    signals: &Signals,
+) -> Result<Outcome> {
     let out = options.run(fit);
     let quick = if options.quick { fit.quick } else { &[] };
-    let outcome = commands::fit::fit(cli::Fit {
+    let asked = cli::Fit {
         config: fit.preset.to_owned(),
         data: data.map(Into::into),
         resume: Run::open(&out).is_ok(),
         out: out.clone(),
         device: options.device,
         settings: fit.settings.iter().chain(quick).map(|s| (*s).to_owned()).collect(),
-    })?;
-    if let Outcome::Interrupted(_) = outcome {
-        bail!("the run was stopped (the same command goes on with it)");
+    };
+    let outcome = commands::fit::fit(asked, signals)?;
+    if outcome == Outcome::Finished {
+        let bundle = out.join("bundle");
+        let (epoch, ort_lib) = (None, None);
+        let export = cli::Export { run: out, out: bundle, epoch, force: true, ort_lib };
+        commands::export::export(&export)?;
     }
-    let bundle = out.join("bundle");
-    let (epoch, ort_lib) = (None, None);
-    let export = cli::Export { run: out, out: bundle, epoch, force: true, ort_lib };
-    commands::export::export(&export).map(drop)
+    Ok(outcome)
 }
 
-/// Draws what the runs of a seed make of the same noise, into a folder like those of its runs.
+/// Draws what the first two runs of a seed make of the same noise, among the first one's figures.
 fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
     let open = |fit: &Fit| Trained::open(&options.run(fit), None, options.device);
-    let trained = seed.runs.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let Some(first) = trained.first() else { return Ok(()) };
-    let held_out = HeldOut::of(&first.data(None)?);
-    let names = seed.runs.iter().map(|fit| fit.name);
-    let runs: Vec<_> = names.zip(&trained).collect();
-    let folder = options.out.join(seed.name).join("figures");
-    figures::compare_noise(&runs, &held_out, &folder).map(drop)
+    let [first, second, ..] = seed.runs else { return Ok(()) };
+    let trained = [open(first)?, open(second)?];
+    let held_out = HeldOut::of(&trained[0].data(None)?);
+    let runs = [(first.name, &trained[0]), (second.name, &trained[1])];
+    figures::compare_noise(&runs, &held_out, &trained[0].run.figures()).map(drop)
 }
 
-/// Evaluates the weights of a row on its images.
+/// Evaluates the weights of a row on its images, unless that was done.
 fn compare(seed: &Seed, row: &Row, options: &Options<'_>) -> Result<Line> {
     let epoch = if options.quick { None } else { row.epoch };
     let trained = Trained::open(&options.out.join(row.run), epoch, options.device)?;
-    let split = trained.data(None)?;
-    let part = Some(row.part);
-    let asked = evaluation::Options { part, ..Default::default() };
-    let evaluation = evaluation::evaluate(&trained, &split, &asked)?;
-    trained.run.write_evaluation(&evaluation)?;
+    let kept = trained.run.evaluations()?.into_iter().find(|kept| {
+        let Protocol { part, epoch, images, images_in_part, .. } = &kept.protocol;
+        (*part, *epoch) == (row.part, trained.epoch) && images == images_in_part
+    });
+    let evaluation = match kept {
+        Some(kept) => kept,
+        None => {
+            let asked = evaluation::Options { part: Some(row.part), ..Default::default() };
+            let evaluation = evaluation::evaluate(&trained, &trained.data(None)?, &asked)?;
+            trained.run.write_evaluation(&evaluation)?;
+            evaluation
+        }
+    };
     Line::new(seed, row, &evaluation)
 }

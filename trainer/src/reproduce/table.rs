@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use vae_infer::{images, write as files};
 
+use super::Options;
 use super::seeds::{Row, Seed};
 use crate::evaluation::Evaluation;
 
@@ -45,33 +46,36 @@ fn text(evaluation: &Value, pointer: &str) -> Result<String> {
     }
 }
 
-/// Writes `seeds.md`, and copies of its figures to `seeds/`.
-pub(super) fn write(seeds: &[&Seed], lines: &[Line], quick: bool, out: &Path) -> Result<()> {
+/// Writes the table, and copies of its figures to `seeds/` beside it.
+pub(super) fn write(
+    seeds: &[&Seed],
+    lines: &[Line],
+    options: &Options<'_>,
+    out: &Path,
+) -> Result<()> {
     let mut text = String::from("# The seeds, reproduced\n\n");
-    match quick {
-        true => {
-            text +=
-                "A quick run: a few steps on made images. None of these figures means anything.\n\n"
-        }
+    text += match options.quick {
+        true => "A quick run: a few steps on made images. None of these figures means anything.\n",
         false => {
-            text += "Written by `vae-train reproduce`. \"Theirs\" is the seed's own result.\n\n"
+            "Written by `vae-train reproduce all --data DIR -o DIR`. \"Theirs\" is the seed's own \
+             published result.\n"
         }
-    }
-    text += "| seed | what | theirs | ours | protocol |\n|---|---|---|---|---|\n";
+    };
+    text += "\n| seed | what | theirs | ours | protocol |\n|---|---|---|---|---|\n";
     for Line { seed, what, theirs, ours, protocol } in lines {
         writeln!(text, "| {seed} | {what} | {theirs} | {ours} | {protocol} |")?;
     }
-    let folder = out.join("seeds");
+    let folder = options.out.join("seeds");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create `{}`", folder.display()))?;
     for Seed { name, title, pictures, .. } in seeds {
         writeln!(text, "\n## {name}: {title}\n")?;
         for (run, file) in *pictures {
             let copy = format!("{run}-{file}");
-            let figure = images::read_file(&out.join(run).join("figures").join(file))?;
-            files::atomically(&folder.join(&copy), &figure)?;
+            let figure = options.out.join(run).join("figures").join(file);
+            files::atomically(&folder.join(&copy), &images::read_file(&figure)?)?;
             writeln!(text, "![{run}: {file}](seeds/{copy})")?;
         }
     }
-    Ok(files::atomically(&out.join("seeds.md"), text.as_bytes())?)
+    Ok(files::atomically(out, text.as_bytes())?)
 }
