@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use vae_infer::{images, sha256};
 use vae_models::Vae;
 
-use crate::evaluate::Sums;
+use crate::means::Sums;
 
 /// The place in a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis, Slice};
 use vae_models::{Skips, Vae};
 
 use crate::batches;
-use crate::evaluate::BATCH;
+use crate::means::BATCH;
 
 /// A network and where it is.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ impl Forward<'_> {
             let decoded = self.vae.likelihood().mean(self.vae.decode(rows, skips(range)));
             let [count, channels, height, width] = decoded.dims();
             shape = [shape[0] + count, channels, height, width];
-            values.extend(read(decoded));
+            values.extend(host(decoded));
         }
         Array4::from_shape_vec(shape, values).expect("the batches are whole")
     }
@@ -102,14 +102,14 @@ fn ranges(count: usize) -> impl Iterator<Item = Slice> {
     starts.map(move |start| Slice::from(start..count.min(start + BATCH)))
 }
 
-fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data_as::<f32>();
-    data.try_into_vec().expect("the data was asked for as f32")
+/// A tensor's values on the host, row-major.
+pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data_as::<f32>().try_into_vec().expect("the data was asked for as f32")
 }
 
 fn matrix(tensor: Tensor<2>) -> Array2<f32> {
     let shape = tensor.dims();
-    Array2::from_shape_vec(shape, read(tensor)).expect("the tensor is whole")
+    Array2::from_shape_vec(shape, host(tensor)).expect("the tensor is whole")
 }
 
 fn append(rows: &mut Array2<f32>, more: Array2<f32>) {

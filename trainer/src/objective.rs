@@ -132,7 +132,7 @@ impl Terms {
 mod tests {
     use super::*;
     use crate::draws;
-    use crate::evaluate::Sums;
+    use crate::means::Sums;
 
     fn objective(settings: &[&str]) -> (RunConfig, Objective) {
         let settings: Vec<_> = settings.iter().map(|&s| s.to_owned()).collect();
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn means_of_older_runs_are_read() {
         let line = r#"{"reconstruction":1.5,"kl":0.25}"#;
-        let means: crate::evaluate::Means = serde_json::from_str(line).expect("it has both terms");
+        let means: crate::means::Means = serde_json::from_str(line).expect("it has both terms");
         assert_eq!(means.loss(TermWeights { beta: 2.0, perceptual: 9.0 }), 2.0);
         assert_eq!(serde_json::to_string(&means).expect("plain numbers"), line);
     }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::evaluate::Means;
+use crate::means::Means;
 use crate::run::EpochMetrics;
 
 /// Where progress is shown.

@@ -23,8 +23,8 @@ use vae_infer::manifest::Parity;
 use vae_infer::{images, npy, write};
 
 use crate::config::RunConfig;
-use crate::evaluate::Means;
 use crate::evaluation::{Evaluation, Protocol};
+use crate::means::Means;
 use crate::objective::TermWeights;
 
 /// A run's folder, which exists.

@@ -3,10 +3,11 @@
 use ndarray::{Array2, Array4, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::Measured;
 use super::fidelity::{self, Fidelity};
-use super::pca::Pca;
-use super::{Measured, spread};
-use crate::evaluate::BATCH;
+use crate::means::BATCH;
+use crate::pca::Pca;
+use crate::split::spread;
 
 /// A PCA fitted on training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use burn::tensor::{Device, Tensor};
 use ndarray::Array4;
 use vae_models::{Encoding, Posterior, Vae};
 
-use super::host;
 use crate::batches::Batches;
 use crate::draws::{self, Purpose};
+use crate::forward::host;
 use crate::progress::Progress;
 
 /// The most rows, images times draws, that are decoded at once.

@@ -5,9 +5,9 @@ use ndarray::{Array2, Array4, ArrayView1};
 use serde::{Deserialize, Serialize};
 use vae_models::{Posterior, Vae};
 
-use super::host;
 use crate::batches::Batches;
-use crate::evaluate::BATCH;
+use crate::forward::host;
+use crate::means::BATCH;
 
 /// How much the latent dimensions carry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

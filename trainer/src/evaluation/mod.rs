@@ -5,7 +5,6 @@ mod baseline;
 mod fidelity;
 mod importance;
 mod latents;
-mod pca;
 mod protocol;
 mod ssim;
 mod statistic;
@@ -13,21 +12,19 @@ mod terms;
 mod text;
 
 use anyhow::{Result, bail};
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use vae_models::Likelihood;
 
 pub use baseline::Baseline;
 pub use fidelity::{Fidelity, psnr};
 pub use latents::{Latents, collapse, kl_per_dimension};
-pub use pca::Pca;
 pub use protocol::{PartName, Protocol, Targets};
 pub use ssim::{Window, ssim, ssim_global};
 pub use statistic::{Measured, Statistic};
 
 use crate::config::RunConfig;
 use crate::objective::Objective;
-use crate::split::Split;
+use crate::split::{Split, spread};
 use crate::trained::Trained;
 
 /// What is evaluated.
@@ -163,27 +160,9 @@ pub(crate) fn no_bound(config: &RunConfig) -> Result<Option<&'static str>> {
     })
 }
 
-/// The places of at most `most` of `count` things, spread evenly over them.
-fn spread(count: usize, most: usize) -> Vec<usize> {
-    let chosen = count.min(most);
-    (0..chosen).map(|i| i * count / chosen).collect()
-}
-
-/// A tensor's values on the host, row-major.
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data_as::<f32>().try_into_vec().expect("the data was asked for as f32")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_limit_is_spread_over_the_part() {
-        assert_eq!(spread(10, 4), [0, 2, 5, 7]);
-        assert_eq!(spread(3, 100), [0, 1, 2]);
-        assert!(spread(0, 5).is_empty());
-    }
 
     #[test]
     fn what_has_no_bound_is_named() {

@@ -4,10 +4,11 @@ use burn::tensor::Device;
 use ndarray::{Array4, Axis};
 use vae_models::Vae;
 
-use super::{fidelity, host, latents};
+use super::{fidelity, latents};
 use crate::batches::Batches;
 use crate::draws::{self, Purpose};
-use crate::evaluate::BATCH;
+use crate::forward::host;
+use crate::means::BATCH;
 use crate::perceptual::Perceptual;
 use crate::progress::Progress;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array4, Axis};
 
-use crate::split::{Part, Split};
+use crate::split::{Part, Split, spread};
 
 /// Held-out images, evenly thinned out where there are many.
 #[derive(Debug, Clone)]
@@ -27,9 +27,7 @@ impl HeldOut {
         let parts = [(test, "test images"), (validation, "validation images")];
         let held_out = parts.into_iter().find(|(part, _)| !part.is_empty());
         let (part, name) = held_out.unwrap_or((train, "training images"));
-        let kept = part.len().min(MAX_IMAGES);
-        let places: Vec<_> = (0..kept).map(|i| i * part.len() / kept).collect();
-        let Part { images, labels } = part.select(&places);
+        let Part { images, labels } = part.select(&spread(part.len(), MAX_IMAGES));
         Self { images, labels, part: name }
     }
 

@@ -12,7 +12,7 @@ use super::plot::{Axes, Canvas, Drawn, Plot, range};
 use super::theme::{GREY, PAIR};
 use super::{Figure, Subject};
 use crate::config::RunConfig;
-use crate::evaluate::Means;
+use crate::means::Means;
 use crate::run::EpochMetrics;
 
 /// A term of the loss, where a run has it.

@@ -1,7 +1,8 @@
 //! Principal components of latent vectors.
 
-use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+
+use crate::pca::Pca;
 
 /// The first two principal components.
 pub(super) struct Principal {
@@ -14,38 +15,32 @@ pub(super) struct Principal {
 /// The most dimensions that the components are made of: those with the largest variance.
 pub(super) const MAX_DIMENSIONS: usize = 512;
 
-/// The first two principal components of rows, from the eigenvectors of their covariance. Each
-/// points to where its largest weight is positive.
+/// The first two principal components of rows.
 ///
 /// # Shapes
 ///
 /// rows: `[N, Z]` with `Z` at least 2
 pub(super) fn principal(rows: ArrayView2<f32>) -> Principal {
     let rows = rows.mapv(f64::from);
-    let rows = &rows - &rows.mean_axis(Axis(0)).expect("there are rows");
     let variances = rows.var_axis(Axis(0), 0.0);
     let mut dimensions: Vec<usize> = (0..rows.ncols()).collect();
     dimensions.sort_by(|&a, &b| variances[b].total_cmp(&variances[a]));
     dimensions.truncate(MAX_DIMENSIONS);
     dimensions.sort_unstable();
     let chosen = rows.select(Axis(1), &dimensions);
-    let covariance = chosen.t().dot(&chosen) / rows.nrows() as f64;
 
-    let size = dimensions.len();
-    let eigen = SymmetricEigen::new(DMatrix::from_fn(size, size, |i, j| covariance[[i, j]]));
-    let mut order: Vec<usize> = (0..size).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-    let components = [order[0], order[1]].map(|place| {
-        let vector: Vec<f64> = eigen.eigenvectors.column(place).iter().copied().collect();
-        let largest =
-            vector.iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
-        vector.into_iter().map(|weight| weight * largest.signum()).collect::<Vec<_>>()
-    });
-    let directions = Array2::from_shape_fn((size, 2), |(i, axis)| components[axis][i]);
-    let total = variances.sum();
-    let share =
-        |place: usize| if total > 0.0 { eigen.eigenvalues[place].max(0.0) / total } else { 0.0 };
-    Principal { points: chosen.dot(&directions), shares: [order[0], order[1]].map(share) }
+    let mut points = Array2::zeros((rows.nrows(), 2));
+    let mut shares = [0.0; 2];
+    if let Some(pca) = Pca::fit(chosen.clone(), 2) {
+        // Latent vectors that do not vary have no component.
+        points
+            .slice_axis_mut(Axis(1), Slice::from(..pca.components()))
+            .assign(&pca.project(&chosen));
+        for (share, variance) in shares.iter_mut().zip(pca.variances()) {
+            *share = variance / variances.sum();
+        }
+    }
+    Principal { points, shares }
 }
 
 #[cfg(test)]

@@ -12,10 +12,13 @@ pub struct Pca {
     mean: Array1<f64>,
     /// Orthonormal columns, `[D, Z]`, the largest variance first.
     components: Array2<f64>,
+    /// The rows' variance along each component, `[Z]`.
+    variances: Vec<f64>,
 }
 
 impl Pca {
-    /// Fits a number of components, and fewer where the rows vary in fewer directions.
+    /// Fits a number of components, and fewer where the rows vary in fewer directions. Each points
+    /// to where its largest weight is positive.
     ///
     /// The eigenvectors are those of the covariance, `[D, D]`, or of the Gram matrix, `[N, N]`,
     /// where that is the smaller one. None where there is no row, or where the decomposition does
@@ -38,15 +41,32 @@ impl Pca {
         let kept = vectors.slice_axis(Axis(1), kept).into_owned();
         let mut components = if gram { rows.t().dot(&kept) } else { kept };
         for mut column in components.columns_mut() {
-            let norm = column.dot(&column).sqrt();
+            let far = |a: f64, &b: &f64| if b.abs() > a.abs() { b } else { a };
+            let norm = column.dot(&column).sqrt() * column.iter().fold(0.0, far).signum();
             column /= norm;
         }
-        Some(Self { mean, components })
+        let variances = values[..components.ncols()].iter().map(|value| value / n as f64);
+        Some(Self { mean, variances: variances.collect(), components })
     }
 
     /// The number of components.
     pub fn components(&self) -> usize {
         self.components.ncols()
+    }
+
+    /// The variance of the rows along each component, with N in its denominator.
+    pub fn variances(&self) -> &[f64] {
+        &self.variances
+    }
+
+    /// The coordinates of rows on the components.
+    ///
+    /// # Shapes
+    ///
+    /// - rows: `[N, D]`
+    /// - output: `[N, Z]`
+    pub fn project(&self, rows: &Array2<f64>) -> Array2<f64> {
+        (rows - &self.mean).dot(&self.components)
     }
 
     /// Projects rows onto the components and back.
@@ -55,8 +75,7 @@ impl Pca {
     ///
     /// rows and output: `[N, D]`
     pub fn reconstruct(&self, rows: &Array2<f64>) -> Array2<f64> {
-        let code = (rows - &self.mean).dot(&self.components);
-        code.dot(&self.components.t()) + &self.mean
+        self.project(rows).dot(&self.components.t()) + &self.mean
     }
 }
 

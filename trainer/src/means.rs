@@ -6,6 +6,7 @@ use vae_models::Vae;
 
 use crate::batches::{Batches, Pass};
 use crate::draws::{self, Purpose};
+use crate::forward::host;
 use crate::objective::{Objective, TermWeights};
 
 /// Mean terms of the loss over images.
@@ -56,9 +57,7 @@ impl Sums {
     /// their order.
     pub fn add(&mut self, batches: Vec<Tensor<1>>, images: usize) {
         let Some([terms]) = batches.first().map(Tensor::dims) else { return };
-        let read = Tensor::cat(batches, 0).into_data_as::<f32>();
-        let values: Vec<f32> = read.try_into_vec().expect("the data was asked for as f32");
-        for sums in values.chunks_exact(terms) {
+        for sums in host(Tensor::cat(batches, 0)).chunks_exact(terms) {
             self.reconstruction += f64::from(sums[0]);
             self.kl += f64::from(sums[1]);
             if let Some(perceptual) = sums.get(2) {
