@@ -60,9 +60,9 @@ const ELBO: &str = "/elbo/mean";
 const POOLED: &[&str] = &["/fidelity/psnr_pooled", "/fidelity/ssim_global/mean", "/fidelity/mse"];
 const HONEST: &[&str] = &["/fidelity/psnr/mean", "/fidelity/ssim/mean", "/fidelity/mse"];
 const PCA_POOLED: &[&str] =
-    &["/pca/fidelity/psnr_pooled", "/pca/fidelity/ssim_global/mean", "/pca/fidelity/mse"];
+    &["/pca/psnr_pooled", "/pca/ssim_global/mean", "/pca/mse"];
 const PCA_HONEST: &[&str] =
-    &["/pca/fidelity/psnr/mean", "/pca/fidelity/ssim/mean", "/pca/fidelity/mse"];
+    &["/pca/psnr/mean", "/pca/ssim/mean", "/pca/mse"];
 
 /// All of them, in their order.
 pub const SEEDS: [Seed; 5] = [
