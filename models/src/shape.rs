@@ -52,6 +52,13 @@ impl Shape {
     ///
     /// One sentence that says what does not fit.
     pub fn after(&self, block: &Block, skips: &mut BTreeMap<String, Self>) -> Result<Self, String> {
+        if let Block::Conv { kernel, stride, .. }
+        | Block::Deconv { kernel, stride, .. }
+        | Block::Pool { kernel, stride, .. } = *block
+            && (kernel == 0 || stride == 0)
+        {
+            return Err(format!("kernel {kernel} and stride {stride} must be above 0"));
+        }
         let shape = match *block {
             Block::Dense { units, .. } => {
                 self.flat("dense")?;
@@ -60,8 +67,7 @@ impl Shape {
             Block::Conv { channels, kernel, stride, padding, .. } => {
                 self.map("conv", channels, |side| {
                     let padded = side.checked_add(padding.checked_mul(2)?)?;
-                    let room = padded.checked_sub(kernel).filter(|_| kernel > 0 && stride > 0);
-                    room.map(|room| room / stride + 1)
+                    padded.checked_sub(kernel).map(|room| room / stride + 1)
                 })?
             }
             Block::Deconv { channels, kernel, stride, padding, output_padding, .. } => {
@@ -73,12 +79,11 @@ impl Shape {
                 self.map("deconv", channels, |side| {
                     let strides = side.checked_sub(1)?.checked_mul(stride)?;
                     let full = strides.checked_add(kernel)?.checked_add(output_padding)?;
-                    full.checked_sub(padding.checked_mul(2)?).filter(|_| kernel > 0)
+                    full.checked_sub(padding.checked_mul(2)?)
                 })?
             }
             Block::Pool { kernel, stride, .. } => self.map("pool", self.dims()[0], |side| {
-                let room = side.checked_sub(kernel).filter(|_| kernel > 0 && stride > 0);
-                room.map(|room| room / stride + 1)
+                side.checked_sub(kernel).map(|room| room / stride + 1)
             })?,
             Block::Upsample { scale } => {
                 self.map("upsample", self.dims()[0], |side| side.checked_mul(scale))?

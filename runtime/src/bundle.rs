@@ -38,7 +38,11 @@ impl Bundle {
         if !std::fs::metadata(folder).map_err(Error::read(folder))?.is_dir() {
             return Err(wrong("it is not a folder".into()));
         }
-        let json = images::read_file(&folder.join(MANIFEST))?;
+        let manifest = folder.join(MANIFEST);
+        if !manifest.exists() {
+            return Err(wrong(format!("it is no bundle: it holds no {MANIFEST}")));
+        }
+        let json = images::read_file(&manifest)?;
         let manifest = Manifest::from_json(&json).map_err(wrong)?;
         let file = |spec: &FileSpec| -> Result<Cow<'static, [u8]>, Error> {
             if Path::new(&spec.file).file_name() != Some(spec.file.as_ref()) {

@@ -16,12 +16,12 @@ use crate::model::Reconstruction;
 pub struct Score {
     /// Mean squared error of a pixel, in squared pixel units.
     pub mse: f64,
-    /// Negative log-likelihood −ln p(x | z), summed over pixels, in nats; under
-    /// [`Likelihood::SquaredError`] the summed squared error, in squared pixel units.
-    pub nll: f64,
+    /// Negative log-likelihood −ln p(x | z), summed over pixels, in nats; absent under
+    /// [`Likelihood::SquaredError`], which is no likelihood.
+    pub nll: Option<f64>,
     /// KL(q(z | x) || N(0, I)), in nats; absent in a plain autoencoder.
     pub kl: Option<f64>,
-    /// −(`nll` + `kl`); absent in a plain autoencoder.
+    /// −(`nll` + `kl`); absent where one of them is.
     pub elbo: Option<f64>,
 }
 
@@ -57,7 +57,8 @@ pub fn score(
         .map(|(i, (image, decoded))| {
             let kl = kl.as_ref().map(|kl| f64::from(kl[i]));
             let score = score_one(likelihood, image, decoded, kl);
-            let finite = [score.mse, score.nll, kl.unwrap_or(0.0)].iter().all(|v| v.is_finite());
+            let parts = [Some(score.mse), score.nll, kl];
+            let finite = parts.iter().flatten().all(|value| value.is_finite());
             if finite { Ok(score) } else { Err(Error::NotFinite { what: "a score".into() }) }
         })
         .collect()
@@ -75,17 +76,18 @@ fn score_one(
     let pixels = image.len() as f64;
     let squared = sum(&|x, p| (x - p).powi(2));
     let nll = match likelihood {
-        Likelihood::Bernoulli => sum(&|x, p| {
+        Likelihood::Bernoulli => Some(sum(&|x, p| {
             let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
             -(x * p.ln() + (1.0 - x) * (1.0 - p).ln())
-        }),
-        Likelihood::SquaredError => squared,
+        })),
+        Likelihood::SquaredError => None,
         Likelihood::Gaussian { sigma } => {
             let variance = f64::from(sigma).powi(2);
-            0.5 * (squared / variance + pixels * (TAU * variance).ln())
+            Some(0.5 * (squared / variance + pixels * (TAU * variance).ln()))
         }
     };
-    Score { mse: squared / pixels, nll, kl, elbo: kl.map(|kl| -(nll + kl)) }
+    let elbo = nll.zip(kl).map(|(nll, kl)| -(nll + kl));
+    Score { mse: squared / pixels, nll, kl, elbo }
 }
 
 #[cfg(test)]
@@ -108,18 +110,23 @@ mod tests {
         let squared = 0.25_f64.powi(2) + 0.5_f64.powi(2);
         let gaussian = Likelihood::Gaussian { sigma: 0.5 };
         for (likelihood, nll) in [
-            (Likelihood::Bernoulli, -(0.75_f64.ln() + 0.5_f64.ln())),
-            (Likelihood::SquaredError, squared),
-            (gaussian, squared / 0.5 + (TAU * 0.25).ln()),
+            (Likelihood::Bernoulli, Some(-(0.75_f64.ln() + 0.5_f64.ln()))),
+            (Likelihood::SquaredError, None),
+            (gaussian, Some(squared / 0.5 + (TAU * 0.25).ln())),
         ] {
             let [score] = score(likelihood, images.view(), &reconstruction).expect("finite")[..]
             else {
                 panic!("one image has one score")
             };
             assert!(close(score.mse, squared / 2.0), "{likelihood:?}: {score:?}");
-            assert!(close(score.nll, nll), "{likelihood:?}: {score:?}, expected {nll}");
+            let same = |got: Option<f64>, expected: Option<f64>| match (got, expected) {
+                (Some(got), Some(expected)) => close(got, expected),
+                (got, expected) => got == expected,
+            };
+            assert!(same(score.nll, nll), "{likelihood:?}: {score:?}, expected {nll:?}");
             assert!(close(score.kl.expect("Gaussian"), 0.5), "{likelihood:?}: {score:?}");
-            assert!(close(score.elbo.expect("Gaussian"), -nll - 0.5), "{likelihood:?}: {score:?}");
+            let elbo = nll.map(|nll| -nll - 0.5);
+            assert!(same(score.elbo, elbo), "{likelihood:?}: {score:?}");
         }
     }
 
@@ -129,7 +136,7 @@ mod tests {
         let posterior = Posterior { mean: Array2::zeros((1, 1)), log_var: None };
         let reconstruction = Reconstruction { images: Array4::zeros((1, 1, 1, 1)), posterior };
         let scores = score(Likelihood::Bernoulli, images.view(), &reconstruction).expect("finite");
-        assert!(close(scores[0].nll, -1e-7_f64.ln()));
+        assert!(close(scores[0].nll.expect("Bernoulli"), -1e-7_f64.ln()));
         assert_eq!((scores[0].kl, scores[0].elbo), (None, None));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("resume::a_run_killed_at_its_beginning", Needs::Nothing, killed_at_its_beginning),
     ("resume::another_configuration_is_refused", Needs::Nothing, another_configuration),
     ("resume::other_data_is_refused", Needs::Nothing, other_data),
+    ("resume::two_processes_do_not_share_a_run", Needs::Nothing, two_processes),
     ("resume::a_run_is_never_cleared", Needs::Nothing, a_run_is_never_cleared),
 ];
 
@@ -159,6 +160,16 @@ fn other_data(_: PathBuf) -> Result<(), String> {
     expect(&mut fit(folder.path(), "run")?, 0)?;
     write_blobs(&folder.path().join("data"), 1200).map_err(|e| e.to_string())?;
     refused(fit(folder.path(), "run")?.arg("--resume"), &["training data"])
+}
+
+/// This process holds the run as another training would.
+fn two_processes(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    expect(&mut fit(folder.path(), "run")?, 0)?;
+    let lock = std::fs::File::open(folder.path().join("run").join("lock"));
+    lock.and_then(|file| file.lock().map(|()| file))
+        .map_err(|e| e.to_string())
+        .and_then(|_held| refused(fit(folder.path(), "run")?.arg("--resume"), &["another process"]))
 }
 
 fn a_run_is_never_cleared(_: PathBuf) -> Result<(), String> {

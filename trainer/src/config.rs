@@ -152,7 +152,9 @@ impl RunConfig {
         }
         let (keep, epochs) = (&train.keep, train.epochs);
         if keep.iter().any(|epoch| !(1..=epochs).contains(epoch)) {
-            bail!("train.keep is {keep:?}, and the epochs are 1 to {epochs} (train.epochs)");
+            bail!(
+                "train.keep is {keep:?}, and the epochs are 1 to {epochs} (hint: --set train.keep=[])"
+            );
         }
         for (key, ok) in [
             ("epochs", train.epochs > 0),

@@ -174,11 +174,16 @@ impl<'a> Loop<'a> {
         self.unread_images = 0;
         let means = self.state.sums.means();
         if let Some(term) = means.broken_term() {
-            let (step, last_good) = (self.state.step, self.run.checkpoints());
+            let step = self.state.step;
+            let kept = match Checkpoint::newest(&self.run.checkpoints()) {
+                Ok(Some((good, _))) => {
+                    format!("the last good weights are those of step {}", good.state.step)
+                }
+                _ => "no weights had been saved yet".to_owned(),
+            };
             bail!(
-                "the {term} term is no longer a finite number at step {step}; the last good weights \
-                 are in `{}` (hint: a lower train.learning_rate, or train.clip_norm)",
-                last_good.display()
+                "the {term} term is no longer a finite number at step {step}; {kept} (hint: a lower \
+                 train.learning_rate, or train.clip_norm)"
             );
         }
         Ok(means)

@@ -8,11 +8,13 @@
 //! parity.json      how far the engines were from the trainer at the last export
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
+//! lock             held by the process that trains
 //! frames/          the same latent vectors, decoded after every epoch
 //! figures/         pictures of the trained model
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -115,9 +117,10 @@ impl Run {
     ///
     /// Where something is there already.
     pub fn check_vacant(folder: &Path) -> Result<()> {
-        let taken =
-            folder.exists() && (!folder.is_dir() || std::fs::read_dir(folder)?.next().is_some());
-        if taken {
+        if folder.exists() && !folder.is_dir() {
+            bail!("`{}` is not a folder, and a run is one", folder.display());
+        }
+        if folder.exists() && std::fs::read_dir(folder)?.next().is_some() {
             let folder = folder.display();
             bail!("`{folder}` is not empty (--resume continues a run, another --out begins one)");
         }
@@ -135,6 +138,27 @@ impl Run {
             bail!("`{}` is not a run: it holds no config.toml", folder.display());
         }
         Ok(run)
+    }
+
+    /// Keeps other processes from training in this folder, until the file is dropped or the process
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// Where another process does so now, or where the file cannot be written.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.path("lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process is training in `{}`", self.folder.display())
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+            }
+        }
     }
 
     /// The folder that holds the checkpoints.

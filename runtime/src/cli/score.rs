@@ -13,7 +13,8 @@ use super::options::{Format, Options};
 ///
 /// One line an image with the mean squared error of a pixel (mse), the negative log-likelihood
 /// summed over pixels (nll), the divergence of the posterior from the prior (kl), and the evidence
-/// lower bound, -(nll + kl), in nats (elbo); all at the mean of the posterior.
+/// lower bound, -(nll + kl), in nats (elbo); all at the mean of the posterior. A squared error is no
+/// likelihood: it has no nll and no elbo, and a plain autoencoder has no kl and no elbo.
 #[derive(Args)]
 pub(super) struct Score {
     /// Images, folders of images, .npy arrays, or - for standard input
@@ -47,7 +48,7 @@ impl Score {
 pub(super) struct Line<'a> {
     name: &'a str,
     mse: f64,
-    nll: f64,
+    nll: Option<f64>,
     kl: Option<f64>,
     elbo: Option<f64>,
     engine: String,
@@ -62,8 +63,8 @@ impl<'a> Line<'a> {
     pub(super) fn print(&self, lines: &mut Lines) -> Result<()> {
         lines.print(self, |line| {
             let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
-            let (kl, elbo) = (number(line.kl), number(line.elbo));
-            let (mse, nll) = (line.mse, line.nll);
+            let [nll, kl, elbo] = [line.nll, line.kl, line.elbo].map(number);
+            let mse = line.mse;
             format!("mse {mse:.6}  nll {nll:>9.3}  kl {kl:>8}  elbo {elbo:>10}  {}", line.name)
         })
     }

@@ -157,7 +157,7 @@ fn what_a_plain_autoencoder_lacks_is_said_in_one_line() {
 
     let line: serde_json::Value =
         serde_json::from_str(&succeed(["score", a, "--model", plain])).unwrap();
-    assert!(line["kl"].is_null() && line["elbo"].is_null() && line["nll"].is_number(), "{line}");
+    assert!(line["kl"].is_null() && line["elbo"].is_null() && line["mse"].is_number(), "{line}");
     succeed(["decode", &z, "-o", &at("decoded.npy"), "--model", plain]);
     for model in [plain, skipping] {
         succeed([

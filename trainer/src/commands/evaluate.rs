@@ -3,13 +3,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::print;
+use super::{open, print};
 use crate::cli::{Evaluate, Format};
 use crate::evaluation::{self, Options};
-use crate::trained::Trained;
 
 pub(super) fn run(options: Evaluate) -> Result<ExitCode> {
-    let trained = Trained::open(&options.run, options.epoch, options.device)?;
+    let trained = open(&options.run, options.epoch, options.device)?;
     let split = trained.data(options.data.as_deref())?;
     let Evaluate { part, samples, limit, .. } = options;
     let asked = Options { part, samples, limit: limit.map(NonZeroUsize::get) };

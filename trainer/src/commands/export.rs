@@ -4,7 +4,7 @@ use anyhow::Result;
 use vae_infer::manifest::Provenance;
 use vae_infer::{Manifest, sha256};
 
-use super::print;
+use super::{open, print};
 use crate::cli::Export;
 use crate::device::DeviceName;
 use crate::evaluation;
@@ -31,7 +31,7 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
 ///
 /// Where the run has no weights, and as [`vae_onnx::export`].
 pub(crate) fn export(options: &Export) -> Result<Manifest> {
-    let trained = Trained::open(&options.run, options.epoch, DeviceName::Cpu)?;
+    let trained = open(&options.run, options.epoch, DeviceName::Cpu)?;
     let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, mut metrics, versions, .. } = info;
     // The final figures are those of the best epoch.

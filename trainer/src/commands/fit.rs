@@ -64,10 +64,15 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     let held_out = HeldOut::of(&split);
     let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
+    if validation.len() < config.train.validation {
+        let (asked, held_out) = (config.train.validation, validation.len());
+        eprintln!("note: {held_out} images are held out, a fifth of all, and not {asked}");
+    }
     let (run, checkpoint) = match resumed {
         Some(resumed) => resumed,
         None => (Run::create(&options.out, &config)?, None),
     };
+    let _lock = run.lock()?;
     match run.info()? {
         Some(begun) => {
             same_inputs(&begun, &info)?;
@@ -116,7 +121,10 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, Option<Checkpoint>)
     let begun = run.config()?;
     if begun != *config {
         let differences = begun.diff(config);
-        bail!("the run was begun with another configuration: {differences}");
+        bail!(
+            "the run was begun with another configuration: {differences} (hint: `fit RUN/config.toml \
+             --resume` takes it as it is)"
+        );
     }
     let Some((mut checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
         eprintln!("note: nothing has been saved yet, the run begins again");

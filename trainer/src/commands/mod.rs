@@ -11,11 +11,14 @@ mod report;
 mod reproduce;
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::cli::Command;
+use crate::device::DeviceName;
+use crate::trained::Trained;
 
 /// Carries a command out.
 ///
@@ -34,6 +37,15 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
     }
+}
+
+/// Opens a run, and warns where its weights are those of no whole epoch.
+fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained> {
+    let trained = Trained::open(run, epoch, device)?;
+    if trained.epoch == 0 {
+        eprintln!("warning: the run's first epoch has not ended, its weights are half-trained");
+    }
+    Ok(trained)
 }
 
 /// Writes a text to standard output, where a reader that has left is no error.

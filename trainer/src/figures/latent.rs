@@ -30,8 +30,11 @@ struct Scatter {
 pub(super) fn draw(subject: &Subject) -> Result<Figure> {
     let mean = &subject.codes.mean;
     let (count, latent) = mean.dim();
-    if latent < 2 || count < 2 {
-        return Ok(Figure::LeftOut("it takes two latent dimensions and two images"));
+    if latent < 2 {
+        return Ok(Figure::LeftOut("there is one latent dimension, and a plane has two"));
+    }
+    if count < 2 {
+        return Ok(Figure::LeftOut("there is one held-out image, and a scatter takes two"));
     }
     let (points, axes) = if latent == 2 {
         (mean.mapv(f64::from), ["z1", "z2"].map(String::from))

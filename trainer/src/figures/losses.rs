@@ -24,7 +24,7 @@ const TERMS: [(&str, Option<&str>, Term); 4] = [
     ("total", None, |means, config| Some(means.loss(config.weights()))),
     ("reconstruction", None, |means, _| Some(means.reconstruction)),
     ("KL", Some(NATS), |means, config| config.model.variational.then_some(means.kl)),
-    ("perceptual", Some("mean squared difference of features"), |means, _| means.perceptual),
+    ("perceptual", Some("feature distance"), |means, _| means.perceptual),
 ];
 
 const NATS: &str = "nats an image";

@@ -179,6 +179,9 @@ fn digits(width: f64) -> usize {
     (2.0 - width.log10().floor()).clamp(0.0, 9.0) as usize
 }
 
+/// The longest number for which there is room beside a chart.
+const LONGEST: usize = 7;
+
 /// A number without idle zeros.
 fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
@@ -186,7 +189,11 @@ fn number(value: f64, digits: usize) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.'),
         false => &text,
     };
-    if text == "-0" { "0".into() } else { text.into() }
+    match text {
+        "-0" => "0".into(),
+        long if long.len() > LONGEST => format!("{value:.1e}"),
+        text => text.into(),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +221,8 @@ pub(super) mod tests {
         assert_eq!(number(0.250, digits(1.0)), "0.25");
         assert_eq!(number(-0.001, digits(1.0)), "0");
         assert_eq!(number(1500.0, digits(1000.0)), "1500");
+        assert_eq!(number(12_345_678.0, 0), "1.2e7");
+        assert_eq!(number(0.000_000_04, 9), "4.0e-8");
         assert_eq!(range([2.0, 4.0].into_iter()), 1.9..4.1);
         assert_eq!(range([3.0].into_iter()), 1.5..4.5);
         assert_eq!(range([].into_iter()), 0.0..1.0);

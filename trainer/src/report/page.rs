@@ -22,6 +22,9 @@ const COLUMNS: [(&str, &str, usize); 12] = [
     ("SSIM, whole image", "/fidelity/ssim_global/mean", 4),
 ];
 
+/// What a browser may load for the page: the pictures and the style inside it, and nothing else.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
 /// The page about runs.
 pub(super) fn html(runs: &[Shown]) -> String {
     let title = match runs {
@@ -33,6 +36,7 @@ pub(super) fn html(runs: &[Shown]) -> String {
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " - vae-train report" }
                 style { (PreEscaped(include_str!("style.css"))) }
