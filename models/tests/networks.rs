@@ -80,8 +80,14 @@ fn a_block_that_does_not_fit_is_named() {
     let cases = [
         (r#"{ block = "dense", units = 3 }"#, "dense takes a vector and gets 2x8x8"),
         (r#"{ block = "conv", channels = 3, kernel = 9 }"#, "conv does not fit 8x8"),
-        (r#"{ block = "conv", channels = 3, kernel = 0 }"#, "conv does not fit 8x8"),
-        (r#"{ block = "conv", channels = 3, kernel = 3, stride = 0 }"#, "conv does not fit 8x8"),
+        (
+            r#"{ block = "conv", channels = 3, kernel = 0 }"#,
+            "kernel 0 and stride 1 must be above 0",
+        ),
+        (
+            r#"{ block = "conv", channels = 3, kernel = 3, stride = 0 }"#,
+            "kernel 3 and stride 0 must",
+        ),
         (r#"{ block = "conv", channels = 0, kernel = 3 }"#, "nothing is left"),
         (r#"{ block = "crop", height = 9, width = 8 }"#, "8x8 cannot be cropped to 9x8"),
         (r#"{ block = "upsample", scale = 99999999 }"#, "more than 1073741824 values"),

@@ -72,7 +72,7 @@ fn figures_of_training(_: PathBuf) -> Result<(), String> {
     check("the SSIM", (0.0..1.0).contains(&fidelity.ssim.mean), &evaluation)?;
     check("the window", fidelity.ssim_window == 3, &evaluation)?;
 
-    let file = format!("evaluations/test-{:04}.json", protocol.epoch);
+    let file = format!("evaluations/test-{:04}-k20.json", protocol.epoch);
     let written: Evaluation =
         serde_json::from_value(read(&run.join(file))?).map_err(|e| e.to_string())?;
     check("what was kept is the same", written == evaluation, &evaluation)?;
