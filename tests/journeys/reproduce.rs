@@ -41,7 +41,6 @@ fn all_seeds(_: PathBuf) -> Result<(), String> {
         "emnist-plain",
         "mnist-mlp",
         "mnist-conv",
-        "mnist-conv-sampled",
         "patterns",
         "eyes-ae",
         "eyes-vae",

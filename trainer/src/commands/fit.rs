@@ -192,6 +192,7 @@ fn finish(
         let likelihood = serde_json::to_value(config.model.likelihood)?;
         let TermWeights { beta, perceptual: weight } = weights;
         let perceptual = means.perceptual.map(|distance| format!(" + {weight} x {distance:.5}"));
+        let elbo = if bounded { format!(", ELBO {:.3}", means.elbo()) } else { String::new() };
         let kl = match config.train.kl {
             KlEstimate::Analytic => "KL in closed form",
             KlEstimate::Sampled => "KL at that draw",
@@ -203,7 +204,7 @@ fn finish(
             means.reconstruction,
             means.kl,
             perceptual.unwrap_or_default(),
-            bounded.then(|| format!(", ELBO {:.3}", means.elbo())).unwrap_or_default(),
+            elbo,
             info.images[2],
             likelihood["kind"].as_str().unwrap_or_default(),
         );
