@@ -35,7 +35,11 @@ impl Line {
 /// A figure of an evaluation, or a dash where the evaluation says why there is none.
 fn text(evaluation: &Value, pointer: &str) -> Result<String> {
     if let Some(figure) = evaluation.pointer(pointer).and_then(Value::as_f64) {
-        let places = if figure.abs() < 5.0 { 4 } else { 2 };
+        let places = match figure.abs() {
+            0.0..0.01 => 6,
+            0.01..5.0 => 4,
+            _ => 2,
+        };
         return Ok(format!("{figure:.places$}"));
     }
     let parents = pointer.match_indices('/').map(|(end, _)| &pointer[..end]);
