@@ -129,7 +129,11 @@ fn train(
         let bundle = out.join("bundle");
         let (epoch, ort_lib) = (None, None);
         let export = cli::Export { run: out, out: bundle, epoch, force: true, ort_lib };
-        commands::export::export(&export)?;
+        // The gate may refuse a model, such as one whose collapsed mean is all rounding: the figures
+        // stand without a bundle.
+        if let Err(refused) = commands::export::export(&export) {
+            eprintln!("warning: {} has no bundle: {refused:#}", fit.name);
+        }
     }
     Ok(outcome)
 }
