@@ -93,6 +93,14 @@ impl EpochMetrics {
     }
 }
 
+/// Names for runs that are shown together: their own, or their folders where two have one name.
+pub fn distinct(names: Vec<String>, folders: &[&Path]) -> Vec<String> {
+    match names.iter().collect::<BTreeSet<_>>().len() == names.len() {
+        true => names,
+        false => folders.iter().map(|folder| folder.display().to_string()).collect(),
+    }
+}
+
 /// The most images that an export is checked on.
 const PROBE: usize = 64;
 

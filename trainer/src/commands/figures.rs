@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,6 +6,7 @@ use anyhow::{Result, bail};
 use super::print;
 use crate::cli::Figures;
 use crate::figures::{self, HeldOut, Written};
+use crate::run::distinct;
 use crate::trained::Trained;
 
 pub(super) fn run(options: Figures) -> Result<ExitCode> {
@@ -28,9 +28,10 @@ pub(super) fn run(options: Figures) -> Result<ExitCode> {
     let folder = options.out.clone().unwrap_or_else(|| trained.run.figures());
     let mut files = draw(&trained, &held_out, &folder)?;
     if !others.is_empty() {
-        let folders = [&options.run].into_iter().chain(&options.others);
+        let folders = [&options.run].into_iter().chain(&options.others).map(PathBuf::as_path);
         let runs: Vec<_> = [&trained].into_iter().chain(&others).collect();
-        let names = names(&runs, folders);
+        let names = runs.iter().map(|run| run.config.name.clone()).collect();
+        let names = distinct(names, &folders.collect::<Vec<_>>());
         let runs: Vec<_> = names.iter().map(String::as_str).zip(runs).collect();
         files.push(figures::compare_noise(&runs, &held_out, &folder)?);
     }
@@ -45,14 +46,4 @@ pub(super) fn draw(trained: &Trained, held_out: &HeldOut, folder: &Path) -> Resu
         eprintln!("note: {reason}");
     }
     Ok(files)
-}
-
-/// The names of runs, or those of their folders where two runs have one name.
-fn names<'a>(runs: &[&Trained], folders: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
-    let names: Vec<_> = runs.iter().map(|run| run.config.name.clone()).collect();
-    let distinct: BTreeSet<_> = names.iter().collect();
-    match distinct.len() == names.len() {
-        true => names,
-        false => folders.map(|folder| folder.display().to_string()).collect(),
-    }
 }

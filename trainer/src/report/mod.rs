@@ -3,7 +3,6 @@
 mod page;
 mod pictures;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -12,7 +11,7 @@ use vae_infer::write as files;
 
 use crate::config::RunConfig;
 use crate::evaluation::Evaluation;
-use crate::run::{EpochMetrics, Run, RunInfo};
+use crate::run::{EpochMetrics, Run, RunInfo, distinct};
 
 pub use pictures::Picture;
 
@@ -64,11 +63,10 @@ impl Shown {
 /// As [`Shown::read`], and where the file cannot be written.
 pub fn write(runs: &[PathBuf], out: &Path) -> Result<()> {
     let mut shown = runs.iter().map(|run| Shown::read(run)).collect::<Result<Vec<_>>>()?;
-    let distinct: BTreeSet<String> = shown.iter().map(|run| run.name.clone()).collect();
-    if distinct.len() < shown.len() {
-        for (run, folder) in shown.iter_mut().zip(runs) {
-            run.name = folder.display().to_string();
-        }
+    let names = shown.iter().map(|run| run.config.name.clone()).collect();
+    let folders: Vec<_> = runs.iter().map(PathBuf::as_path).collect();
+    for (run, name) in shown.iter_mut().zip(distinct(names, &folders)) {
+        run.name = name;
     }
     Ok(files::atomically(out, page::html(&shown).as_bytes())?)
 }
