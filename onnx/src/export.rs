@@ -4,11 +4,11 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ndarray::{Array4, Axis};
-use tempfile::TempDir;
 use vae_infer::manifest::{
     FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Provenance,
 };
-use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, write};
+use vae_infer::write::{self, Staged};
+use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST};
 use vae_models::{Vae, VaeConfig};
 
 use crate::error::Error;
@@ -62,7 +62,7 @@ pub fn export(
     ort_library: Option<&Path>,
     device: &Device,
 ) -> Result<Exported, Error> {
-    let replace = force && is_bundle(folder);
+    let replace = force && Bundle::fills(folder);
     let refuse_other = || match folder.exists() && !replace {
         true => Err(Error::Exists { path: folder.into() }),
         false => Ok(()),
@@ -72,14 +72,7 @@ pub fn export(
         return Err(Error::NoImages);
     }
     let (vae, probe) = (model.vae, model.probe);
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let made = tempfile::Builder::new()
-        .prefix(".vae-export-")
-        .tempdir_in(parent)
-        .map_err(vae_infer::Error::write(folder))?;
+    let made = Staged::new(folder)?;
 
     let mut manifest = write_files(&model, made.path(), device)?;
     let bundle = Bundle::open(made.path())?;
@@ -91,9 +84,7 @@ pub fn export(
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
     refuse_other()?;
-    rename(&made, folder).map_err(vae_infer::Error::write(folder))?;
-    // The folder has its final name: there is nothing left to remove under the temporary one.
-    let _ = made.keep();
+    made.publish(replace)?;
     Ok(Exported { manifest, without_onnx_runtime: onnx_runtime.err() })
 }
 
@@ -147,37 +138,4 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
     };
     write::atomically(&folder.join(MANIFEST), &manifest.to_json())?;
     Ok(manifest)
-}
-
-/// Whether a folder holds a bundle and nothing else, so that replacing it loses nothing else.
-fn is_bundle(folder: &Path) -> bool {
-    let Ok(Ok(manifest)) =
-        std::fs::read(folder.join(MANIFEST)).map(|json| Manifest::from_json(&json))
-    else {
-        return false;
-    };
-    let Manifest { encoder, decoder, golden, .. } = &manifest;
-    let files = [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file];
-    std::fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.all(|entry| entry.is_ok_and(|entry| files.iter().any(|f| entry.file_name() == *f)))
-    })
-}
-
-/// Gives a finished folder its name; a bundle that stands there makes room and is then removed.
-fn rename(made: &TempDir, folder: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(made.path(), std::fs::Permissions::from_mode(0o755))?;
-    }
-    if !folder.exists() {
-        return std::fs::rename(made.path(), folder);
-    }
-    let old = made.path().with_extension("old");
-    std::fs::rename(folder, &old)?;
-    if let Err(error) = std::fs::rename(made.path(), folder) {
-        std::fs::rename(&old, folder)?;
-        return Err(error);
-    }
-    std::fs::remove_dir_all(old)
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
@@ -73,6 +74,18 @@ impl Bundle {
             golden: file(&manifest.golden)?,
             source: folder.into(),
             manifest,
+        })
+    }
+
+    /// Whether a folder holds a bundle and nothing else, so that replacing it loses nothing else.
+    pub fn fills(folder: &Path) -> bool {
+        let json = std::fs::read(folder.join(MANIFEST));
+        let Ok(Ok(manifest)) = json.map(|json| Manifest::from_json(&json)) else { return false };
+        let Manifest { encoder, decoder, golden, .. } = &manifest;
+        let files = [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file];
+        let ours = |name: OsString| files.iter().any(|file| name == *file);
+        std::fs::read_dir(folder).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| ours(entry.file_name())))
         })
     }
 

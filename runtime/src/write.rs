@@ -1,9 +1,9 @@
-//! Writing files so that a name never stands for half a file.
+//! Writing files and folders so that a name never stands for half of one.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::Error;
 
@@ -32,18 +32,80 @@ pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
     Ok(())
 }
 
-fn sibling(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
+/// A folder that is filled beside its final place and gets its name when it is whole; dropped
+/// before that, it leaves nothing.
+#[derive(Debug)]
+pub struct Staged {
+    made: TempDir,
+    folder: PathBuf,
+}
+
+impl Staged {
+    /// Makes the folder that is to become `folder`, under a hidden name beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn new(folder: &Path) -> Result<Self, Error> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o777));
+        }
+        let made = builder.prefix(".vae-").tempdir_in(parent(folder));
+        Ok(Self { made: made.map_err(Error::write(folder))?, folder: folder.into() })
+    }
+
+    /// Where it is filled.
+    pub fn path(&self) -> &Path {
+        self.made.path()
+    }
+
+    /// Gives it its name. With `replace`, what stands there makes room and is then removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`], where something stands there and `replace` is not set too.
+    pub fn publish(self, replace: bool) -> Result<(), Error> {
+        let Self { made, folder } = self;
+        let rename = || {
+            if !folder.exists() {
+                return std::fs::rename(made.path(), &folder);
+            }
+            if !replace {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            let old = made.path().with_extension("old");
+            std::fs::rename(&folder, &old)?;
+            if let Err(error) = std::fs::rename(made.path(), &folder) {
+                std::fs::rename(&old, &folder)?;
+                return Err(error);
+            }
+            std::fs::remove_dir_all(old)
+        };
+        rename().map_err(Error::write(&folder))?;
+        // It has its final name: there is nothing left to remove under the temporary one.
+        let _ = made.keep();
+        Ok(())
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
-    };
+    }
+}
+
+fn sibling(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.prefix(".vae-").tempfile_in(folder)?;
+    let mut file = builder.prefix(".vae-").tempfile_in(parent(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     Ok(file)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, concatenate};
-use tempfile::TempDir;
+use vae_infer::write::Staged;
 use vae_infer::{Error, ImageSpec, score};
 
 use super::inputs::{Inputs, Item};
@@ -83,7 +83,7 @@ enum Sink {
     /// One PNG an image: in a folder that is hidden until all are there.
     Folder {
         folder: PathBuf,
-        staging: TempDir,
+        staging: Staged,
         names: HashSet<PathBuf>,
         files: Vec<PathBuf>,
         side_by_side: bool,
@@ -105,10 +105,7 @@ impl Sink {
                         "cannot write `{folder}`: it exists and is not a folder (hint: another -o)"
                     );
                 }
-                let parent =
-                    folder.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-                let staging = tempfile::Builder::new().prefix(".vae-").tempdir_in(parent);
-                let staging = staging.map_err(Error::write(&folder))?;
+                let staging = Staged::new(&folder)?;
                 let inputs = inputs.paths().map(Path::to_path_buf).collect();
                 let (names, files) = (HashSet::new(), Vec::new());
                 Ok(Self::Folder { folder, staging, names, files, side_by_side, force, inputs })

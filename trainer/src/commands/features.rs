@@ -1,9 +1,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
-use vae_infer::{ImageSpec, Resize, write};
+use anyhow::{Result, bail};
+use vae_infer::write::{self, Staged};
+use vae_infer::{ImageSpec, Resize};
 
 use super::print;
 use crate::classifier::{self, Recipe};
@@ -16,7 +16,7 @@ use crate::split::Part;
 pub(super) fn run(options: Features) -> Result<ExitCode> {
     let Features { data, out, epochs, seed, channels, size, device } = options;
     check_vacant(&out)?;
-    let made = sibling(&out)?;
+    let made = Staged::new(&out)?;
     let Chosen { device, name: device_name } = device.open()?;
     let image = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(channels, size, size) };
     let loaded = data::load(&DataConfig::default(), Some(&data), &image)?;
@@ -57,10 +57,7 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
     write::atomically(&made.path().join("features.toml"), &text)?;
     write::atomically(&made.path().join(classifier::WEIGHTS), &classifier::weights(&network)?)?;
     check_vacant(&out)?;
-    std::fs::rename(made.path(), &out)
-        .with_context(|| format!("cannot write `{}`", out.display()))?;
-    // The folder has its final name: there is nothing left to remove under the temporary one.
-    let _ = made.keep();
+    made.publish(false)?;
     print(&format!("{}: accuracy {of_train} trained on, {of_held_out} held out\n", out.display()))
 }
 
@@ -69,20 +66,4 @@ fn check_vacant(folder: &Path) -> Result<()> {
         bail!("`{}` exists already, nothing is written over it", folder.display());
     }
     Ok(())
-}
-
-/// A folder beside another one, to be filled and then renamed.
-fn sibling(folder: &Path) -> Result<TempDir> {
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o777));
-    }
-    let made = builder.prefix(".vae-features-").tempdir_in(parent);
-    made.with_context(|| format!("cannot write `{}`", folder.display()))
 }
