@@ -6,7 +6,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEnt
 use vae_infer::manifest::TensorSpec;
 use vae_models::{Activation, Likelihood, Shape, ShapeError, Vae, VaeConfig};
 
-use crate::nodes::{Nodes, Wire};
+use crate::nodes::{Deconvolution, Nodes, Wire};
 use crate::proto::{entry, value};
 
 /// The ONNX operator set of our graphs.
@@ -34,9 +34,19 @@ pub struct Graph {
 ///
 /// The first block that does not fit.
 pub fn encoder(vae: &Vae, config: &VaeConfig, image: [usize; 3]) -> Result<Graph, ShapeError> {
+    encoder_with(Deconvolution::Transposed, vae, config, image)
+}
+
+/// [`encoder`], with transposed convolutions in a form.
+pub(crate) fn encoder_with(
+    deconvolution: Deconvolution,
+    vae: &Vae,
+    config: &VaeConfig,
+    image: [usize; 3],
+) -> Result<Graph, ShapeError> {
     let vae = vae.valid();
     let skips = config.check(image)?;
-    let mut nodes = Nodes::default();
+    let mut nodes = Nodes { deconvolution, ..Nodes::default() };
     let input = Wire { name: "image".into(), shape: Shape::Image(image) };
     let features = nodes.network("encoder", &vae.encoder, input)?;
 
@@ -65,8 +75,18 @@ pub fn encoder(vae: &Vae, config: &VaeConfig, image: [usize; 3]) -> Result<Graph
 ///
 /// The first block that does not fit.
 pub fn decoder(vae: &Vae, config: &VaeConfig, image: [usize; 3]) -> Result<Graph, ShapeError> {
+    decoder_with(Deconvolution::Transposed, vae, config, image)
+}
+
+/// [`decoder`], with transposed convolutions in a form.
+pub(crate) fn decoder_with(
+    deconvolution: Deconvolution,
+    vae: &Vae,
+    config: &VaeConfig,
+    image: [usize; 3],
+) -> Result<Graph, ShapeError> {
     let vae = vae.valid();
-    let mut nodes = Nodes::default();
+    let mut nodes = Nodes { deconvolution, ..Nodes::default() };
     let mut inputs = vec![TensorSpec::new("latent", &[config.latent])];
     for (skip, shape) in config.check(image)? {
         inputs.push(TensorSpec::new(skip_name(&skip), shape.dims()));
@@ -112,6 +132,11 @@ impl Graph {
     /// Adds to what the file says about itself.
     pub fn describe(&mut self, key: &str, value: impl ToString) {
         self.model.metadata_props.push(entry(key, value));
+    }
+
+    /// The nodes and weights, for a precision to rewrite.
+    pub(crate) fn body(&mut self) -> &mut GraphProto {
+        self.model.graph.as_mut().expect("a graph has its nodes")
     }
 
     /// The ONNX file.

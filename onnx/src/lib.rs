@@ -12,6 +12,7 @@ mod golden;
 mod graph;
 mod nodes;
 mod parity;
+mod phases;
 mod proto;
 mod tensors;
 

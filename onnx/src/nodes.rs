@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Param;
+use burn::nn::conv::ConvTranspose2d;
 use burn::tensor::Tensor;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 use vae_models::{Activation, Block, Layer, Network, PoolKind, Shape, ShapeError};
 
+use crate::phases::{Phases, phases};
 use crate::proto::{float, floats_tensor, int, ints, ints_tensor, string};
 use crate::tensors::values;
 
@@ -17,9 +19,20 @@ pub(crate) struct Wire {
     pub(crate) shape: Shape,
 }
 
+/// How transposed convolutions are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Deconvolution {
+    /// As ONNX's own operator, for which engines have floating-point kernels only.
+    #[default]
+    Transposed,
+    /// As a convolution whose channels are interleaved; see [`phases`].
+    Phases,
+}
+
 /// Nodes and constants in the order in which they run.
 #[derive(Default)]
 pub(crate) struct Nodes {
+    pub(crate) deconvolution: Deconvolution,
     pub(crate) nodes: Vec<NodeProto>,
     pub(crate) constants: Vec<TensorProto>,
     /// Remembered tensors by the name of their skip.
@@ -93,6 +106,12 @@ impl Scope<'_> {
                 self.affine("Conv", input, &conv.weight, &conv.bias, window)
             }
             (
+                &Block::Deconv { stride, padding, activation, .. },
+                Some(Layer::Deconv(deconv)),
+            ) if self.nodes.deconvolution == Deconvolution::Phases => {
+                return self.deconv_by_phases(deconv, [stride, padding], activation, x, output);
+            }
+            (
                 &Block::Deconv { kernel, stride, padding, output_padding, .. },
                 Some(Layer::Deconv(deconv)),
             ) => {
@@ -126,10 +145,7 @@ impl Scope<'_> {
             (&Block::Crop { height, width }, None) => {
                 let &[_, h, w] = x.shape.dims() else { unreachable!("the shapes were checked") };
                 let (top, left) = ((h - height) / 2, (w - width) / 2);
-                let starts = self.ints("starts", &[top, left]);
-                let ends = self.ints("ends", &[top + height, left + width]);
-                let axes = self.ints("axes", &[2, 3]);
-                self.node("Slice", &[input, starts, ends, axes], vec![])
+                self.slice(input, [top, left], [height, width])
             }
             (Block::Tap { skip }, None) => {
                 self.nodes.skips.insert(skip.clone(), x.clone());
@@ -158,6 +174,58 @@ impl Scope<'_> {
                 self.node("Mul", &[x, gate], vec![])
             }
         }
+    }
+
+    /// A transposed convolution with its activation, which stands before the interleaving: a fused
+    /// activation costs nothing there.
+    fn deconv_by_phases(
+        &mut self,
+        deconv: &ConvTranspose2d,
+        [stride, padding]: [usize; 2],
+        activation: Activation,
+        x: &Wire,
+        output: Shape,
+    ) -> String {
+        let (&[_, h, w], &[channels, rows, columns]) = (x.shape.dims(), output.dims()) else {
+            unreachable!("the shapes were checked");
+        };
+        let weight = deconv.weight.val();
+        let [inputs, outputs, kernel, _] = weight.dims();
+        let phases = phases(&values(weight), [inputs, outputs, kernel], stride, padding);
+        let Phases { kernel, before, after, .. } = phases;
+        // Zeros after the last row, so that every row of the output's grid is reached.
+        let end = |size: usize, wanted: usize| (wanted.div_ceil(stride) + after).saturating_sub(size);
+        let pads = [before, before, end(h, rows), end(w, columns)];
+        let dims = [stride * stride * channels, inputs, kernel, kernel];
+        let mut input = vec![x.name.clone(), self.floats("weight", &dims, &phases.weight)];
+        if let Some(bias) = &deconv.bias {
+            let bias = values(bias.val()).repeat(stride * stride);
+            input.push(self.floats("bias", &[bias.len()], &bias));
+        }
+        let window = vec![
+            ints("kernel_shape", &[kernel; 2]),
+            ints("strides", &[1; 2]),
+            ints("pads", &pads),
+        ];
+        let y = self.node("Conv", &input, window);
+        let y = self.activation(activation, y);
+        if stride == 1 {
+            return y;
+        }
+        let attributes = vec![int("blocksize", stride), string("mode", "DCR")];
+        let y = self.node("DepthToSpace", &[y], attributes);
+        let grid = |size: usize, end: usize| stride * (size + before + end + 1 - kernel);
+        if [grid(h, pads[2]), grid(w, pads[3])] == [rows, columns] {
+            return y;
+        }
+        self.slice(y, [0, 0], [rows, columns])
+    }
+
+    fn slice(&mut self, x: String, from: [usize; 2], size: [usize; 2]) -> String {
+        let starts = self.ints("starts", &from);
+        let ends = self.ints("ends", &[from[0] + size[0], from[1] + size[1]]);
+        let axes = self.ints("axes", &[2, 3]);
+        self.node("Slice", &[x, starts, ends, axes], vec![])
     }
 
     /// Zeros around a skip's centre until it has the height and width of `output`.

@@ -34,6 +34,7 @@ const OPERATORS: &[&str] = &[
     "Constant",
     "Conv",
     "ConvTranspose",
+    "DepthToSpace",
     "DequantizeLinear",
     "Div",
     "DynamicQuantizeLinear",

@@ -63,6 +63,7 @@ mod posterior;
 mod preprocess;
 mod score;
 mod sheet;
+pub mod verdicts;
 pub mod verify;
 pub mod write;
 

@@ -1,6 +1,7 @@
 //! `manifest.json`: what a bundle is, how to feed it, and what it was made of.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,15 @@ pub struct Manifest {
     pub decoder: GraphSpec,
     /// Recorded inputs and outputs, replayed by `verify`.
     pub golden: FileSpec,
+    /// How the graphs hold and compute their numbers.
+    #[serde(default)]
+    pub precision: Precision,
+    /// The largest [`crate::verify::difference`] from the trainer's `f32` results that is accepted.
+    #[serde(default = "default_tolerance")]
+    pub tolerance: f64,
+    /// What becomes of the trainer's verdicts; absent where none were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<Verdicts>,
     /// Differences between engines, measured when the bundle was exported.
     pub parity: Vec<Parity>,
     /// Where the weights come from.
@@ -69,6 +79,41 @@ pub enum Likelihood {
         /// Standard deviation, in pixel units.
         sigma: f32,
     },
+}
+
+/// How a bundle's graphs hold and compute their numbers; inputs and outputs are always `f32`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Stored and computed in `f32`.
+    #[default]
+    F32,
+    /// Weights stored as IEEE 754 half precision, computed in `f32`.
+    F16,
+    /// Stored and computed in half precision: for GPUs.
+    F16Gpu,
+    /// Weights and activations in eight bits: for ONNX Runtime's integer kernels.
+    Int8,
+}
+
+/// The verdicts of a bundle on held-out images beside the trainer's own in `f32`: an image is
+/// abnormal where its mean squared error is above the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Verdicts {
+    /// Number of held-out images.
+    pub images: usize,
+    /// The share of them, by the trainer's own scores, that lies below the threshold.
+    pub quantile: f64,
+    /// The threshold, in squared pixel units.
+    pub threshold: f64,
+    /// Verdicts that differ from the trainer's.
+    pub flips: usize,
+    /// Spearman's rank correlation of the scores with the trainer's; absent where all are equal.
+    pub rank_correlation: Option<f64>,
+    /// Pooled PSNR of the trainer's reconstructions less that of the bundle's, in dB.
+    pub psnr_lost: f64,
+    /// Of the recorded verdicts that [`crate::verify`] replays, those that differed at export.
+    pub golden_flips: usize,
 }
 
 /// A file of the bundle, with what is needed to tell whether it is whole.
@@ -137,6 +182,21 @@ pub struct Provenance {
     pub versions: BTreeMap<String, String>,
 }
 
+fn default_tolerance() -> f64 {
+    crate::verify::TOLERANCE
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::F16Gpu => "f16-gpu",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
 impl Manifest {
     /// Reads a manifest and checks that it does not contradict itself.
     ///
@@ -196,6 +256,14 @@ impl Manifest {
             if *bytes > MAX_FILE_BYTES {
                 return Err(format!("{file} is {bytes} bytes, the limit is {MAX_FILE_BYTES}"));
             }
+        }
+        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
+            return Err(format!("its tolerance is {}", self.tolerance));
+        }
+        if let Some(Verdicts { threshold, .. }) = self.verdicts
+            && !threshold.is_finite()
+        {
+            return Err(format!("its threshold is {threshold}"));
         }
         if let Likelihood::Gaussian { sigma } = self.likelihood
             && !(sigma.is_finite() && sigma > 0.0)

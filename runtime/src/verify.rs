@@ -6,9 +6,10 @@ use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
 use crate::engine::{Backend, EngineOptions};
 use crate::model::{Decoder, Encoder, Encoding, Model};
+use crate::verdicts::{self, Replayed};
 use crate::{Bundle, Error};
 
-/// The difference up to which two engines agree, relative to an output's range.
+/// The difference up to which two engines agree in `f32`, relative to an output's range.
 pub const TOLERANCE: f64 = 1e-5;
 
 /// What replaying a bundle's golden vectors has shown.
@@ -20,6 +21,8 @@ pub struct Verification {
     pub images: usize,
     /// Every output with its [`difference`] from the record.
     pub differences: Vec<(String, f64)>,
+    /// The recorded verdicts, where there are any.
+    pub verdicts: Option<Replayed>,
 }
 
 impl Verification {
@@ -41,7 +44,9 @@ pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, 
     let golden = bundle.golden()?;
     let differences = replay(&mut model, bundle, &golden)?;
     let images = golden["image"].shape()[0];
-    Ok(Verification { backend: model.decoder.backend().clone(), images, differences })
+    let verdicts = verdicts::replay(&mut model, bundle, &golden)?;
+    let backend = model.decoder.backend().clone();
+    Ok(Verification { backend, images, differences, verdicts })
 }
 
 /// Runs recorded inputs, `image` through the encoder and `latent` with its skips through the

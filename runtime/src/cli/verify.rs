@@ -1,19 +1,21 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
-use vae_infer::verify::{TOLERANCE, verify};
+use vae_infer::verdicts::Replayed;
+use vae_infer::verify::verify;
 
 use super::lines::Lines;
 use super::options::{Format, Options};
 
 /// Replay the model's recorded results on this machine and say how far they are
 ///
-/// Differences are the largest absolute ones, relative to the range of an output's values.
+/// Differences are the largest absolute ones, relative to the range of an output's values; a verdict
+/// flips where an image is abnormal here and was not there, or the reverse.
 #[derive(Args)]
 pub(super) struct Verify {
-    /// The largest difference that passes
-    #[arg(long, value_name = "X", default_value_t = TOLERANCE, value_parser = tolerance)]
-    tolerance: f64,
+    /// The largest difference that passes [default: the bundle's, 1e-5 in f32]
+    #[arg(long, value_name = "X", value_parser = tolerance)]
+    tolerance: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -24,14 +26,24 @@ struct Line<'a> {
     engine: String,
 }
 
+#[derive(Serialize)]
+struct Verdicts {
+    verdicts: usize,
+    flips: usize,
+    accepted: usize,
+    ok: bool,
+    engine: String,
+}
+
 impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
         let verification = verify(&bundle, &options.engine())?;
+        let tolerance = self.tolerance.unwrap_or(bundle.manifest.tolerance);
         let mut lines = Lines::new(options.format(Format::Text));
         let mut failed = Vec::new();
         for (output, difference) in &verification.differences {
-            let (ok, difference) = (*difference <= self.tolerance, *difference);
+            let (ok, difference) = (*difference <= tolerance, *difference);
             let engine = verification.backend.to_string();
             lines.print(&Line { output, difference, ok, engine }, |line| {
                 let verdict = if line.ok { "ok" } else { "FAILED" };
@@ -39,6 +51,17 @@ impl Verify {
             })?;
             if !ok {
                 failed.push(format!("{output} by {difference:.1e}"));
+            }
+        }
+        if let Some(Replayed { count, flips, accepted }) = verification.verdicts {
+            let ok = flips <= accepted;
+            let engine = verification.backend.to_string();
+            lines.print(&Verdicts { verdicts: count, flips, accepted, ok, engine }, |line| {
+                let verdict = if line.ok { "ok" } else { "FAILED" };
+                format!("{verdict:<6}  {flips} of {count}  {}  verdicts flip", line.engine)
+            })?;
+            if !ok {
+                failed.push(format!("{flips} of {count} verdicts flip, {accepted} did at export"));
             }
         }
         lines.flush()?;

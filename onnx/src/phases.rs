@@ -1,0 +1,98 @@
+//! A transposed convolution as a convolution over its input.
+//!
+//! Output row `stride m + a` of a transposed convolution is a sum over the kernel rows `k` with
+//! `(a + padding - k)` divisible by the stride, each applied to input row
+//! `m + (a + padding - k) / stride`. The rows of one phase `a` are thus a convolution of their own,
+//! and the phases of both axes are its output channels, which `DepthToSpace` interleaves. The
+//! kernel's zeros cost arithmetic; integer kernels, which engines have for convolutions and not for
+//! transposed ones, win it back.
+
+/// The convolution of all phases.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Phases {
+    /// `[stride * stride * out, in, kernel, kernel]`, the phases in the order of `DepthToSpace`'s
+    /// mode `DCR`: row, column, channel.
+    pub(crate) weight: Vec<f32>,
+    /// Side of its kernel.
+    pub(crate) kernel: usize,
+    /// Zeros before the first row and column.
+    pub(crate) before: usize,
+    /// Input rows that the last row of output needs after the one at its own place.
+    pub(crate) after: usize,
+}
+
+/// Sorts a kernel's taps into phases.
+///
+/// # Shapes
+///
+/// weight: `[in, out, kernel, kernel]`
+pub(crate) fn phases(
+    weight: &[f32],
+    [inputs, outputs, kernel]: [usize; 3],
+    stride: usize,
+    padding: usize,
+) -> Phases {
+    // Every phase and kernel row, with the step from the phase's row to the input row it reads.
+    let taps: Vec<(usize, usize, isize)> = (0..stride)
+        .flat_map(|phase| (0..kernel).map(move |tap| (phase, tap)))
+        .filter_map(|(phase, tap)| {
+            let distance = (phase + padding) as isize - tap as isize;
+            let aligned = distance.rem_euclid(stride as isize) == 0;
+            aligned.then(|| (phase, tap, distance.div_euclid(stride as isize)))
+        })
+        .collect();
+    let first = taps.iter().map(|tap| tap.2).min().unwrap_or(0).min(0);
+    let last = taps.iter().map(|tap| tap.2).max().unwrap_or(0).max(0);
+    let side = (last - first + 1) as usize;
+
+    let mut sorted = vec![0.0; stride * stride * outputs * inputs * side * side];
+    for &(row_phase, row_tap, row) in &taps {
+        for &(column_phase, column_tap, column) in &taps {
+            let (row, column) = ((row - first) as usize, (column - first) as usize);
+            for output in 0..outputs {
+                for input in 0..inputs {
+                    let channel = (row_phase * stride + column_phase) * outputs + output;
+                    let to = ((channel * inputs + input) * side + row) * side + column;
+                    let from =
+                        ((input * outputs + output) * kernel + row_tap) * kernel + column_tap;
+                    sorted[to] = weight[from];
+                }
+            }
+        }
+    }
+    Phases {
+        weight: sorted,
+        kernel: side,
+        before: first.unsigned_abs(),
+        after: last.unsigned_abs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stride_of_two_has_phases_of_one_and_two_taps() {
+        // One channel, kernel [k0 k1 k2] along both axes as an outer product with [1 10 100].
+        let weight: Vec<f32> = [1.0, 10.0, 100.0].iter().flat_map(|r| [r * 1.0, r * 2.0, r * 3.0]).collect();
+        let phases = phases(&weight, [1, 1, 3], 2, 1);
+        assert_eq!((phases.kernel, phases.before, phases.after), (2, 0, 1));
+        // Even rows read k1 at their own place; odd ones k2 there and k0 one further.
+        let rows = [[10.0, 0.0], [100.0, 1.0]];
+        let columns = [[2.0, 0.0], [3.0, 1.0]];
+        let expected: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| columns.iter().map(move |column| (row, column)))
+            .flat_map(|(row, column)| row.iter().flat_map(move |r| column.map(|c| r * c)))
+            .collect();
+        assert_eq!(phases.weight, expected);
+    }
+
+    #[test]
+    fn a_stride_of_one_turns_the_kernel_around() {
+        let phases = phases(&[1.0, 2.0, 3.0, 4.0], [1, 1, 2], 1, 0);
+        assert_eq!(phases.weight, [4.0, 3.0, 2.0, 1.0]);
+        assert_eq!((phases.kernel, phases.before, phases.after), (2, 1, 0));
+    }
+}
