@@ -3,18 +3,23 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use ndarray::{Array4, Axis};
+use ndarray::{Array1, Array4, Axis};
 use vae_infer::manifest::{
-    FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Provenance,
+    FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Precision,
+    Provenance,
 };
+use vae_infer::verdicts::{SCORE, graded};
 use vae_infer::write::{self, Staged};
-use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST};
+use vae_infer::{Bundle, ImageSpec, MANIFEST};
 use vae_models::{Vae, VaeConfig};
 
 use crate::error::Error;
+use crate::gate::{self, Gate, Passed};
 use crate::golden::{self, Latent};
-use crate::graph::{Graph, decoder, encoder};
-use crate::parity;
+use crate::graph::Graph;
+use crate::precision::{self, Limits, check_calibration};
+use crate::timing::Timing;
+use crate::verdicts::{self, Reference};
 
 /// What is exported.
 pub struct Export<'a> {
@@ -32,8 +37,16 @@ pub struct Export<'a> {
     pub classes: &'a [String],
     /// Where the weights come from.
     pub provenance: Provenance,
-    /// Held-out images on which the engines are compared, `[N, C, H, W]`.
+    /// How the graphs hold and compute their numbers.
+    pub precision: Precision,
+    /// Held-out images on which tensors are compared, `[N, C, H, W]`.
     pub probe: &'a Array4<f32>,
+    /// Held-out images on which verdicts are compared, likewise.
+    pub held_out: &'a Array4<f32>,
+    /// Images that the ranges of eight bits are taken from, likewise.
+    pub calibration: Option<&'a Array4<f32>>,
+    /// Whether eight bits that are no faster here are exported all the same.
+    pub allow_slower: bool,
 }
 
 /// A bundle that was written.
@@ -41,20 +54,30 @@ pub struct Export<'a> {
 pub struct Exported {
     /// Its manifest, with the measured differences.
     pub manifest: Manifest,
+    /// The time of an image by engine, where the precision is not `f32`.
+    pub timings: Vec<(String, Timing)>,
     /// Why ONNX Runtime took no part in the comparison, where it did not.
     pub without_onnx_runtime: Option<String>,
+}
+
+impl Export<'_> {
+    /// Whether the decoder can be fed with draws from the prior.
+    pub(crate) fn samples(&self) -> bool {
+        self.config.variational && self.config.check(self.image.shape()).is_ok_and(|s| s.is_empty())
+    }
 }
 
 /// Writes a bundle under `folder`.
 ///
 /// The bundle is made in a sibling folder, opened as a user would, and compared with Burn on tract
-/// and, where `ort_library` or the machine has its library, ONNX Runtime. Only then does it get
-/// its name.
+/// and, where `ort_library` or the machine has its library, ONNX Runtime: tensors, verdicts on
+/// held-out images and, in eight bits, speed. Only then does it get its name.
 ///
 /// # Errors
 ///
-/// [`Error::Parity`] where an engine differs, [`Error::Exists`] where something stands there and
-/// `force` is not set, and the errors of writing and of the engines. Nothing is then written.
+/// [`Error::Parity`], [`Error::Verdicts`] and [`Error::Slower`] where an engine fails the gate,
+/// [`Error::Exists`] where something stands there and `force` is not set, those of calibration
+/// images, and the errors of writing and of the engines. Nothing is then written.
 pub fn export(
     model: Export<'_>,
     folder: &Path,
@@ -71,25 +94,38 @@ pub fn export(
     if model.probe.len_of(Axis(0)) == 0 {
         return Err(Error::NoImages);
     }
-    let (vae, probe) = (model.vae, model.probe);
-    let made = Staged::new(folder)?;
+    let reference = Reference::new(model.vae, model.held_out, model.image, device)?;
+    if let Some(images) = model.calibration {
+        let errors = verdicts::scores(model.vae, images.view(), device);
+        check_calibration(images, &errors, reference.threshold)?;
+    }
 
-    let mut manifest = write_files(&model, made.path(), device)?;
+    let made = Staged::new(folder)?;
+    let mut manifest = write_files(&model, &reference, made.path(), device)?;
     let bundle = Bundle::open(made.path())?;
-    let onnx_runtime = parity::onnx_runtime(ort_library)?;
-    let engines = [Some(EngineOptions::new(Engine::Tract)), onnx_runtime.as_ref().ok().cloned()];
-    for options in engines.into_iter().flatten() {
-        manifest.parity.extend(parity::compare(vae, &bundle, probe, &options, device)?);
+    let onnx_runtime = gate::onnx_runtime(ort_library)?;
+    let gate = Gate { model: &model, bundle: &bundle, reference: &reference, device };
+    let mut timings = vec![];
+    for options in gate.engines(&onnx_runtime)? {
+        let Passed { parity, verdicts, timing } = gate.pass(&options)?;
+        manifest.parity.extend(parity);
+        manifest.verdicts = manifest.verdicts.map(|others| verdicts::worst(others, verdicts));
+        timings.extend(timing.map(|timing| (options.resolved().to_string(), timing)));
     }
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
     refuse_other()?;
     made.publish(replace)?;
-    Ok(Exported { manifest, without_onnx_runtime: onnx_runtime.err() })
+    Ok(Exported { manifest, timings, without_onnx_runtime: onnx_runtime.err() })
 }
 
 /// Writes the graphs, the golden vectors and a manifest without measurements.
-fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Manifest, Error> {
+fn write_files(
+    model: &Export<'_>,
+    reference: &Reference<'_>,
+    folder: &Path,
+    device: &Device,
+) -> Result<Manifest, Error> {
     let Export { config, vae, image, .. } = *model;
     let file = |name: &str, content: &[u8]| {
         write::atomically(&folder.join(name), content)?;
@@ -99,20 +135,24 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
         let [black, white] = image.range;
         graph.describe("model", model.name);
         graph.describe("pixel_range", format!("{black} to {white}"));
+        graph.describe("precision", model.precision);
         graph.describe("preset", &model.provenance.preset);
         graph.describe("data_sha256", &model.provenance.data_sha256);
         let file = file(name, &graph.to_bytes())?;
         Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
     };
-    let encoder = graph(encoder(vae, config, image.shape())?, "encoder.onnx")?;
-    let decoder = graph(decoder(vae, config, image.shape())?, "decoder.onnx")?;
-    let sampling = config.variational && decoder.inputs.len() == 1;
-    let images = match sampling {
+    let [encoder, decoder] = precision::graphs(model, device)?;
+    let encoder = graph(encoder, "encoder.onnx")?;
+    let decoder = graph(decoder, "decoder.onnx")?;
+    let images = match model.samples() {
         true => golden::samples(vae, config.latent, device),
         false => golden::noise_images(image, golden::COUNT),
     };
     let latent = Latent::Prior { seed: golden::LATENT_SEED };
-    let recorded = golden::record(vae, images.view(), latent, device);
+    let mut recorded = golden::record(vae, images.view(), latent, device);
+    let graded = verdicts::scores(vae, graded(images.view(), image).view(), device);
+    let graded: Array1<f32> = graded.into_iter().map(|score| score as f32).collect();
+    recorded.insert(SCORE.into(), graded.into_dyn());
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         name: model.name.to_owned(),
@@ -128,11 +168,14 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
             vae_models::Likelihood::Gaussian { sigma } => Likelihood::Gaussian { sigma },
         },
         beta: model.beta,
-        sampling,
+        sampling: model.samples(),
         classes: model.classes.to_vec(),
         encoder,
         decoder,
         golden: file("golden.safetensors", &golden::to_bytes(&recorded))?,
+        precision: model.precision,
+        tolerance: Limits::of(model.precision).tensor,
+        verdicts: Some(reference.unchanged()),
         parity: Vec::<Parity>::new(),
         provenance: model.provenance.clone(),
     };

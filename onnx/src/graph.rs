@@ -3,7 +3,7 @@
 use burn::module::Module;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
-use vae_infer::manifest::TensorSpec;
+use vae_infer::manifest::{FileSpec, GraphSpec, TensorSpec};
 use vae_models::{Activation, Likelihood, Shape, ShapeError, Vae, VaeConfig};
 
 use crate::nodes::{Deconvolution, Nodes, Wire};
@@ -46,7 +46,7 @@ pub(crate) fn encoder_with(
 ) -> Result<Graph, ShapeError> {
     let vae = vae.valid();
     let skips = config.check(image)?;
-    let mut nodes = Nodes { deconvolution, ..Nodes::default() };
+    let mut nodes = Nodes::new(deconvolution);
     let input = Wire { name: "image".into(), shape: Shape::Image(image) };
     let features = nodes.network("encoder", &vae.encoder, input)?;
 
@@ -86,7 +86,7 @@ pub(crate) fn decoder_with(
     image: [usize; 3],
 ) -> Result<Graph, ShapeError> {
     let vae = vae.valid();
-    let mut nodes = Nodes { deconvolution, ..Nodes::default() };
+    let mut nodes = Nodes::new(deconvolution);
     let mut inputs = vec![TensorSpec::new("latent", &[config.latent])];
     for (skip, shape) in config.check(image)? {
         inputs.push(TensorSpec::new(skip_name(&skip), shape.dims()));
@@ -132,6 +132,17 @@ impl Graph {
     /// Adds to what the file says about itself.
     pub fn describe(&mut self, key: &str, value: impl ToString) {
         self.model.metadata_props.push(entry(key, value));
+    }
+
+    pub(crate) fn model(&self) -> &ModelProto {
+        &self.model
+    }
+
+    /// Its signature, without a file.
+    pub(crate) fn spec(&self) -> GraphSpec {
+        let Self { inputs, outputs, .. } = self;
+        let file = FileSpec::of(String::new(), &[]);
+        GraphSpec { file, inputs: inputs.clone(), outputs: outputs.clone() }
     }
 
     /// The nodes and weights, for a precision to rewrite.

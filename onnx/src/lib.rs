@@ -8,15 +8,20 @@
 
 mod error;
 mod export;
+mod gate;
 mod golden;
 mod graph;
 mod nodes;
 mod parity;
 mod phases;
+mod precision;
 mod proto;
 mod tensors;
+mod timing;
+mod verdicts;
 
 pub use error::Error;
 pub use export::{Export, Exported, export};
 pub use graph::{Graph, decoder, encoder};
-pub use parity::TOLERANCE;
+pub use precision::{CALIBRATION_IMAGES, Limits};
+pub use timing::Timing;

@@ -32,7 +32,7 @@ pub(crate) enum Deconvolution {
 /// Nodes and constants in the order in which they run.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    pub(crate) deconvolution: Deconvolution,
+    deconvolution: Deconvolution,
     pub(crate) nodes: Vec<NodeProto>,
     pub(crate) constants: Vec<TensorProto>,
     /// Remembered tensors by the name of their skip.
@@ -41,6 +41,10 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    pub(crate) fn new(deconvolution: Deconvolution) -> Self {
+        Self { deconvolution, ..Self::default() }
+    }
+
     /// Appends a network that reads the tensor `input`, and gives the tensor that it leaves.
     ///
     /// Tensors are named `{prefix}.{block}.{operator}`, with blocks counted from 0.
@@ -105,10 +109,9 @@ impl Scope<'_> {
                 let window = window(kernel, stride, padding);
                 self.affine("Conv", input, &conv.weight, &conv.bias, window)
             }
-            (
-                &Block::Deconv { stride, padding, activation, .. },
-                Some(Layer::Deconv(deconv)),
-            ) if self.nodes.deconvolution == Deconvolution::Phases => {
+            (&Block::Deconv { stride, padding, activation, .. }, Some(Layer::Deconv(deconv)))
+                if self.nodes.deconvolution == Deconvolution::Phases =>
+            {
                 return self.deconv_by_phases(deconv, [stride, padding], activation, x, output);
             }
             (
@@ -194,7 +197,8 @@ impl Scope<'_> {
         let phases = phases(&values(weight), [inputs, outputs, kernel], stride, padding);
         let Phases { kernel, before, after, .. } = phases;
         // Zeros after the last row, so that every row of the output's grid is reached.
-        let end = |size: usize, wanted: usize| (wanted.div_ceil(stride) + after).saturating_sub(size);
+        let end =
+            |size: usize, wanted: usize| (wanted.div_ceil(stride) + after).saturating_sub(size);
         let pads = [before, before, end(h, rows), end(w, columns)];
         let dims = [stride * stride * channels, inputs, kernel, kernel];
         let mut input = vec![x.name.clone(), self.floats("weight", &dims, &phases.weight)];
@@ -202,11 +206,8 @@ impl Scope<'_> {
             let bias = values(bias.val()).repeat(stride * stride);
             input.push(self.floats("bias", &[bias.len()], &bias));
         }
-        let window = vec![
-            ints("kernel_shape", &[kernel; 2]),
-            ints("strides", &[1; 2]),
-            ints("pads", &pads),
-        ];
+        let window =
+            vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[1; 2]), ints("pads", &pads)];
         let y = self.node("Conv", &input, window);
         let y = self.activation(activation, y);
         if stride == 1 {

@@ -1,20 +1,14 @@
-//! The gate: every engine gives the trainer's answers, or nothing is written.
-
-use std::path::Path;
+//! Tensors: every output of an engine beside the trainer's.
 
 use burn::tensor::Device;
 use ndarray::{Array4, Axis, Slice};
-use vae_infer::engine::ort_version;
 use vae_infer::manifest::Parity;
 use vae_infer::verify::replay;
-use vae_infer::{Bundle, Engine, EngineOptions, Model, Provider};
+use vae_infer::{Bundle, Model};
 use vae_models::Vae;
 
 use crate::error::Error;
 use crate::golden::{LATENT_SEED, Latent, noise_images, record};
-
-/// The largest accepted difference between an engine and Burn, over an output's range.
-pub const TOLERANCE: f64 = vae_infer::verify::TOLERANCE;
 
 /// The batch sizes on which engines are compared.
 const BATCHES: [usize; 3] = [1, 3, 64];
@@ -24,17 +18,16 @@ const BATCHES: [usize; 3] = [1, 3, 64];
 ///
 /// # Errors
 ///
-/// [`Error::Parity`] for the first output that differs by more than [`TOLERANCE`], and the errors
-/// of loading and running the engine.
+/// [`Error::Parity`] for the first output that differs by more than the bundle's tolerance, and the
+/// errors of running the engine.
 pub(crate) fn compare(
     vae: &Vae,
     bundle: &Bundle,
     probe: &Array4<f32>,
-    options: &EngineOptions,
+    model: &mut Model,
     device: &Device,
 ) -> Result<Vec<Parity>, Error> {
-    let mut model = Model::load(bundle, options)?;
-    let engine = options.resolved();
+    let engine = model.encoder.backend().engine;
     let mut rows = vec![];
     for batch in BATCHES {
         let random = noise_images(&bundle.manifest.image, batch);
@@ -43,22 +36,22 @@ pub(crate) fn compare(
             (random, "random", Latent::Prior { seed: LATENT_SEED }),
         ] {
             let expected = record(vae, images.view(), latent, device);
-            for (output, difference) in replay(&mut model, bundle, &expected)? {
+            for (output, difference) in replay(model, bundle, &expected)? {
                 let engine = engine.to_string();
                 let row = Parity { engine, output, batch, images: kind.into(), difference };
-                rows.push(accept(row)?);
+                rows.push(accept(row, bundle.manifest.tolerance)?);
             }
         }
     }
     Ok(rows)
 }
 
-fn accept(row: Parity) -> Result<Parity, Error> {
-    if row.difference <= TOLERANCE {
+fn accept(row: Parity, tolerance: f64) -> Result<Parity, Error> {
+    if row.difference <= tolerance {
         return Ok(row);
     }
     let Parity { engine, output, batch, images, difference } = row;
-    Err(Error::Parity { engine, output, batch, images, difference, tolerance: TOLERANCE })
+    Err(Error::Parity { engine, output, batch, images, difference, tolerance })
 }
 
 /// The first `count` images, over and over where there are fewer.
@@ -69,24 +62,4 @@ fn cycle(images: &Array4<f32>, count: usize) -> Array4<f32> {
     }
     let indices: Vec<usize> = (0..count).map(|i| i % available).collect();
     images.select(Axis(0), &indices)
-}
-
-/// ONNX Runtime on the processor, or why it cannot be compared here.
-///
-/// # Errors
-///
-/// Where its library is named by the caller or by `ORT_DYLIB_PATH` and cannot be used.
-pub(crate) fn onnx_runtime(library: Option<&Path>) -> Result<Result<EngineOptions, String>, Error> {
-    let options = EngineOptions {
-        ort_library: library.map(Into::into),
-        provider: Provider::Cpu,
-        ..EngineOptions::new(Engine::Ort)
-    };
-    match ort_version(&options) {
-        Ok(_) => Ok(Ok(options)),
-        Err(error) if library.is_some() || std::env::var_os("ORT_DYLIB_PATH").is_some() => {
-            Err(error.into())
-        }
-        Err(error) => Ok(Err(error.to_string())),
-    }
 }

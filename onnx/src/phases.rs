@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn a_stride_of_two_has_phases_of_one_and_two_taps() {
         // One channel, kernel [k0 k1 k2] along both axes as an outer product with [1 10 100].
-        let weight: Vec<f32> = [1.0, 10.0, 100.0].iter().flat_map(|r| [r * 1.0, r * 2.0, r * 3.0]).collect();
+        let weight: Vec<f32> =
+            [1.0, 10.0, 100.0].iter().flat_map(|r| [r * 1.0, r * 2.0, r * 3.0]).collect();
         let phases = phases(&weight, [1, 1, 3], 2, 1);
         assert_eq!((phases.kernel, phases.before, phases.after), (2, 0, 1));
         // Even rows read k1 at their own place; odd ones k2 there and k0 one further.

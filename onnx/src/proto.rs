@@ -57,7 +57,18 @@ pub(crate) fn ints_tensor(name: &str, values: &[usize]) -> TensorProto {
     tensor(name, &[values.len()], DataType::Int64, bytes)
 }
 
-fn tensor(name: &str, dims: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
+/// The values of a tensor that [`floats_tensor`] made.
+pub(crate) fn floats(tensor: &TensorProto) -> Vec<f32> {
+    let (values, _) = tensor.raw_data.as_chunks::<4>();
+    values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+pub(crate) fn tensor(
+    name: &str,
+    dims: &[usize],
+    data_type: DataType,
+    raw_data: Vec<u8>,
+) -> TensorProto {
     TensorProto {
         name: name.into(),
         dims: dims.iter().map(|&d| d as i64).collect(),

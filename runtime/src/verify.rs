@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
 use crate::engine::{Backend, EngineOptions};
+use crate::manifest::PosteriorKind;
 use crate::model::{Decoder, Encoder, Encoding, Model};
 use crate::verdicts::{self, Replayed};
 use crate::{Bundle, Error};
 
 /// The difference up to which two engines agree in `f32`, relative to an output's range.
 pub const TOLERANCE: f64 = 1e-5;
+
+/// The outputs that are parameters of a Gaussian posterior.
+const POSTERIOR: [&str; 2] = ["mean", "log_var"];
+/// The least range over which they are compared, a hundredth of the prior's standard deviation:
+/// the values of a collapsed posterior span nothing but rounding errors.
+const LEAST_POSTERIOR_RANGE: f64 = 0.01;
 
 /// What replaying a bundle's golden vectors has shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +116,11 @@ pub fn replay_decoder(
 /// the interval that its values and zero span; infinite where the shapes differ or a value is not finite, so that no
 /// comparison with a tolerance lets it pass.
 pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
+    difference_over(0.0, got, expected)
+}
+
+/// [`difference`], over a range of at least `least`.
+fn difference_over(least: f64, got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
     if got.shape() != expected.shape() {
         return f64::INFINITY;
     }
@@ -121,7 +133,8 @@ pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
         (low, high) = (low.min(expected), high.max(expected));
         worst = worst.max((got - expected).abs());
     }
-    if high > low { worst / (high - low) } else { worst }
+    let range = (high - low).max(least);
+    if range > 0.0 { worst / range } else { worst }
 }
 
 struct Golden<'a> {
@@ -136,7 +149,9 @@ impl Golden<'_> {
     }
 
     fn compare(&self, name: &str, got: ArrayViewD<f32>) -> Result<(String, f64), Error> {
-        Ok((name.to_owned(), difference(got, self.tensor(name)?)))
+        let gaussian = self.bundle.manifest.posterior == PosteriorKind::Gaussian;
+        let least = if gaussian && POSTERIOR.contains(&name) { LEAST_POSTERIOR_RANGE } else { 0.0 };
+        Ok((name.to_owned(), difference_over(least, got, self.tensor(name)?)))
     }
 
     fn wrong(&self, reason: &str) -> Error {

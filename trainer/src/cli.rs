@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use vae_infer::manifest::Precision;
 
 use crate::data::Known;
 use crate::device::DeviceName;
@@ -154,12 +155,49 @@ pub struct Export {
     /// Take the weights after this epoch, which the run has kept [default: the best epoch's]
     #[arg(long, value_name = "N")]
     pub epoch: Option<usize>,
+    /// How the graphs hold and compute their numbers
+    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
+    pub precision: PrecisionName,
+    /// Images of the kind that the model will see, which the ranges of int8 are taken from
+    #[arg(long, value_name = "DIR", required_if_eq("precision", "int8"))]
+    pub calibrate: Option<PathBuf>,
+    /// Folder of the run's data, whose held-out images the verdicts are compared on [default: the
+    /// one that it was trained on]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Export int8 even where it is no faster than f32 on this machine
+    #[arg(long)]
+    pub allow_slower: bool,
     /// Replace a bundle that is there
     #[arg(long)]
     pub force: bool,
     /// ONNX Runtime's shared library [default: found as `vae-infer` finds it]
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
+}
+
+/// How numbers are stored and computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// 32 bits
+    F32,
+    /// weights in 16 bits, computed in 32: half the size, for every engine
+    F16,
+    /// stored and computed in 16 bits: for GPUs
+    F16Gpu,
+    /// weights and activations in 8 bits: for ONNX Runtime on a processor
+    Int8,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F16 => Self::F16,
+            PrecisionName::F16Gpu => Self::F16Gpu,
+            PrecisionName::Int8 => Self::Int8,
+        }
+    }
 }
 
 /// Options of `vae-train features`.

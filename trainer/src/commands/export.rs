@@ -1,18 +1,26 @@
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use vae_infer::manifest::Provenance;
-use vae_infer::{Manifest, sha256};
+use anyhow::{Result, bail};
+use ndarray::{Array4, Axis};
+use vae_infer::manifest::{Precision, Provenance, Verdicts};
+use vae_infer::sha256;
+use vae_onnx::{CALIBRATION_IMAGES, Exported, Timing};
 
 use super::{open, print};
 use crate::cli::Export;
+use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
 use crate::evaluation;
 use crate::run::RunInfo;
+use crate::split::{Part, Split, spread};
 use crate::trained::Trained;
 
+/// The most held-out images that verdicts are compared on.
+const HELD_OUT: usize = 1000;
+
 pub(super) fn run(options: Export) -> Result<ExitCode> {
-    let manifest = export(&options)?;
+    let Exported { manifest, timings, .. } = export(&options)?;
     let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
     let mut text = format!("{}: {} KiB of graphs\n", options.out.display(), bytes / 1024);
     for engine in ["tract", "ort"] {
@@ -22,6 +30,19 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
                 &format!("{engine}: at most {worst:.1e} of an output's range from the trainer\n");
         }
     }
+    if let Some(verdicts) = manifest.verdicts {
+        let Verdicts { images, flips, psnr_lost, rank_correlation, .. } = verdicts;
+        text += &format!("{images} held-out images: {flips} verdicts flip, ");
+        text += &format!("{psnr_lost:.4} dB of PSNR lost");
+        if let Some(correlation) = rank_correlation {
+            text += &format!(", rank correlation {correlation:.6}");
+        }
+        text += "\n";
+    }
+    for (engine, Timing { full, reduced }) in timings {
+        let precision = manifest.precision;
+        text += &format!("{engine}: {reduced:.1?} an image in {precision}, {full:.1?} in f32\n");
+    }
     print(&text)
 }
 
@@ -30,15 +51,26 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
 /// # Errors
 ///
 /// Where the run has no weights, and as [`vae_onnx::export`].
-pub(crate) fn export(options: &Export) -> Result<Manifest> {
+pub(crate) fn export(options: &Export) -> Result<Exported> {
     let trained = open(&options.run, options.epoch, DeviceName::Cpu)?;
+    let calibration = options.calibrate.as_deref().map(|folder| calibration(folder, &trained));
+    let calibration = calibration.transpose()?;
+    let probe = trained.run.probe()?;
+    let held_out = match held_out(&trained, options.data.as_deref()) {
+        Ok(images) => images,
+        Err(error) if options.data.is_some() => return Err(error),
+        Err(error) => {
+            let count = probe.len_of(Axis(0));
+            eprintln!("note: verdicts are compared on the {count} images in the run: {error:#}");
+            probe.clone()
+        }
+    };
     let Trained { run, config, info, vae, epoch, device } = trained;
     let RunInfo { data_sha256, classes, mut metrics, versions, .. } = info;
     // The final figures are those of the best epoch.
     if metrics.get("epoch") != Some(&(epoch as f64)) {
         metrics.clear();
     }
-    let probe = run.probe()?;
     let carried = evaluation::kl_per_dimension(&vae, &probe, &device);
     if let Some(warning) = evaluation::collapse(&carried) {
         eprintln!("warning: {warning}");
@@ -59,14 +91,40 @@ pub(crate) fn export(options: &Export) -> Result<Manifest> {
             metrics,
             versions,
         },
+        precision: options.precision.into(),
         probe: &probe,
+        held_out: &held_out,
+        calibration: calibration.as_ref(),
+        allow_slower: options.allow_slower,
     };
     let ort_library = options.ort_lib.as_deref();
     let exported = vae_onnx::export(model, &options.out, options.force, ort_library, &device)?;
 
-    if let Some(reason) = exported.without_onnx_runtime {
+    if let Some(reason) = &exported.without_onnx_runtime {
         eprintln!("note: not compared with ONNX Runtime: {reason}");
     }
-    run.write_parity(&exported.manifest.parity)?;
-    Ok(exported.manifest)
+    if exported.manifest.precision == Precision::F32 {
+        run.write_parity(&exported.manifest.parity)?;
+    }
+    Ok(exported)
+}
+
+/// The held-out images of a run: its test images, those of its validation where there are none.
+fn held_out(trained: &Trained, folder: Option<&Path>) -> Result<Array4<f32>> {
+    let Split { validation, test, .. } = trained.data(folder)?;
+    let part = if test.is_empty() { validation } else { test };
+    if part.is_empty() {
+        bail!("the run holds no images out");
+    }
+    Ok(part.select(&spread(part.len(), HELD_OUT)).images)
+}
+
+/// Images of a folder that has nothing to do with the run.
+fn calibration(folder: &Path, trained: &Trained) -> Result<Array4<f32>> {
+    let loaded = data::load(&DataConfig::default(), Some(folder), &trained.config.image)?;
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    let part = Part::from(loaded.train);
+    Ok(part.select(&spread(part.len(), CALIBRATION_IMAGES)).images)
 }

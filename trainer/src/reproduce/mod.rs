@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 pub use seeds::{Fit, Row, SEEDS, Seed};
 use table::Line;
 
-use crate::cli;
+use crate::cli::{self, PrecisionName};
 use crate::commands;
 use crate::device::DeviceName;
 use crate::evaluation::{self, Protocol};
@@ -127,16 +127,18 @@ fn train(
     let outcome = commands::fit::fit(asked, signals)?;
     if outcome == Outcome::Finished {
         let bundle = out.join("bundle");
-        let (epoch, ort_lib) = (None, None);
-        let export = cli::Export { run: out, out: bundle, epoch, force: true, ort_lib };
-        // The gate may refuse a model, such as one whose collapsed mean is all rounding: the figures
-        // stand without a bundle.
-        match commands::export::export(&export) {
-            Err(error) if matches!(error.downcast_ref(), Some(vae_onnx::Error::Parity { .. })) => {
-                eprintln!("warning: {} has no bundle: {error:#}", fit.name);
-            }
-            exported => drop(exported?),
-        }
+        let export = cli::Export {
+            run: out,
+            out: bundle,
+            epoch: None,
+            precision: PrecisionName::F32,
+            calibrate: None,
+            data: None,
+            allow_slower: false,
+            force: true,
+            ort_lib: None,
+        };
+        commands::export::export(&export)?;
     }
     Ok(outcome)
 }

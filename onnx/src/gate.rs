@@ -1,0 +1,126 @@
+//! The gate: every engine gives the trainer's answers, or nothing is written.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ndarray::{Axis, Slice};
+use vae_infer::engine::ort_version;
+use vae_infer::manifest::{Parity, Precision, Verdicts};
+use vae_infer::verdicts::replay;
+use vae_infer::{Bundle, Engine, EngineOptions, Model, Provider};
+
+use crate::error::Error;
+use crate::export::Export;
+use crate::graph::{decoder, encoder};
+use crate::parity;
+use crate::precision::Limits;
+use crate::timing::{self, Timing};
+use crate::verdicts::{self, Reference};
+
+/// A bundle that was written under a temporary name, and what it is held against.
+pub(crate) struct Gate<'a> {
+    pub(crate) model: &'a Export<'a>,
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) reference: &'a Reference<'a>,
+    pub(crate) device: &'a Device,
+}
+
+/// What an engine has shown.
+pub(crate) struct Passed {
+    pub(crate) parity: Vec<Parity>,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) timing: Option<Timing>,
+}
+
+impl Gate<'_> {
+    /// The engines that the bundle must pass: tract and ONNX Runtime, or ONNX Runtime alone for
+    /// graphs that tract cannot run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsOnnxRuntime`] where it is needed and not here.
+    pub(crate) fn engines(
+        &self,
+        onnx_runtime: &Result<EngineOptions, String>,
+    ) -> Result<Vec<EngineOptions>, Error> {
+        let precision = self.model.precision;
+        let needed = match precision {
+            Precision::F32 | Precision::F16 => false,
+            Precision::F16Gpu => true,
+            Precision::Int8 => !self.model.allow_slower,
+        };
+        if let (true, Err(reason)) = (needed, onnx_runtime) {
+            return Err(Error::NeedsOnnxRuntime { precision, reason: reason.clone() });
+        }
+        let tract = match precision {
+            Precision::F16Gpu => None,
+            _ => Some(EngineOptions::new(Engine::Tract)),
+        };
+        Ok(tract.into_iter().chain(onnx_runtime.as_ref().ok().cloned()).collect())
+    }
+
+    /// Compares an engine with the trainer: tensors, then verdicts, then speed.
+    ///
+    /// # Errors
+    ///
+    /// The first that fails, and the errors of loading and running the engine.
+    pub(crate) fn pass(&self, options: &EngineOptions) -> Result<Passed, Error> {
+        let Self { model: exported, bundle, reference, device } = *self;
+        let Export { vae, probe, precision, .. } = *exported;
+        let mut model = Model::load(bundle, options)?;
+        let parity = parity::compare(vae, bundle, probe, &mut model, device)?;
+        let mut verdicts = reference.compare(&mut model)?;
+        let replayed = replay(&mut model, bundle, &bundle.golden()?)?;
+        verdicts.golden_flips = replayed.map_or(0, |replayed| replayed.flips);
+        let engine = options.resolved().to_string();
+        verdicts::accept(&engine, &verdicts, Limits::of(precision))?;
+
+        let timing = match precision {
+            Precision::F32 => None,
+            _ => Some(self.time(options)?),
+        };
+        let for_integers = precision == Precision::Int8 && options.resolved() == Engine::Ort;
+        if let Some(Timing { full, reduced }) = timing
+            && for_integers
+            && reduced >= full
+            && !exported.allow_slower
+        {
+            return Err(Error::Slower { engine, full, reduced });
+        }
+        Ok(Passed { parity, verdicts, timing })
+    }
+
+    fn time(&self, options: &EngineOptions) -> Result<Timing, Error> {
+        let Export { vae, config, image, probe, .. } = *self.model;
+        let files = |graph: &crate::Graph| (graph.to_bytes(), graph.spec());
+        let full = [encoder(vae, config, image.shape())?, decoder(vae, config, image.shape())?];
+        let full = full.each_ref().map(files);
+        let manifest = &self.bundle.manifest;
+        let reduced = [
+            (self.bundle.encoder(), &manifest.encoder),
+            (self.bundle.decoder(), &manifest.decoder),
+        ];
+        let full = full.each_ref().map(|(bytes, spec)| (&bytes[..], spec));
+        Ok(timing::measure(full, reduced, probe.slice_axis(Axis(0), Slice::from(..1)), options)?)
+    }
+}
+
+/// ONNX Runtime on the processor, or why it cannot be compared here.
+///
+/// # Errors
+///
+/// Where its library is named by the caller or by `ORT_DYLIB_PATH` and cannot be used.
+pub(crate) fn onnx_runtime(library: Option<&Path>) -> Result<Result<EngineOptions, String>, Error> {
+    let options = EngineOptions {
+        ort_library: library.map(Into::into),
+        provider: Provider::Cpu,
+        ..EngineOptions::new(Engine::Ort)
+    };
+    match ort_version(&options) {
+        Ok(_) => Ok(Ok(options)),
+        Err(error) if library.is_some() || std::env::var_os("ORT_DYLIB_PATH").is_some() => {
+            Err(error.into())
+        }
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}

@@ -1,0 +1,155 @@
+//! The graphs of a model in fewer bits, and what that may cost.
+
+mod calibration;
+mod half;
+mod int8;
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use ndarray::{Array4, ArrayD, ArrayViewD, Axis, concatenate};
+use vae_infer::manifest::Precision;
+use vae_infer::noise;
+
+use crate::error::Error;
+use crate::export::Export;
+use crate::golden::{self, Latent};
+use crate::graph::{Graph, decoder_with, encoder_with};
+use crate::nodes::Deconvolution;
+use calibration::{Range, ranges};
+
+/// The most images that the ranges of eight bits are worth taking from.
+pub const CALIBRATION_IMAGES: usize = 256;
+/// The fewest images that say something about the range of a tensor.
+pub(crate) const LEAST_CALIBRATION_IMAGES: usize = 16;
+/// The seed of the latent vectors that stand for draws from the prior.
+const PRIOR_SEED: u64 = 5;
+
+/// What a precision may cost against the trainer's `f32`, on tensors and on decisions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The largest difference of an output, over its range.
+    pub tensor: f64,
+    /// The most PSNR lost, in dB.
+    pub psnr_lost: f64,
+    /// The least rank correlation of the anomaly scores.
+    pub rank_correlation: f64,
+    /// The largest share of verdicts that flip; one flip is always accepted below `f32`.
+    pub flips: f64,
+}
+
+impl Limits {
+    /// The limits of a precision.
+    pub fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self {
+                tensor: vae_infer::verify::TOLERANCE,
+                psnr_lost: 1e-4,
+                rank_correlation: 0.9999,
+                flips: 0.0,
+            },
+            Precision::F16 | Precision::F16Gpu => {
+                Self { tensor: 1e-2, psnr_lost: 0.01, rank_correlation: 0.999, flips: 1e-3 }
+            }
+            Precision::Int8 => {
+                Self { tensor: 0.1, psnr_lost: 0.5, rank_correlation: 0.98, flips: 1e-2 }
+            }
+        }
+    }
+}
+
+/// The encoder's and the decoder's graph in the precision that is asked for.
+///
+/// # Errors
+///
+/// [`Error::Shape`], a weight that is out of half precision's range, and calibration images that
+/// are missing.
+pub(crate) fn graphs(model: &Export<'_>, device: &Device) -> Result<[Graph; 2], Error> {
+    let Export { vae, config, image, precision, .. } = *model;
+    let form = match precision {
+        Precision::Int8 => Deconvolution::Phases,
+        _ => Deconvolution::Transposed,
+    };
+    let mut encoder = encoder_with(form, vae, config, image.shape())?;
+    let mut decoder = decoder_with(form, vae, config, image.shape())?;
+    let too_large = |weight| Error::TooLargeForHalf { weight };
+    match precision {
+        Precision::F32 => {}
+        Precision::F16 => {
+            for graph in [&mut encoder, &mut decoder] {
+                half::store(graph.body()).map_err(too_large)?;
+            }
+        }
+        Precision::F16Gpu => {
+            for graph in [&mut encoder, &mut decoder] {
+                half::compute(graph.body()).map_err(too_large)?;
+            }
+        }
+        Precision::Int8 => {
+            let seen = observe(model, [&encoder, &decoder], device)?;
+            for (graph, seen) in [&mut encoder, &mut decoder].into_iter().zip(&seen) {
+                int8::quantize(graph.body(), seen);
+            }
+        }
+    }
+    Ok([encoder, decoder])
+}
+
+/// The ranges of both graphs' tensors: images through the encoder; through the decoder their
+/// posterior means and, where a decoder is fed with the prior, draws from it as well.
+fn observe(
+    model: &Export<'_>,
+    [encoder, decoder]: [&Graph; 2],
+    device: &Device,
+) -> Result<[BTreeMap<String, Range>; 2], Error> {
+    let images = model.calibration.ok_or(Error::NoCalibrationImages)?;
+    let refused = |reason| Error::Calibration { reason };
+    let mut encoder_ranges =
+        ranges(encoder.model(), &[images.view().into_dyn()]).map_err(refused)?;
+    // Pixels fill their range, and pictures of eight bits lose nothing in it.
+    let [low, high] = model.image.range;
+    encoder_ranges.insert("image".into(), Range { low: low.min(0.0), high: high.max(0.0) });
+
+    let recorded = golden::record(model.vae, images.view(), Latent::Mean, device);
+    let inputs: Vec<ArrayD<f32>> =
+        decoder.inputs.iter().map(|input| recorded[&input.name].clone()).collect();
+    let inputs = match model.samples() {
+        true => vec![with_prior(&inputs[0])],
+        false => inputs,
+    };
+    let views: Vec<ArrayViewD<f32>> = inputs.iter().map(|input| input.view()).collect();
+    let decoder_ranges = ranges(decoder.model(), &views).map_err(refused)?;
+    Ok([encoder_ranges, decoder_ranges])
+}
+
+/// Latent vectors and as many draws from N(0, I).
+fn with_prior(means: &ArrayD<f32>) -> ArrayD<f32> {
+    let [count, latent] = [means.shape()[0], means.shape()[1]];
+    let drawn = noise::standard_normal(PRIOR_SEED, 0, count, latent).into_dyn();
+    concatenate(Axis(0), &[means.view(), drawn.view()]).expect("both are [N, Z]")
+}
+
+/// Refuses images on which ranges would mean nothing: too few, or not of the kind that the model
+/// was trained on.
+///
+/// `errors` and `held_out` are the trainer's squared errors on the calibration images and on
+/// held-out ones.
+///
+/// # Errors
+///
+/// [`Error::TooFewCalibrationImages`], [`Error::StrangeCalibrationImages`].
+pub(crate) fn check_calibration(
+    images: &Array4<f32>,
+    errors: &[f64],
+    threshold: f64,
+) -> Result<(), Error> {
+    let count = images.len_of(Axis(0));
+    if count < LEAST_CALIBRATION_IMAGES {
+        return Err(Error::TooFewCalibrationImages { count, least: LEAST_CALIBRATION_IMAGES });
+    }
+    let median = vae_infer::compare::quantile(errors, 0.5).unwrap_or(f64::INFINITY);
+    if median > threshold {
+        return Err(Error::StrangeCalibrationImages { median, threshold });
+    }
+    Ok(())
+}
