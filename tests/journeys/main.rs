@@ -8,6 +8,7 @@ mod figures;
 mod house;
 mod onnx_runtime;
 mod perceptual;
+mod precision;
 mod readme;
 mod reproduce;
 mod resume;
@@ -44,6 +45,7 @@ fn main() {
         export::JOURNEYS,
         figures::JOURNEYS,
         perceptual::JOURNEYS,
+        precision::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,
     ];

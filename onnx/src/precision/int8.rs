@@ -54,8 +54,7 @@ pub(super) fn quantize(graph: &mut GraphProto, ranges: &BTreeMap<String, Range>)
         rewriter.node(node, !(fused || exact), outputs.contains(output));
     }
     let Rewriter { constants, graph, .. } = rewriter;
-    let used: Vec<String> = graph.node.iter().flat_map(|node| node.input.clone()).collect();
-    graph.initializer.extend(constants.into_values().filter(|c| used.contains(&c.name)));
+    graph.initializer.extend(constants.into_values());
 }
 
 fn affine(node: &NodeProto) -> bool {
@@ -64,7 +63,7 @@ fn affine(node: &NodeProto) -> bool {
 
 struct Rewriter<'a> {
     graph: &'a mut GraphProto,
-    /// The weights that are still of `f32`.
+    /// The constants that are still as they were.
     constants: BTreeMap<String, TensorProto>,
     ranges: BTreeMap<String, Range>,
     /// Tensors and the name under which they can be read in eight bits.
@@ -124,11 +123,15 @@ impl Rewriter<'_> {
     /// Stores a layer's weight in eight bits and its bias in thirty-two, in the unit of the products
     /// that it is added to.
     fn weights(&mut self, node: &mut NodeProto) {
-        let weight = &self.constants[&node.input[1]];
+        let mut take = |name: &String| {
+            self.constants.remove(name).expect("every layer has weights of its own")
+        };
+        let weight = take(&node.input[1]);
+        let bias = node.input.get(2).map(|name| (name.clone(), floats(&take(name))));
         // A convolution's weight is [out, in, …], a dense layer's [in, out].
         let axis = usize::from(node.op_type == "Gemm");
         let dims: Vec<usize> = weight.dims.iter().map(|&d| d as usize).collect();
-        let values = floats(weight);
+        let values = floats(&weight);
         let inner: usize = dims[axis + 1..].iter().product();
         let channel = |i: usize| i / inner % dims[axis];
         let mut largest = vec![0.0_f32; dims[axis]];
@@ -136,7 +139,6 @@ impl Rewriter<'_> {
             largest[channel(i)] = largest[channel(i)].max(v.abs());
         }
         let input = self.ranges[&node.input[0]].scale();
-        let bias = node.input.get(2).map(|name| (name.clone(), floats(&self.constants[name])));
         let scale = |channel: usize| {
             // Fine enough for the weights, and coarse enough for the bias to fit its thirty-two bits.
             let bias = bias.as_ref().map_or(0.0, |(_, bias)| bias[channel].abs());

@@ -49,7 +49,7 @@ impl Limits {
                 flips: 0.0,
             },
             Precision::F16 | Precision::F16Gpu => {
-                Self { tensor: 1e-2, psnr_lost: 0.01, rank_correlation: 0.999, flips: 1e-3 }
+                Self { tensor: 5e-3, psnr_lost: 0.01, rank_correlation: 0.999, flips: 1e-3 }
             }
             Precision::Int8 => {
                 Self { tensor: 0.1, psnr_lost: 0.5, rank_correlation: 0.98, flips: 1e-2 }
