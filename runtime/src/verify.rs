@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
 use crate::engine::{Backend, EngineOptions};
-use crate::model::{Encoding, Model};
+use crate::model::{Decoder, Encoder, Encoding, Model};
 use crate::{Bundle, Error};
 
 /// The difference up to which two engines agree, relative to an output's range.
@@ -55,29 +55,49 @@ pub fn replay(
     bundle: &Bundle,
     recorded: &BTreeMap<String, ArrayD<f32>>,
 ) -> Result<Vec<(String, f64)>, Error> {
+    let mut differences = replay_encoder(&mut model.encoder, bundle, recorded)?;
+    differences.extend(replay_decoder(&mut model.decoder, bundle, recorded)?);
+    Ok(differences)
+}
+
+/// The half of [`replay`] that runs `image` through the encoder.
+///
+/// # Errors
+///
+/// As there.
+pub fn replay_encoder(
+    encoder: &mut Encoder,
+    bundle: &Bundle,
+    recorded: &BTreeMap<String, ArrayD<f32>>,
+) -> Result<Vec<(String, f64)>, Error> {
     let golden = Golden { bundle, tensors: recorded };
-    let manifest = &bundle.manifest;
     let images = golden.tensor("image")?.into_dimensionality::<Ix4>();
     let images = images.map_err(|_| golden.wrong("`image` is not [N, C, H, W]"))?;
-    let Encoding { posterior, skips } = model.encode(images)?;
+    let Encoding { posterior, skips } = encoder.encode(images)?;
     let mut outputs = vec![posterior.mean.into_dyn()];
     outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
     outputs.extend(skips);
-    let mut differences = Vec::new();
-    for (spec, output) in manifest.encoder.outputs.iter().zip(&outputs) {
-        differences.push(golden.compare(&spec.name, output.view())?);
-    }
+    let specs = bundle.manifest.encoder.outputs.iter();
+    specs.zip(&outputs).map(|(spec, output)| golden.compare(&spec.name, output.view())).collect()
+}
 
+/// The half of [`replay`] that runs `latent`, with its skips, through the decoder.
+///
+/// # Errors
+///
+/// As there.
+pub fn replay_decoder(
+    decoder: &mut Decoder,
+    bundle: &Bundle,
+    recorded: &BTreeMap<String, ArrayD<f32>>,
+) -> Result<Vec<(String, f64)>, Error> {
+    let golden = Golden { bundle, tensors: recorded };
     let latent = golden.tensor("latent")?.into_dimensionality::<Ix2>();
     let latent = latent.map_err(|_| golden.wrong("`latent` is not [N, Z]"))?;
-    let skips: Vec<_> = manifest
-        .skips()
-        .iter()
-        .map(|spec| golden.tensor(&spec.name).map(|skip| skip.to_owned()))
-        .collect::<Result<_, _>>()?;
-    let decoded = model.decode(latent, &skips)?;
-    differences.push(golden.compare("reconstruction", decoded.view().into_dyn())?);
-    Ok(differences)
+    let skips = bundle.manifest.skips().iter();
+    let skips = skips.map(|spec| golden.tensor(&spec.name).map(|skip| skip.to_owned()));
+    let decoded = decoder.decode(latent, &skips.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(vec![golden.compare("reconstruction", decoded.view().into_dyn())?])
 }
 
 /// The largest absolute difference of two tensors, over the range of the expected one, which is
