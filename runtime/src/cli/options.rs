@@ -1,6 +1,6 @@
 //! The options that every command takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
@@ -19,7 +19,8 @@ const MAX_RESULT_BYTES: u64 = 8 << 30;
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Options {
-    /// The model: a bundle's folder [default: the built-in `digits`]
+    /// The model: a bundle's folder, or the one file that `pack` made of it [default: the model
+    /// inside the program, `digits` where `bundle` put no other there]
     #[arg(long, global = true, value_name = "BUNDLE")]
     model: Option<PathBuf>,
     /// The program that runs the model
@@ -59,13 +60,21 @@ pub(super) enum Format {
 
 impl Options {
     pub(super) fn bundle(&self) -> Result<Bundle> {
-        match &self.model {
-            Some(folder) => Ok(Bundle::open(folder)?),
-            #[cfg(feature = "embedded")]
-            None => Ok(Bundle::embedded()),
-            #[cfg(not(feature = "embedded"))]
-            None => bail!("this program has no built-in model (hint: --model BUNDLE)"),
+        if let Some(path) = &self.model {
+            return Ok(Bundle::open(path)?);
         }
+        if let Some(bundle) = Bundle::of_program()? {
+            return Ok(bundle);
+        }
+        #[cfg(feature = "embedded")]
+        return Ok(Bundle::embedded());
+        #[cfg(not(feature = "embedded"))]
+        bail!("this program has no built-in model (hint: --model BUNDLE)")
+    }
+
+    /// The path of the model, where one was given.
+    pub(super) fn model(&self) -> Option<&Path> {
+        self.model.as_deref()
     }
 
     pub(super) fn engine(&self) -> EngineOptions {

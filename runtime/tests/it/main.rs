@@ -12,3 +12,4 @@ mod images;
 mod library;
 mod models;
 mod outputs;
+mod packed;
