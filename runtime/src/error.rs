@@ -99,6 +99,24 @@ pub enum Error {
         /// Which tensor.
         what: String,
     },
+    /// A model that gives other results on this machine than were recorded when it was exported.
+    #[error(
+        "`{}` fails its self-test: `{output}` differs by {difference:.1e} from the record on \
+         {engine}, more than {tolerance:.1e}",
+        bundle.display()
+    )]
+    SelfTest {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The output that differs most.
+        output: String,
+        /// The engine and its provider.
+        engine: String,
+        /// How far it is, as [`crate::verify::difference`] has it.
+        difference: f64,
+        /// How far it may be.
+        tolerance: f64,
+    },
     /// The model lacks what the operation needs, for example a posterior.
     #[error("`{model}` cannot {operation}: {reason}")]
     Unsupported {

@@ -62,6 +62,7 @@ pub mod npy;
 mod posterior;
 mod preprocess;
 mod score;
+pub mod selftest;
 mod sheet;
 pub mod verify;
 pub mod write;

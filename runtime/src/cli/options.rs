@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use vae_infer::selftest::{self, Stamps};
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
@@ -38,6 +39,9 @@ pub(crate) struct Options {
     /// The form of the lines on standard output [default: json where there is a line an image, else text]
     #[arg(long, global = true, value_enum)]
     format: Option<Format>,
+    /// When a model that is loaded must first give the results that were recorded at its export
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = SelfTest::Once)]
+    selftest: SelfTest,
     /// What happens to images of another size than the model's [default: as the bundle says]
     #[arg(long, global = true, value_enum)]
     resize: Option<Resize>,
@@ -56,6 +60,17 @@ pub(super) enum Format {
     Text,
     /// one JSON object a line
     Json,
+}
+
+/// When a model's golden vectors are replayed on loading it.
+#[derive(Clone, Copy, ValueEnum)]
+enum SelfTest {
+    /// once on a machine for each model and engine; that it passed is kept in the user's cache
+    Once,
+    /// each time
+    Always,
+    /// never
+    Off,
 }
 
 impl Options {
@@ -86,16 +101,45 @@ impl Options {
         }
     }
 
+    /// A model that has passed its self-test.
     pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
+        let mut model = self.untested(bundle)?;
+        if let Some(stamps) = self.selftest() {
+            selftest::model(&mut model, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(model)
+    }
+
+    /// A model that is to be described, not run.
+    pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
         named(bundle, Model::load(bundle, &self.engine()))
     }
 
+    /// An encoder that has passed its self-test.
     pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        named(bundle, Encoder::load(bundle, &self.engine()))
+        let mut encoder = named(bundle, Encoder::load(bundle, &self.engine()))?;
+        if let Some(stamps) = self.selftest() {
+            selftest::encoder(&mut encoder, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(encoder)
     }
 
+    /// A decoder that has passed its self-test.
     pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        named(bundle, Decoder::load(bundle, &self.engine()))
+        let mut decoder = named(bundle, Decoder::load(bundle, &self.engine()))?;
+        if let Some(stamps) = self.selftest() {
+            selftest::decoder(&mut decoder, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(decoder)
+    }
+
+    /// Where passed self-tests are remembered; none where there is no self-test.
+    fn selftest(&self) -> Option<Stamps> {
+        match self.selftest {
+            SelfTest::Once => Some(Stamps::of_user()),
+            SelfTest::Always => Some(Stamps::none()),
+            SelfTest::Off => None,
+        }
     }
 
     /// The images that a bundle's model takes, under the policy that was asked for.

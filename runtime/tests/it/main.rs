@@ -13,3 +13,4 @@ mod library;
 mod models;
 mod outputs;
 mod packed;
+mod selftest;
