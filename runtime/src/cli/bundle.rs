@@ -10,7 +10,7 @@ use super::output;
 /// Write a copy of this program with the model inside, as its default
 ///
 /// The copy is one file that runs alone. A model that is inside already makes room for the new one.
-/// On macOS, sign the copy again: what is behind a program is not part of its signature.
+/// On macOS it must be signed again: what is put behind a program invalidates its code signature.
 #[derive(Args)]
 pub(super) struct Bundle {
     /// The program, for example my-inspector

@@ -78,8 +78,13 @@ impl Options {
         if let Some(path) = &self.model {
             return Ok(Bundle::open(path)?);
         }
-        if let Some(bundle) = Bundle::of_program()? {
-            return Ok(bundle);
+        match Bundle::of_program() {
+            Ok(None) => {}
+            Ok(Some(bundle)) => return Ok(bundle),
+            Err(error @ Error::Read { .. }) => {
+                return Err(error).context("no model was named (hint: --model BUNDLE)");
+            }
+            Err(error) => return Err(error.into()),
         }
         #[cfg(feature = "embedded")]
         return Ok(Bundle::embedded());

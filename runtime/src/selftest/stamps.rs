@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::Backend;
-use crate::{Bundle, write};
+use crate::engine::{Backend, EngineOptions};
+use crate::{Bundle, Error, write};
 
 /// The folder with the stamps of self-tests that were passed, one small file each.
 ///
@@ -34,18 +34,20 @@ impl Stamps {
         Self { folder: None }
     }
 
+    /// The stamp of a graph of a bundle on an engine.
     pub(super) fn stamp(
         &self,
-        [graph, engine_version]: [&str; 2],
+        graph: &str,
         bundle: &Bundle,
+        options: &EngineOptions,
         backend: &Backend,
-    ) -> Option<Stamp> {
-        let folder = self.folder.as_ref()?;
+    ) -> Result<Option<Stamp>, Error> {
+        let Some(folder) = &self.folder else { return Ok(None) };
         let [(_, manifest), ..] = bundle.files();
         let backend = backend.to_string();
+        let engine = options.version()?;
         let program = env!("CARGO_PKG_VERSION");
-        let processor = processor();
-        let texts = [graph, &backend, engine_version, program, &processor];
+        let texts = [graph, &backend, &engine, program, &processor()];
         let mut hash = Sha256::new();
         for part in texts.map(str::as_bytes).into_iter().chain([manifest]) {
             hash.update((part.len() as u64).to_le_bytes());
@@ -53,7 +55,7 @@ impl Stamps {
         }
         let name: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         let content = format!("{graph} of {}, {backend}\n", bundle.manifest.name);
-        Some(Stamp { path: folder.join(name), content })
+        Ok(Some(Stamp { path: folder.join(name), content }))
     }
 }
 

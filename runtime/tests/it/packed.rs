@@ -271,3 +271,38 @@ fn a_damaged_archive_behind_the_program_is_an_error() {
         assert_eq!(not_refused(&output, &["inspector", "inside this program"]), None);
     }
 }
+
+/// A program that may be run and not be read, by a user whom permissions bind: root becomes nobody.
+#[test]
+fn a_program_that_cannot_look_at_itself_does_not_guess() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let copy = Copy::new();
+    let program = copy.file("vae-infer");
+    fs::copy(env!("CARGO_BIN_EXE_vae-infer"), &program).unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(copy.path(), 0o755);
+    mode(&program, 0o111);
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        if fs::metadata(copy.path()).unwrap().uid() == 0 {
+            command.uid(65534).gid(65534);
+        }
+        command.args(arguments).output().unwrap()
+    };
+    assert_eq!(not_refused(&as_nobody(&["info"]), &["cannot read", "--model BUNDLE"]), None);
+    assert!(as_nobody(&["info", "--model", copy.path().to_str().unwrap()]).status.success());
+}
+
+#[test]
+fn an_archive_of_another_program_is_taken_when_it_is_a_bundles() {
+    let (folder, at) = folder();
+    let mut zip = std::process::Command::new("zip");
+    zip.current_dir(digits()).args(["-q", "-0", "-X", "-D", &at("model.zip")]);
+    zip.args(["manifest.json", "encoder.onnx", "decoder.onnx", "golden.safetensors"]);
+    if zip.status().is_ok_and(|status| status.success()) {
+        assert!(Bundle::open(folder.path().join("model.zip")).unwrap().pack().unwrap() == packed());
+    }
+}
