@@ -71,14 +71,7 @@ impl Bundle {
         let json = files.read(MANIFEST, MAX_MANIFEST_BYTES)?;
         let manifest = Manifest::from_json(&json).map_err(wrong)?;
         let names = names(&manifest);
-        for (i, name) in names.iter().enumerate() {
-            if Path::new(name).file_name() != Some(name.as_ref()) {
-                return Err(wrong(format!("`{name}` is not a plain file name")));
-            }
-            if names[..i].contains(name) {
-                return Err(wrong(format!("its manifest names `{name}` for two files")));
-            }
-        }
+        plain(&names).map_err(wrong)?;
         files.hold_only(&names).map_err(wrong)?;
         let mut file = |spec: &FileSpec| -> Result<Cow<'static, [u8]>, Error> {
             let another_size = |got| {
@@ -216,6 +209,19 @@ impl Bundle {
 fn names(manifest: &Manifest) -> [&str; 4] {
     let Manifest { encoder, decoder, golden, .. } = manifest;
     [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file]
+}
+
+/// Refuses names that are paths, or that stand for two files.
+fn plain(names: &[&str]) -> Result<(), String> {
+    for (i, name) in names.iter().enumerate() {
+        if Path::new(name).file_name() != Some(name.as_ref()) {
+            return Err(format!("`{name}` is not a plain file name"));
+        }
+        if names[..i].contains(name) {
+            return Err(format!("its manifest names `{name}` for two files"));
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a content, in lower-case hexadecimal.
