@@ -1,5 +1,8 @@
 //! A bundle: two ONNX graphs, golden vectors and the manifest that describes them.
 
+mod archive;
+mod files;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,6 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::manifest::{FileSpec, Manifest};
 use crate::{Error, images};
+use archive::Archive;
+use files::Files;
 
 /// A bundle whose files were held against its manifest.
 #[derive(Debug, Clone)]
@@ -18,6 +23,7 @@ pub struct Bundle {
     /// What it is and how to feed it.
     pub manifest: Manifest,
     source: PathBuf,
+    json: Cow<'static, [u8]>,
     encoder: Cow<'static, [u8]>,
     decoder: Cow<'static, [u8]>,
     golden: Cow<'static, [u8]>,
@@ -26,34 +32,53 @@ pub struct Bundle {
 /// The name of the manifest inside a bundle.
 pub const MANIFEST: &str = "manifest.json";
 
+/// The most bytes of a manifest: one with a class for every word of a language has fewer.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
 impl Bundle {
-    /// Opens the bundle in a folder and checks every file's size and hash.
+    /// Opens the bundle that is a folder, or a single file that [`Bundle::pack`] made, and checks
+    /// every file's size and hash.
+    ///
+    /// A packed bundle is known by its content, whatever its name.
     ///
     /// # Errors
     ///
     /// [`Error::Read`] where the folder or a file is missing, [`Error::Bundle`] where a file is
-    /// not the one that the manifest describes.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        let wrong = |reason| Error::Bundle { path: folder.into(), reason };
-        if !std::fs::metadata(folder).map_err(Error::read(folder))?.is_dir() {
-            return Err(wrong("it is not a folder".into()));
-        }
-        let manifest = folder.join(MANIFEST);
-        if !manifest.exists() {
+    /// not the one that the manifest describes, or an archive is not one of a bundle.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        Self::read(Files::at(path)?, path.into())
+    }
+
+    /// The bundle that [`Bundle::append_to`] put behind the program that is running, if any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bundle::open`].
+    pub fn of_program() -> Result<Option<Self>, Error> {
+        let program = std::env::current_exe().map_err(Error::read("this program"))?;
+        let Some(archive) = Archive::open(&program)? else { return Ok(None) };
+        let mut source = program.into_os_string();
+        source.push(" (inside this program)");
+        Self::read(Files::Archive(archive), source.into()).map(Some)
+    }
+
+    fn read(mut files: Files, source: PathBuf) -> Result<Self, Error> {
+        let wrong = |reason| Error::Bundle { path: source.clone(), reason };
+        if !files.hold(MANIFEST) {
             return Err(wrong(format!("it is no bundle: it holds no {MANIFEST}")));
         }
-        let json = images::read_file(&manifest)?;
+        let json = files.read(MANIFEST, MAX_MANIFEST_BYTES)?;
         let manifest = Manifest::from_json(&json).map_err(wrong)?;
-        let file = |spec: &FileSpec| -> Result<Cow<'static, [u8]>, Error> {
-            if Path::new(&spec.file).file_name() != Some(spec.file.as_ref()) {
-                return Err(wrong(format!("`{}` is not a plain file name", spec.file)));
-            }
+        let names = names(&manifest);
+        plain(&names).map_err(wrong)?;
+        files.hold_only(&names).map_err(wrong)?;
+        let mut file = |spec: &FileSpec| -> Result<Cow<'static, [u8]>, Error> {
             let another_size = |got| {
                 let FileSpec { file, bytes, .. } = spec;
                 wrong(format!("{file} has {got} bytes, its manifest says {bytes}"))
             };
-            let bytes = match images::read_at_most(&folder.join(&spec.file), spec.bytes) {
+            let bytes = match files.read(&spec.file, spec.bytes) {
                 Err(Error::TooLarge { bytes, .. }) => return Err(another_size(bytes)),
                 bytes => bytes?,
             };
@@ -72,18 +97,54 @@ impl Bundle {
             encoder: file(&manifest.encoder.file)?,
             decoder: file(&manifest.decoder.file)?,
             golden: file(&manifest.golden)?,
-            source: folder.into(),
+            json: json.into(),
+            source,
             manifest,
         })
+    }
+
+    /// Its files by name, byte for byte as they were opened; the manifest is the first.
+    pub fn files(&self) -> [(&str, &[u8]); 4] {
+        let [manifest, encoder, decoder, golden] = names(&self.manifest);
+        [
+            (manifest, &self.json),
+            (encoder, &self.encoder),
+            (decoder, &self.decoder),
+            (golden, &self.golden),
+        ]
+    }
+
+    /// The bundle as one file: an uncompressed ZIP archive whose members begin at multiples of 64
+    /// bytes. One bundle gives the same bytes, always.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where its files take more than 4 GiB.
+    pub fn pack(&self) -> Result<Vec<u8>, Error> {
+        archive::write(self, Vec::new())
+    }
+
+    /// A program's content with the bundle behind it, in the place of one that is there already.
+    /// The program still runs, and the whole is still a ZIP archive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`], [`Error::Bundle`] for a program that ends with another kind of archive,
+    /// [`Error::Unsupported`] where both take more than 4 GiB.
+    pub fn append_to(&self, program: &Path) -> Result<Vec<u8>, Error> {
+        let mut content = images::read_file(program)?;
+        if let Some(archive) = Archive::open(program)? {
+            content.truncate(archive.start()?);
+        }
+        archive::write(self, content)
     }
 
     /// Whether a folder holds a bundle and nothing else, so that replacing it loses nothing else.
     pub fn fills(folder: &Path) -> bool {
         let json = std::fs::read(folder.join(MANIFEST));
         let Ok(Ok(manifest)) = json.map(|json| Manifest::from_json(&json)) else { return false };
-        let Manifest { encoder, decoder, golden, .. } = &manifest;
-        let files = [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file];
-        let ours = |name: OsString| files.iter().any(|file| name == *file);
+        let names = names(&manifest);
+        let ours = |entry: OsString| names.iter().any(|name| entry == *name);
         std::fs::read_dir(folder).is_ok_and(|mut entries| {
             entries.all(|entry| entry.is_ok_and(|entry| ours(entry.file_name())))
         })
@@ -96,13 +157,14 @@ impl Bundle {
         Self {
             manifest: Manifest::from_json(json).expect("the embedded manifest is tested"),
             source: "digits (embedded)".into(),
+            json: Cow::Borrowed(json),
             encoder: Cow::Borrowed(include_bytes!("../assets/digits/encoder.onnx")),
             decoder: Cow::Borrowed(include_bytes!("../assets/digits/decoder.onnx")),
             golden: Cow::Borrowed(include_bytes!("../assets/digits/golden.safetensors")),
         }
     }
 
-    /// The folder that the bundle was opened from, or a name for the embedded one.
+    /// The folder or file that the bundle was opened from, or a name for one inside the program.
     pub fn source(&self) -> &Path {
         &self.source
     }
@@ -141,6 +203,25 @@ impl Bundle {
             })
             .collect()
     }
+}
+
+/// The names of a bundle's files.
+fn names(manifest: &Manifest) -> [&str; 4] {
+    let Manifest { encoder, decoder, golden, .. } = manifest;
+    [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file]
+}
+
+/// Refuses names that are paths, or that stand for two files.
+fn plain(names: &[&str]) -> Result<(), String> {
+    for (i, name) in names.iter().enumerate() {
+        if Path::new(name).file_name() != Some(name.as_ref()) {
+            return Err(format!("`{name}` is not a plain file name"));
+        }
+        if names[..i].contains(name) {
+            return Err(format!("its manifest names `{name}` for two files"));
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a content, in lower-case hexadecimal.

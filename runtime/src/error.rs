@@ -99,6 +99,42 @@ pub enum Error {
         /// Which tensor.
         what: String,
     },
+    /// A model that gives other results on this machine than were recorded when it was exported.
+    #[error(
+        "`{}` fails its self-test: `{output}` differs by {difference:.1e} from the record on \
+         {engine}, more than {tolerance:.1e}",
+        bundle.display()
+    )]
+    SelfTest {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The output that differs most.
+        output: String,
+        /// The engine and its provider.
+        engine: String,
+        /// How far it is, as [`crate::verify::difference`] has it.
+        difference: f64,
+        /// How far it may be.
+        tolerance: f64,
+    },
+    /// A model whose verdicts on this machine are not those that were recorded.
+    #[error(
+        "`{}` fails its self-test: {flips} of {count} recorded verdicts flip on {engine}, \
+         {accepted} did when it was exported",
+        bundle.display()
+    )]
+    SelfTestVerdicts {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The engine and its provider.
+        engine: String,
+        /// Number of recorded verdicts.
+        count: usize,
+        /// Those that flip here.
+        flips: usize,
+        /// Those that flipped at export.
+        accepted: usize,
+    },
     /// The model lacks what the operation needs, for example a posterior.
     #[error("`{model}` cannot {operation}: {reason}")]
     Unsupported {

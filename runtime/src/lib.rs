@@ -22,7 +22,7 @@
 //!
 //! ```text
 //! Bundle::open -> ImageSpec::batch -> Model::encode -> Model::decode -> score
-//!   (folder)      [B, C, H, W]        Posterior       [B, C, H, W]     Score
+//! (folder, file)  [B, C, H, W]        Posterior       [B, C, H, W]     Score
 //! ```
 //!
 //! Each step is a function that a later one never calls back. Inference is deterministic: it
@@ -63,6 +63,7 @@ pub mod npy;
 mod posterior;
 mod preprocess;
 mod score;
+pub mod selftest;
 mod sheet;
 pub mod verdicts;
 pub mod verify;

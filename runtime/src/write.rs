@@ -16,6 +16,17 @@ pub fn atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
     together(&[(path, content)])
 }
 
+/// As [`atomically`], for a program: whoever may read it may run it.
+///
+/// # Errors
+///
+/// As there.
+pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let file = sibling(path, content, 0o777).map_err(Error::write(path))?;
+    file.persist(path).map_err(|e| Error::write(path)(e.error))?;
+    Ok(())
+}
+
 /// Writes files that belong together: none gets its name before all are on the disk.
 ///
 /// # Errors
@@ -24,7 +35,7 @@ pub fn atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
 pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
     let mut written = Vec::with_capacity(files.len());
     for (path, content) in files {
-        written.push((*path, sibling(path, content).map_err(Error::write(*path))?));
+        written.push((*path, sibling(path, content, 0o666).map_err(Error::write(*path))?));
     }
     for (path, file) in written {
         file.persist(path).map_err(|e| Error::write(path)(e.error))?;
@@ -98,13 +109,16 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn sibling(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+/// A temporary file beside a path. On Unix it gets the mode's bits that the user's mask leaves.
+fn sibling(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     let mut file = builder.prefix(".vae-").tempfile_in(parent(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;

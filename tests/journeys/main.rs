@@ -1,6 +1,7 @@
 //! The journeys, each a test of its own, by the programs that `cargo test --workspace` has built
 //! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
+mod bundled;
 mod embedded;
 mod evaluate;
 mod export;
@@ -26,6 +27,8 @@ pub(crate) enum Needs {
     Nothing,
     /// ONNX Runtime's shared library.
     OnnxRuntime,
+    /// Python.
+    Python,
     /// Python with the package `onnx`.
     PythonOnnx,
 }
@@ -38,6 +41,7 @@ fn main() {
     let journeys: Vec<&[Journey]> = vec![
         house::JOURNEYS,
         embedded::JOURNEYS,
+        bundled::JOURNEYS,
         onnx_runtime::JOURNEYS,
         train::JOURNEYS,
         resume::JOURNEYS,
@@ -57,6 +61,7 @@ fn trial((name, needs, journey): Journey) -> Trial {
     let found = match needs {
         Needs::Nothing => Ok(PathBuf::new()),
         Needs::OnnxRuntime => fetch::onnx_runtime(),
+        Needs::Python => fetch::python(),
         Needs::PythonOnnx => fetch::python_onnx(),
     };
     if let Err(reason) = &found {

@@ -34,6 +34,12 @@ pub fn python_onnx() -> Result<PathBuf, String> {
     FOUND.get_or_init(|| install("onnx-1.23.2", &["onnx==1.23.2"])).clone()
 }
 
+/// Python's name, or why it is not here.
+pub fn python() -> Result<PathBuf, String> {
+    let version = Command::new(PYTHON).arg("--version").output();
+    version.map(|_| PYTHON.into()).map_err(|e| format!("{PYTHON} cannot be started: {e}"))
+}
+
 /// Python's name on this machine.
 pub const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 

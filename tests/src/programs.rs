@@ -28,6 +28,7 @@ pub fn program(name: &str) -> Result<Command, String> {
     }
     let mut command = Command::new(path);
     command.env_remove("ORT_DYLIB_PATH").env("RUST_BACKTRACE", "1");
+    command.env("XDG_CACHE_HOME", target().join("tmp"));
     Ok(command)
 }
 

@@ -24,7 +24,7 @@ struct Line<'a> {
 impl Info {
     pub(super) fn run(self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
-        let model = options.load(&bundle)?;
+        let model = options.untested(&bundle)?;
         let manifest = &bundle.manifest;
         let encoder = graph::inspect("encoder", bundle.encoder(), &manifest.encoder)?;
         let decoder = graph::inspect("decoder", bundle.decoder(), &manifest.decoder)?;

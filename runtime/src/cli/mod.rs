@@ -1,5 +1,6 @@
 //! The commands: one file each, and what they share.
 
+mod bundle;
 mod completions;
 mod decode;
 mod doctor;
@@ -12,12 +13,14 @@ mod lines;
 mod man;
 mod options;
 mod output;
+mod pack;
 mod perturb;
 mod pictures;
 mod reconstruct;
 mod report;
 mod sample;
 mod score;
+mod unpack;
 mod verify;
 
 use anyhow::Result;
@@ -28,7 +31,8 @@ pub(crate) use report::report;
 
 /// Run variational autoencoders at the edge: reconstruct, sample, perturb and score images
 ///
-/// Without --model, the built-in model `digits` is used. Data goes to standard output,
+/// Without --model, the model inside the program is used: the one that `vae-infer bundle` put
+/// there, or else `digits`. Data goes to standard output,
 /// everything else to standard error; the exit code is 0, or 2 after an error.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
@@ -50,6 +54,9 @@ enum Command {
     Score(score::Score),
     Info(info::Info),
     Verify(verify::Verify),
+    Pack(pack::Pack),
+    Unpack(unpack::Unpack),
+    Bundle(bundle::Bundle),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),
@@ -67,6 +74,9 @@ pub(crate) fn run() -> Result<()> {
         Command::Score(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),
+        Command::Pack(command) => command.run(&options),
+        Command::Unpack(command) => command.run(&options),
+        Command::Bundle(command) => command.run(&options),
         Command::Doctor(command) => command.run(&options),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(&options),

@@ -1,10 +1,11 @@
 //! The options that every command takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use vae_infer::selftest::{self, Stamps};
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
@@ -19,7 +20,8 @@ const MAX_RESULT_BYTES: u64 = 8 << 30;
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Options {
-    /// The model: a bundle's folder [default: the built-in `digits`]
+    /// The model: a bundle's folder, or the one file that `pack` made of it [default: the model
+    /// inside the program, `digits` where `bundle` put no other there]
     #[arg(long, global = true, value_name = "BUNDLE")]
     model: Option<PathBuf>,
     /// The program that runs the model
@@ -37,6 +39,9 @@ pub(crate) struct Options {
     /// The form of the lines on standard output [default: json where there is a line an image, else text]
     #[arg(long, global = true, value_enum)]
     format: Option<Format>,
+    /// When a model that is loaded must first give the results that were recorded at its export
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = SelfTest::Once)]
+    selftest: SelfTest,
     /// What happens to images of another size than the model's [default: as the bundle says]
     #[arg(long, global = true, value_enum)]
     resize: Option<Resize>,
@@ -57,15 +62,39 @@ pub(super) enum Format {
     Json,
 }
 
+/// When a model's golden vectors are replayed on loading it.
+#[derive(Clone, Copy, ValueEnum)]
+enum SelfTest {
+    /// once on a machine for each model and engine; that it passed is kept in the user's cache
+    Once,
+    /// each time
+    Always,
+    /// never
+    Off,
+}
+
 impl Options {
     pub(super) fn bundle(&self) -> Result<Bundle> {
-        match &self.model {
-            Some(folder) => Ok(Bundle::open(folder)?),
-            #[cfg(feature = "embedded")]
-            None => Ok(Bundle::embedded()),
-            #[cfg(not(feature = "embedded"))]
-            None => bail!("this program has no built-in model (hint: --model BUNDLE)"),
+        if let Some(path) = &self.model {
+            return Ok(Bundle::open(path)?);
         }
+        match Bundle::of_program() {
+            Ok(None) => {}
+            Ok(Some(bundle)) => return Ok(bundle),
+            Err(error @ Error::Read { .. }) => {
+                return Err(error).context("no model was named (hint: --model BUNDLE)");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        #[cfg(feature = "embedded")]
+        return Ok(Bundle::embedded());
+        #[cfg(not(feature = "embedded"))]
+        bail!("this program has no built-in model (hint: --model BUNDLE)")
+    }
+
+    /// The path of the model, where one was given.
+    pub(super) fn model(&self) -> Option<&Path> {
+        self.model.as_deref()
     }
 
     pub(super) fn engine(&self) -> EngineOptions {
@@ -77,16 +106,45 @@ impl Options {
         }
     }
 
+    /// A model that has passed its self-test.
     pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
+        let mut model = self.untested(bundle)?;
+        if let Some(stamps) = self.selftest() {
+            selftest::model(&mut model, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(model)
+    }
+
+    /// A model that is to be described, not run.
+    pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
         named(bundle, Model::load(bundle, &self.engine()))
     }
 
+    /// An encoder that has passed its self-test.
     pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        named(bundle, Encoder::load(bundle, &self.engine()))
+        let mut encoder = named(bundle, Encoder::load(bundle, &self.engine()))?;
+        if let Some(stamps) = self.selftest() {
+            selftest::encoder(&mut encoder, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(encoder)
     }
 
+    /// A decoder that has passed its self-test.
     pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        named(bundle, Decoder::load(bundle, &self.engine()))
+        let mut decoder = named(bundle, Decoder::load(bundle, &self.engine()))?;
+        if let Some(stamps) = self.selftest() {
+            selftest::decoder(&mut decoder, bundle, &self.engine(), &stamps)?;
+        }
+        Ok(decoder)
+    }
+
+    /// Where passed self-tests are remembered; none where there is no self-test.
+    fn selftest(&self) -> Option<Stamps> {
+        match self.selftest {
+            SelfTest::Once => Some(Stamps::of_user()),
+            SelfTest::Always => Some(Stamps::none()),
+            SelfTest::Off => None,
+        }
     }
 
     /// The images that a bundle's model takes, under the policy that was asked for.

@@ -27,7 +27,10 @@ fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::ImageSize { .. } => Some("--resize stretch or --resize crop"),
         Error::Engine { .. } => Some("`vae-infer doctor` says what works here"),
-        Error::Bundle { .. } => Some("export it again, or copy the whole folder again"),
+        Error::Bundle { .. } => Some("export it again, or copy the whole of it again"),
+        Error::SelfTest { .. } => {
+            Some("`vae-infer verify` shows every output, --selftest off runs it all the same")
+        }
         _ => None,
     }
 }

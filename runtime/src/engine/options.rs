@@ -98,6 +98,20 @@ impl EngineOptions {
         }
     }
 
+    /// What the engine says about its version. tract is part of this program and has none of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] where ONNX Runtime is asked for and is not here.
+    pub fn version(&self) -> Result<String, Error> {
+        match self.resolved() {
+            #[cfg(feature = "ort")]
+            Engine::Ort => super::ort::version(self),
+            _ => Ok(String::new()),
+        }
+    }
+
     /// The number of threads, at least 1.
     pub fn thread_count(&self) -> usize {
         match self.threads {

@@ -10,7 +10,7 @@ use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
     tensor_shape_proto, type_proto,
 };
-use vae_infer::{Bundle, EngineOptions, Model};
+use vae_infer::{Bundle, Encoding, EngineOptions, Model};
 
 use crate::fixture::{Copy, all_well, not_refused, rings, run, succeed};
 
@@ -101,7 +101,7 @@ fn autoencoder(skip: bool) -> Copy {
         decoder.node.insert(0, with_axis(node("Concat", &["latent", "skip0"], "joined"), 1));
         decoder.input.push(value("skip0", &[4]));
     }
-    Copy::new()
+    let copy = Copy::new()
         .with_file("encoder", &model(encoder))
         .with_file("decoder", &model(decoder))
         .with_manifest(|manifest| {
@@ -113,7 +113,23 @@ fn autoencoder(skip: bool) -> Copy {
             let first = |name: &str, shape: &[usize]| vec![json!({"name": name, "shape": shape})];
             manifest["encoder"]["outputs"] = [first("mean", &[3]), skips.clone()].concat().into();
             manifest["decoder"]["inputs"] = [first("latent", &[3]), skips].concat().into();
-        })
+        });
+    recorded(copy)
+}
+
+/// Records as golden vectors what the model gives here.
+fn recorded(copy: Copy) -> Copy {
+    let bundle = Bundle::open(copy.path()).unwrap();
+    let mut model = Model::load(&bundle, &EngineOptions::default()).unwrap();
+    let image =
+        Array4::from_shape_fn((2, 1, 28, 28), |(n, _, y, x)| ((n + x * y) % 7) as f32 / 6.0);
+    let Encoding { posterior, skips } = model.encode(image.view()).unwrap();
+    let mean = posterior.mean.into_dyn();
+    let reconstruction = model.decode(mean.view().into_dimensionality().unwrap(), &skips).unwrap();
+    let mut tensors = vec![("image", image.into_dyn()), ("latent", mean.clone()), ("mean", mean)];
+    tensors.extend(skips.into_iter().map(|skip| ("skip0", skip)));
+    tensors.push(("reconstruction", reconstruction.into_dyn()));
+    copy.with_golden(&tensors)
 }
 
 #[test]

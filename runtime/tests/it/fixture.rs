@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use ndarray::ArrayD;
 use prost::Message;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use vae_infer::sha256;
@@ -43,6 +46,21 @@ impl Copy {
         self.with_manifest(|manifest| {
             manifest[graph]["bytes"] = content.len().into();
             manifest[graph]["sha256"] = sha256(content).into();
+        })
+    }
+
+    /// Replaces the golden vectors and describes them truly in the manifest.
+    pub(crate) fn with_golden(self, tensors: &[(&str, ArrayD<f32>)]) -> Self {
+        let bytes: Vec<Vec<u8>> =
+            tensors.iter().map(|(_, t)| t.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+            (*name, TensorView::new(Dtype::F32, tensor.shape().to_vec(), bytes).unwrap())
+        });
+        let golden = safetensors::serialize(views, None).unwrap();
+        fs::write(self.file("golden.safetensors"), &golden).unwrap();
+        self.with_manifest(|manifest| {
+            manifest["golden"]["bytes"] = golden.len().into();
+            manifest["golden"]["sha256"] = sha256(&golden).into();
         })
     }
 
@@ -96,6 +114,7 @@ pub(crate) fn rings(folder: &Path, count: u32) -> Vec<PathBuf> {
 pub(crate) fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vae-infer"));
     command.args(arguments).stdin(Stdio::null()).env_remove("ORT_DYLIB_PATH");
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

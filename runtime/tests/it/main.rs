@@ -12,3 +12,5 @@ mod images;
 mod library;
 mod models;
 mod outputs;
+mod packed;
+mod selftest;

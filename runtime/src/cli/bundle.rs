@@ -1,0 +1,29 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use vae_infer::{Error, write};
+
+use super::options::Options;
+use super::output;
+
+/// Write a copy of this program with the model inside, as its default
+///
+/// The copy is one file that runs alone. A model that is inside already makes room for the new one.
+/// On macOS it must be signed again: what is put behind a program invalidates its code signature.
+#[derive(Args)]
+pub(super) struct Bundle {
+    /// The program, for example my-inspector
+    #[arg(short, long, value_name = "PROGRAM")]
+    output: PathBuf,
+}
+
+impl Bundle {
+    pub(super) fn run(&self, options: &Options) -> Result<()> {
+        let program = std::env::current_exe().map_err(Error::read("this program"))?;
+        let inputs: Vec<&Path> = options.model().into_iter().chain([program.as_path()]).collect();
+        output::check(&self.output, options.force, inputs)?;
+        let content = options.bundle()?.append_to(&program)?;
+        Ok(write::program(&self.output, &content)?)
+    }
+}
