@@ -10,12 +10,12 @@ use vae_infer::manifest::{
 };
 use vae_infer::verdicts::{SCORE, graded};
 use vae_infer::write::{self, Staged};
-use vae_infer::{Bundle, ImageSpec, MANIFEST};
+use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, Model};
 use vae_models::{Vae, VaeConfig};
 
 use crate::error::Error;
 use crate::gate::{self, Gate, Passed};
-use crate::golden::{self, Latent};
+use crate::golden::{self, Latent, Tensors};
 use crate::graph::Graph;
 use crate::precision::{self, Limits, check_calibration};
 use crate::timing::Timing;
@@ -102,7 +102,14 @@ pub fn export(
 
     let made = Staged::new(folder)?;
     let mut manifest = write_files(&model, &reference, made.path(), device)?;
-    let bundle = Bundle::open(made.path())?;
+    let mut bundle = Bundle::open(made.path())?;
+    if model.precision == Precision::Int8 {
+        let mut engine = Model::load(&bundle, &EngineOptions::new(Engine::Tract))?;
+        let recorded = golden::record_engine(&mut engine, &manifest, &bundle.golden()?)?;
+        manifest.golden = write_golden(made.path(), &recorded)?;
+        write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
+        bundle = Bundle::open(made.path())?;
+    }
     let onnx_runtime = gate::onnx_runtime(ort_library)?;
     let gate = Gate { model: &model, bundle: &bundle, reference: &reference, device };
     let mut timings = vec![];
@@ -172,13 +179,19 @@ fn write_files(
         classes: model.classes.to_vec(),
         encoder,
         decoder,
-        golden: file("golden.safetensors", &golden::to_bytes(&recorded))?,
+        golden: write_golden(folder, &recorded)?,
         precision: model.precision,
-        tolerance: Limits::of(model.precision).tensor,
+        tolerance: Limits::of(model.precision).replay,
         verdicts: Some(reference.unchanged()),
         parity: Vec::<Parity>::new(),
         provenance: model.provenance.clone(),
     };
     write::atomically(&folder.join(MANIFEST), &manifest.to_json())?;
     Ok(manifest)
+}
+
+fn write_golden(folder: &Path, tensors: &Tensors) -> Result<FileSpec, vae_infer::Error> {
+    let (name, content) = ("golden.safetensors", golden::to_bytes(tensors));
+    write::atomically(&folder.join(name), &content)?;
+    Ok(FileSpec::of(name, &content))
 }

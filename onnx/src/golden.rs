@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use ndarray::{Array4, ArrayD, ArrayView4};
+use ndarray::{Array1, Array4, ArrayD, ArrayView4};
 use safetensors::tensor::{Dtype, TensorView};
-use vae_infer::{ImageSpec, noise};
+use vae_infer::manifest::Manifest;
+use vae_infer::verdicts::{SCORE, graded};
+use vae_infer::{ImageSpec, Model, noise};
 use vae_models::{Encoding, Skips, Vae};
 
 use crate::graph::skip_name;
@@ -58,6 +60,36 @@ pub(crate) fn record(
     }
     tensors.extend(skips.into_iter().map(|(skip, tensor)| (skip_name(&skip), to_array(tensor))));
     tensors
+}
+
+/// The same inputs with the outputs and scores that an engine gives, for a precision whose distance
+/// from the trainer would hide what another machine does differently.
+///
+/// # Errors
+///
+/// Those of running the engine.
+pub(crate) fn record_engine(
+    model: &mut Model,
+    manifest: &Manifest,
+    trainer: &Tensors,
+) -> Result<Tensors, vae_infer::Error> {
+    let images = trainer["image"].view().into_dimensionality().expect("images have four axes");
+    let latent = trainer["latent"].view().into_dimensionality().expect("vectors have two axes");
+    let vae_infer::Encoding { posterior, skips } = model.encode(images)?;
+    let decoded = model.decode(latent, &skips)?;
+    let scores = model.score(graded(images, &manifest.image).view())?;
+    let scores: Array1<f32> = scores.iter().map(|score| score.mse as f32).collect();
+
+    let mut outputs = vec![posterior.mean.into_dyn()];
+    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
+    outputs.extend(skips);
+    let mut tensors = trainer.clone();
+    for (spec, output) in manifest.encoder.outputs.iter().zip(outputs) {
+        tensors.insert(spec.name.clone(), output);
+    }
+    tensors.insert("reconstruction".to_owned(), decoded.into_dyn());
+    tensors.insert(SCORE.to_owned(), scores.into_dyn());
+    Ok(tensors)
 }
 
 /// Images drawn by the model itself, `[COUNT, C, H, W]`.

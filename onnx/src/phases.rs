@@ -70,7 +70,14 @@ pub(crate) fn phases(
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use vae_infer::verify::difference;
+    use vae_infer::{Engine, EngineOptions, noise};
+    use vae_models::VaeConfig;
+
     use super::*;
+    use crate::graph::decoder_with;
+    use crate::nodes::Deconvolution;
 
     #[test]
     fn a_stride_of_two_has_phases_of_one_and_two_taps() {
@@ -95,5 +102,41 @@ mod tests {
         let phases = phases(&[1.0, 2.0, 3.0, 4.0], [1, 1, 2], 1, 0);
         assert_eq!(phases.weight, [4.0, 3.0, 2.0, 1.0]);
         assert_eq!((phases.kernel, phases.before, phases.after), (2, 1, 0));
+    }
+
+    /// A decoder of transposed convolutions with every stride, padding and output padding.
+    const CONFIG: &str = r#"
+latent = 3
+likelihood = { kind = "squared_error" }
+encoder = [{ block = "flatten" }]
+decoder = [
+  { block = "dense", units = 24 },
+  { block = "unflatten", channels = 2, height = 4, width = 3 },
+  { block = "deconv", channels = 3, kernel = 3, stride = 2, padding = 1, activation = "relu" },
+  { block = "deconv", channels = 2, kernel = 4, stride = 2, padding = 1, activation = { leaky_relu = 0.1 } },
+  { block = "deconv", channels = 3, kernel = 5, stride = 3, padding = 2, output_padding = 1 },
+  { block = "deconv", channels = 2, kernel = 2, stride = 3 },
+  { block = "deconv", channels = 2, kernel = 3, stride = 1, padding = 2, activation = "silu" },
+  { block = "crop", height = 120, width = 90 },
+]
+"#;
+
+    #[test]
+    fn both_forms_decode_the_same_picture() {
+        let config: VaeConfig = toml::from_str(CONFIG).expect("the test's own TOML");
+        let image = [2, 120, 90];
+        let vae = config.init(image, &Device::flex()).expect("it fits");
+        let latent = noise::standard_normal(0, 0, 2, 3).into_dyn();
+        let [transposed, by_phases] =
+            [Deconvolution::Transposed, Deconvolution::Phases].map(|form| {
+                let graph = decoder_with(form, &vae, &config, image).expect("it fits");
+                let tract = EngineOptions::new(Engine::Tract);
+                let mut session = tract
+                    .load("decoder", &graph.to_bytes(), &graph.spec())
+                    .expect("tract takes both");
+                session.run(&[latent.view()]).expect("it runs").remove(0)
+            });
+        let difference = difference(by_phases.view(), transposed.view());
+        assert!(difference < 1e-6, "{difference}");
     }
 }

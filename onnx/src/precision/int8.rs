@@ -4,7 +4,8 @@
 //! integers; one without computes the same values in `f32`.
 //!
 //! Weights are symmetric, with a scale for every output channel; activations have a scale and a zero
-//! point for the tensor (Jacob et al., arXiv:1712.05877).
+//! point for the tensor (Jacob et al., arXiv:1712.05877). Names are short, since a small graph is
+//! mostly names: of a tensor `x`, `x.s` is the scale, `x.z` the zero point, `x.q` the integers.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +20,36 @@ use crate::proto::{floats, floats_tensor, int, tensor};
 /// the same answer.
 const LARGEST_WEIGHT: f32 = 64.0;
 
+/// The fewest inputs of an output channel for which its weights have a scale of their own: for
+/// fewer, the scales would outweigh them.
+const LEAST_FAN_IN: usize = 16;
+
 /// Operators that hand their input's values on, so that its scale serves the output as well.
 const CARRIERS: [&str; 7] =
     ["DepthToSpace", "Flatten", "Identity", "MaxPool", "Pad", "Reshape", "Slice"];
 
 /// Rewrites a graph of `f32`.
 ///
-/// `ranges` has every input and every node's output.
-pub(super) fn quantize(graph: &mut GraphProto, ranges: &BTreeMap<String, Range>) {
+/// `ranges` has every input and every node's output, `vectors` names the outputs that are vectors:
+/// parameters of a posterior, which leave the graph as they were computed. So do probabilities. What
+/// else leaves it, pictures and skips, is rounded.
+pub(super) fn quantize(
+    graph: &mut GraphProto,
+    vectors: Vec<String>,
+    ranges: &BTreeMap<String, Range>,
+) {
     let outputs: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     let nodes = std::mem::take(&mut graph.node);
+    let mut exact = vectors;
+    for node in nodes.iter().rev() {
+        let output = &node.output[0];
+        if carries(node) && exact.contains(output) {
+            exact.push(node.input[0].clone());
+        }
+        if node.op_type == "Sigmoid" && outputs.contains(output) {
+            exact.push(output.clone());
+        }
+    }
     let constants = std::mem::take(&mut graph.initializer);
     let mut rewriter = Rewriter {
         constants: constants.into_iter().map(|c| (c.name.clone(), c)).collect(),
@@ -39,7 +60,7 @@ pub(super) fn quantize(graph: &mut GraphProto, ranges: &BTreeMap<String, Range>)
     let inputs: Vec<String> = rewriter.graph.input.iter().map(|i| i.name.clone()).collect();
     for input in inputs {
         let range = rewriter.ranges[&input];
-        let rounded = format!("{input}.rounded");
+        let rounded = format!("{input}.r");
         rewriter.round(&input, &rounded, range);
         rewriter.rounded.insert(input, rounded);
     }
@@ -49,9 +70,7 @@ pub(super) fn quantize(graph: &mut GraphProto, ranges: &BTreeMap<String, Range>)
         let fused = affine(node)
             && readers.next().is_some_and(|reader| reader.op_type == "Relu")
             && readers.next().is_none();
-        // The heads' values and probabilities leave the graph as they were computed.
-        let exact = outputs.contains(output) && matches!(&*node.op_type, "Gemm" | "Sigmoid");
-        rewriter.node(node, !(fused || exact), outputs.contains(output));
+        rewriter.node(node, !fused && !exact.contains(output), outputs.contains(output));
     }
     let Rewriter { constants, graph, .. } = rewriter;
     graph.initializer.extend(constants.into_values());
@@ -59,6 +78,10 @@ pub(super) fn quantize(graph: &mut GraphProto, ranges: &BTreeMap<String, Range>)
 
 fn affine(node: &NodeProto) -> bool {
     matches!(&*node.op_type, "Conv" | "Gemm")
+}
+
+fn carries(node: &NodeProto) -> bool {
+    CARRIERS.contains(&&*node.op_type)
 }
 
 struct Rewriter<'a> {
@@ -75,7 +98,7 @@ impl Rewriter<'_> {
     fn node(&mut self, node: &NodeProto, rounds: bool, is_output: bool) {
         let mut node = node.clone();
         if affine(&node) {
-            self.weights(&mut node);
+            self.weights(&node);
         }
         let input = node.input[0].clone();
         for wire in &mut node.input {
@@ -84,7 +107,7 @@ impl Rewriter<'_> {
             }
         }
         let output = node.output[0].clone();
-        let carried = CARRIERS.contains(&&*node.op_type) && self.rounded.contains_key(&input);
+        let carried = carries(&node) && self.rounded.contains_key(&input);
         let range = if carried { self.ranges[&input] } else { self.ranges[&output] };
         self.ranges.insert(output.clone(), range);
         if !rounds {
@@ -93,8 +116,8 @@ impl Rewriter<'_> {
         }
         // A graph's output keeps its name, and is the rounded tensor.
         let (plain, rounded) = match is_output {
-            true => (format!("{output}.exact"), output.clone()),
-            false => (output.clone(), format!("{output}.rounded")),
+            true => (format!("{output}.x"), output.clone()),
+            false => (output.clone(), format!("{output}.r")),
         };
         node.output = vec![plain.clone()];
         self.graph.node.push(node);
@@ -104,14 +127,13 @@ impl Rewriter<'_> {
 
     /// Appends the pair that rounds a tensor to eight bits.
     fn round(&mut self, from: &str, to: &str, range: Range) {
-        let [scale, zero, stored] =
-            ["scale", "zero_point", "u8"].map(|part| format!("{to}.{part}"));
+        let [scale, zero, stored] = ["s", "z", "q"].map(|part| format!("{to}.{part}"));
         self.graph.initializer.push(floats_tensor(&scale, &[], &[range.scale()]));
         let zero_point = vec![range.zero_point()];
         self.graph.initializer.push(tensor(&zero, &[], DataType::Uint8, zero_point));
         let node = |operator: &str, from: &str, to: &str| NodeProto {
             op_type: operator.into(),
-            name: format!("{to}.{}", operator.to_lowercase()),
+            name: to.into(),
             input: vec![from.into(), scale.clone(), zero.clone()],
             output: vec![to.into()],
             ..NodeProto::default()
@@ -122,7 +144,7 @@ impl Rewriter<'_> {
 
     /// Stores a layer's weight in eight bits and its bias in thirty-two, in the unit of the products
     /// that it is added to.
-    fn weights(&mut self, node: &mut NodeProto) {
+    fn weights(&mut self, node: &NodeProto) {
         let mut take = |name: &String| {
             self.constants.remove(name).expect("every layer has weights of its own")
         };
@@ -133,55 +155,50 @@ impl Rewriter<'_> {
         let dims: Vec<usize> = weight.dims.iter().map(|&d| d as usize).collect();
         let values = floats(&weight);
         let inner: usize = dims[axis + 1..].iter().product();
-        let channel = |i: usize| i / inner % dims[axis];
-        let mut largest = vec![0.0_f32; dims[axis]];
-        for (i, v) in values.iter().enumerate() {
-            largest[channel(i)] = largest[channel(i)].max(v.abs());
-        }
+        let fan_in = values.len() / dims[axis];
+        let channels = if fan_in < LEAST_FAN_IN { 1 } else { dims[axis] };
+        let channel = |i: usize| i / inner % dims[axis] % channels;
         let input = self.ranges[&node.input[0]].scale();
-        let scale = |channel: usize| {
-            // Fine enough for the weights, and coarse enough for the bias to fit its thirty-two bits.
-            let bias = bias.as_ref().map_or(0.0, |(_, bias)| bias[channel].abs());
-            let needed = (largest[channel] / LARGEST_WEIGHT).max(bias / (input * (1 << 30) as f32));
-            if needed > 0.0 { needed } else { 1.0 }
-        };
-        let scales: Vec<f32> = (0..dims[axis]).map(scale).collect();
+        // Fine enough for the weights, and coarse enough for the bias to fit its thirty-two bits.
+        let mut scales = vec![0.0_f32; channels];
+        for (i, v) in values.iter().enumerate() {
+            let scale = &mut scales[channel(i)];
+            *scale = scale.max(v.abs() / LARGEST_WEIGHT);
+        }
+        for (i, v) in bias.iter().flat_map(|(_, bias)| bias).enumerate() {
+            let scale = &mut scales[i % channels];
+            *scale = scale.max(v.abs() / (input * (1 << 30) as f32));
+        }
+        scales.iter_mut().filter(|scale| **scale == 0.0).for_each(|scale| *scale = 1.0);
+
         let eight = |(i, v): (usize, &f32)| (v / scales[channel(i)]).round() as i8;
-        let bytes = values.iter().enumerate().map(|value| eight(value).to_le_bytes()[0]).collect();
-        let name = node.input[1].clone();
-        node.input[1] = self.widen(&name, &dims, axis, (DataType::Int8, bytes), &scales);
+        let bytes = values.iter().enumerate().flat_map(|value| eight(value).to_le_bytes());
+        let stored = tensor("", &dims, DataType::Int8, bytes.collect());
+        self.widen(&node.input[1], axis, stored, &scales);
         if let Some((name, bias)) = bias {
             let units: Vec<f32> = scales.iter().map(|scale| scale * input).collect();
-            let thirty_two = bias.iter().zip(&units).map(|(b, unit)| (b / unit).round() as i32);
-            let bytes = thirty_two.flat_map(i32::to_le_bytes).collect();
-            node.input[2] = self.widen(&name, &[bias.len()], 0, (DataType::Int32, bytes), &units);
+            let thirty_two = |(i, b): (usize, &f32)| (b / units[i % channels]).round() as i32;
+            let bytes = bias.iter().enumerate().flat_map(|value| thirty_two(value).to_le_bytes());
+            let stored = tensor("", &[bias.len()], DataType::Int32, bytes.collect());
+            self.widen(&name, 0, stored, &units);
         }
     }
 
-    /// Appends integers with the node that turns them into `f32`, and gives its output's name.
-    fn widen(
-        &mut self,
-        name: &str,
-        dims: &[usize],
-        axis: usize,
-        (data_type, bytes): (DataType, Vec<u8>),
-        scales: &[f32],
-    ) -> String {
-        let [stored, scale, zero] =
-            ["stored", "scale", "zero_point"].map(|part| format!("{name}.{part}"));
-        let size = if data_type == DataType::Int8 { 1 } else { 4 };
-        let zeros = vec![0; size * scales.len()];
-        self.graph.initializer.push(tensor(&stored, dims, data_type, bytes));
-        self.graph.initializer.push(floats_tensor(&scale, &[scales.len()], scales));
-        self.graph.initializer.push(tensor(&zero, &[scales.len()], data_type, zeros));
+    /// Appends integers with the node that turns them into the `f32` tensor `name`. Their zero point
+    /// is 0, which is ONNX's default.
+    fn widen(&mut self, name: &str, axis: usize, stored: TensorProto, scales: &[f32]) {
+        let [integers, scale] = ["q", "s"].map(|part| format!("{name}.{part}"));
+        let for_all = scales.len() == 1;
+        let dims: &[usize] = if for_all { &[] } else { &[scales.len()] };
+        self.graph.initializer.push(TensorProto { name: integers.clone(), ..stored });
+        self.graph.initializer.push(floats_tensor(&scale, dims, scales));
         self.graph.node.push(NodeProto {
             op_type: "DequantizeLinear".into(),
-            name: format!("{name}.dequantizelinear"),
-            input: vec![stored, scale, zero],
+            name: name.into(),
+            input: vec![integers, scale],
             output: vec![name.into()],
-            attribute: vec![int("axis", axis)],
+            attribute: if for_all { vec![] } else { vec![int("axis", axis)] },
             ..NodeProto::default()
         });
-        name.to_owned()
     }
 }
