@@ -184,18 +184,25 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Appends integers with the node that turns them into the `f32` tensor `name`. Their zero point
-    /// is 0, which is ONNX's default.
+    /// Appends integers with the node that turns them into the `f32` tensor `name`. The zero point of
+    /// weights is written out, although it is ONNX's default: without it ONNX Runtime finds no integer
+    /// form of a dense layer.
     fn widen(&mut self, name: &str, axis: usize, stored: TensorProto, scales: &[f32]) {
-        let [integers, scale] = ["q", "s"].map(|part| format!("{name}.{part}"));
+        let [integers, scale, zero] = ["q", "s", "z"].map(|part| format!("{name}.{part}"));
         let for_all = scales.len() == 1;
         let dims: &[usize] = if for_all { &[] } else { &[scales.len()] };
-        self.graph.initializer.push(TensorProto { name: integers.clone(), ..stored });
+        let mut input = vec![integers.clone(), scale.clone()];
+        if stored.data_type == DataType::Int8 as i32 {
+            let zeros = vec![0; scales.len()];
+            self.graph.initializer.push(tensor(&zero, dims, DataType::Int8, zeros));
+            input.push(zero);
+        }
+        self.graph.initializer.push(TensorProto { name: integers, ..stored });
         self.graph.initializer.push(floats_tensor(&scale, dims, scales));
         self.graph.node.push(NodeProto {
             op_type: "DequantizeLinear".into(),
             name: name.into(),
-            input: vec![integers, scale],
+            input,
             output: vec![name.into()],
             attribute: if for_all { vec![] } else { vec![int("axis", axis)] },
             ..NodeProto::default()
