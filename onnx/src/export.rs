@@ -14,7 +14,7 @@ use vae_models::{Vae, VaeConfig};
 use crate::error::Error;
 use crate::golden::{self, Latent};
 use crate::graph::{Graph, decoder, encoder};
-use crate::parity;
+use crate::parity::{self, Trainer};
 
 /// What is exported.
 pub struct Export<'a> {
@@ -62,16 +62,11 @@ pub fn export(
     ort_library: Option<&Path>,
     device: &Device,
 ) -> Result<Exported, Error> {
-    let replace = force && Bundle::fills(folder);
-    let refuse_other = || match folder.exists() && !replace {
-        true => Err(Error::Exists { path: folder.into() }),
-        false => Ok(()),
-    };
-    refuse_other()?;
+    vacant(folder, force)?;
     if model.probe.len_of(Axis(0)) == 0 {
         return Err(Error::NoImages);
     }
-    let (vae, probe) = (model.vae, model.probe);
+    let mut trainer = Trainer { vae: model.vae, device };
     let made = Staged::new(folder)?;
 
     let mut manifest = write_files(&model, made.path(), device)?;
@@ -79,13 +74,26 @@ pub fn export(
     let onnx_runtime = parity::onnx_runtime(ort_library)?;
     let engines = [Some(EngineOptions::new(Engine::Tract)), onnx_runtime.as_ref().ok().cloned()];
     for options in engines.into_iter().flatten() {
-        manifest.parity.extend(parity::compare(vae, &bundle, probe, &options, device)?);
+        let rows = parity::compare(&mut trainer, &bundle, Some(model.probe), &options)?;
+        manifest.parity.extend(rows);
     }
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
-    refuse_other()?;
-    made.publish(replace)?;
+    made.publish(vacant(folder, force)?)?;
     Ok(Exported { manifest, without_onnx_runtime: onnx_runtime.err() })
+}
+
+/// Checks that a bundle may get a name, and tells whether one that is there makes room for it.
+///
+/// # Errors
+///
+/// [`Error::Exists`] for anything that stands there, but for a bundle where `force` is set.
+pub(crate) fn vacant(folder: &Path, force: bool) -> Result<bool, Error> {
+    let replace = force && Bundle::fills(folder);
+    match folder.exists() && !replace {
+        true => Err(Error::Exists { path: folder.into() }),
+        false => Ok(replace),
+    }
 }
 
 /// Writes the graphs, the golden vectors and a manifest without measurements.
@@ -100,7 +108,9 @@ fn write_files(model: &Export<'_>, folder: &Path, device: &Device) -> Result<Man
         graph.describe("model", model.name);
         graph.describe("pixel_range", format!("{black} to {white}"));
         graph.describe("preset", &model.provenance.preset);
-        graph.describe("data_sha256", &model.provenance.data_sha256);
+        if let Some(data) = &model.provenance.data_sha256 {
+            graph.describe("data_sha256", data);
+        }
         let file = file(name, &graph.to_bytes())?;
         Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
     };

@@ -4,12 +4,15 @@
 //! [`Block`](vae_models::Block). [`export`] assembles the bundle, compares the engines with
 //! Burn's own forward pass, and gives the bundle its final name only where they agree.
 //!
+//! [`import`](fn@import) makes a bundle of ONNX files that someone has trained elsewhere, behind the same gate.
+//!
 //! The random draw stays outside every graph, since random operators differ between engines.
 
 mod error;
 mod export;
 mod golden;
 mod graph;
+mod import;
 mod nodes;
 mod parity;
 mod proto;
@@ -18,4 +21,5 @@ mod tensors;
 pub use error::Error;
 pub use export::{Export, Exported, export};
 pub use graph::{Graph, decoder, encoder};
+pub use import::{Import, Imported, Layout, Names, Spread, import};
 pub use parity::TOLERANCE;

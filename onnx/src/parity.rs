@@ -1,9 +1,10 @@
-//! The gate: every engine gives the trainer's answers, or nothing is written.
+//! The gate: every engine gives the trainer's answers, or those of imported files, or nothing is
+//! written.
 
 use std::path::Path;
 
 use burn::tensor::Device;
-use ndarray::{Array4, Axis, Slice};
+use ndarray::{Array4, ArrayView4, Axis, Slice};
 use vae_infer::engine::ort_version;
 use vae_infer::manifest::Parity;
 use vae_infer::verify::replay;
@@ -11,54 +12,83 @@ use vae_infer::{Bundle, Engine, EngineOptions, Model, Provider};
 use vae_models::Vae;
 
 use crate::error::Error;
-use crate::golden::{LATENT_SEED, Latent, noise_images, record};
+use crate::golden::{LATENT_SEED, Latent, Tensors, noise_images, record};
 
-/// The largest accepted difference between an engine and Burn, over an output's range.
+/// The largest accepted difference between an engine and its reference, over an output's range.
 pub const TOLERANCE: f64 = vae_infer::verify::TOLERANCE;
 
 /// The batch sizes on which engines are compared.
 const BATCHES: [usize; 3] = [1, 3, 64];
 
-/// Compares an engine with Burn's forward pass on real and on random images, at every batch size:
-/// real images are decoded from their posterior mean, random ones from draws of the prior.
+/// Whose answers the engines must give.
+pub(crate) trait Reference {
+    /// What an engine then differs from, for people.
+    fn name(&self) -> &'static str;
+
+    /// Every input and output of both graphs for images `[B, C, H, W]` and a latent vector of each.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot run.
+    fn record(&mut self, images: ArrayView4<f32>, latent: Latent) -> Result<Tensors, Error>;
+}
+
+/// Burn's forward pass.
+pub(crate) struct Trainer<'a> {
+    pub(crate) vae: &'a Vae,
+    pub(crate) device: &'a Device,
+}
+
+impl Reference for Trainer<'_> {
+    fn name(&self) -> &'static str {
+        "the trainer"
+    }
+
+    fn record(&mut self, images: ArrayView4<f32>, latent: Latent) -> Result<Tensors, Error> {
+        Ok(record(self.vae, images, latent, self.device))
+    }
+}
+
+/// Compares an engine with a reference on real images, where there are some, and on random ones, at
+/// every batch size: real images are decoded from their posterior mean, random ones from draws of
+/// the prior.
 ///
 /// # Errors
 ///
 /// [`Error::Parity`] for the first output that differs by more than [`TOLERANCE`], and the errors
 /// of loading and running the engine.
 pub(crate) fn compare(
-    vae: &Vae,
+    reference: &mut dyn Reference,
     bundle: &Bundle,
-    probe: &Array4<f32>,
+    probe: Option<&Array4<f32>>,
     options: &EngineOptions,
-    device: &Device,
 ) -> Result<Vec<Parity>, Error> {
     let mut model = Model::load(bundle, options)?;
     let engine = options.resolved();
     let mut rows = vec![];
     for batch in BATCHES {
+        let real = probe.map(|probe| (cycle(probe, batch), "real", Latent::Mean));
         let random = noise_images(&bundle.manifest.image, batch);
-        for (images, kind, latent) in [
-            (cycle(probe, batch), "real", Latent::Mean),
-            (random, "random", Latent::Prior { seed: LATENT_SEED }),
-        ] {
-            let expected = record(vae, images.view(), latent, device);
+        let random = (random, "random", Latent::Prior { seed: LATENT_SEED });
+        for (images, kind, latent) in real.into_iter().chain([random]) {
+            let expected = reference.record(images.view(), latent)?;
             for (output, difference) in replay(&mut model, bundle, &expected)? {
                 let engine = engine.to_string();
                 let row = Parity { engine, output, batch, images: kind.into(), difference };
-                rows.push(accept(row)?);
+                rows.push(accept(row, reference.name())?);
             }
         }
     }
     Ok(rows)
 }
 
-fn accept(row: Parity) -> Result<Parity, Error> {
+fn accept(row: Parity, reference: &'static str) -> Result<Parity, Error> {
     if row.difference <= TOLERANCE {
         return Ok(row);
     }
     let Parity { engine, output, batch, images, difference } = row;
-    Err(Error::Parity { engine, output, batch, images, difference, tolerance: TOLERANCE })
+    let tolerance = TOLERANCE;
+    Err(Error::Parity { engine, reference, output, batch, images, difference, tolerance })
 }
 
 /// The first `count` images, over and over where there are fewer.
