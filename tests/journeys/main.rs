@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod figures;
 mod house;
+mod import;
 mod onnx_runtime;
 mod perceptual;
 mod readme;
@@ -42,6 +43,7 @@ fn main() {
         resume::JOURNEYS,
         evaluate::JOURNEYS,
         export::JOURNEYS,
+        import::JOURNEYS,
         figures::JOURNEYS,
         perceptual::JOURNEYS,
         readme::JOURNEYS,
