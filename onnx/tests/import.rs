@@ -100,17 +100,17 @@ fn model(
     }
 }
 
-/// From images of 2x3 to two heads of 2; the last operators are the test's.
+/// From images of 4x2 to two heads of 2; the last operators are the test's.
 fn encoder(outputs: &[(&str, &[i64])], last: &[&str]) -> ModelProto {
     let start = ["Flatten:axis=1 x -> flat", "MatMul flat w -> a", "MatMul flat v -> b"];
-    let weights = vec![floats("w", &[6, 2]), floats("v", &[6, 2])];
-    model(&[("x", &[0, 1, 2, 3])], outputs, weights, &[&start, last].concat())
+    let weights = vec![floats("w", &[8, 2]), floats("v", &[8, 2])];
+    model(&[("x", &[0, 1, 2, 4])], outputs, weights, &[&start, last].concat())
 }
 
 fn decoder() -> ModelProto {
-    let weights = vec![floats("w", &[2, 6]), ints("shape", &[-1, 1, 2, 3])];
+    let weights = vec![floats("w", &[2, 8]), ints("shape", &[-1, 1, 2, 4])];
     let nodes = ["MatMul z w -> flat", "Reshape flat shape -> y"];
-    model(&[("z", &[0, 2])], &[("y", &[0, 1, 2, 3])], weights, &nodes)
+    model(&[("z", &[0, 2])], &[("y", &[0, 1, 2, 4])], weights, &nodes)
 }
 
 fn options<'a>(names: &'a Names, [encoder, decoder]: &'a [PathBuf; 2]) -> Import<'a> {
@@ -164,7 +164,7 @@ fn operators(graph: &GraphProto) -> Vec<&str> {
     graph.node.iter().map(|node| node.op_type.as_str()).collect()
 }
 
-const IMAGE: &[i64] = &[0, 1, 2, 3];
+const IMAGE: &[i64] = &[0, 1, 2, 4];
 const HEAD: &[i64] = &[0, 2];
 
 #[test]
@@ -228,11 +228,11 @@ fn every_spread_becomes_a_log_variance() {
 
 /// The encoder's `b`, computed here.
 fn by_hand(images: &ArrayD<f32>) -> ArrayD<f32> {
-    let weights = floats("v", &[6, 2]).float_data;
+    let weights = floats("v", &[8, 2]).float_data;
     let batch = images.shape()[0];
     let pixels: Vec<f32> = images.iter().copied().collect();
     ArrayD::from_shape_fn(IxDyn(&[batch, 2]), |at| {
-        (0..6).map(|i| pixels[at[0] * 6 + i] * weights[i * 2 + at[1]]).sum()
+        (0..8).map(|i| pixels[at[0] * 8 + i] * weights[i * 2 + at[1]]).sum()
     })
 }
 
@@ -249,15 +249,13 @@ fn one_tensor_of_twice_the_size_is_split_along_its_channels() {
     let weights = vec![floats("w", &[4, 1, 2, 2]), floats("v", &[2, 1, 1, 2])];
     let nodes = ["Conv x w -> moments"];
     let encoder =
-        model(&[("x", &[0, 1, 2, 3])], &[("moments", &[0, 4, 1, 2])], weights.clone(), &nodes);
-    let nodes =
-        ["ConvTranspose z v -> wide", "Slice wide from to axis -> cut", "Pad cut pads -> y"];
-    let shape = [ints("from", &[0]), ints("to", &[3]), ints("axis", &[3])];
+        model(&[("x", &[0, 1, 2, 4])], &[("moments", &[0, 4, 1, 3])], weights.clone(), &nodes);
+    let nodes = ["ConvTranspose z v -> row", "Pad row pads -> y"];
     let pads = ints("pads", &[0, 0, 0, 0, 0, 0, 1, 0]);
-    let weights = [weights, shape.to_vec(), vec![pads]].concat();
-    let decoder = model(&[("z", &[0, 2, 1, 2])], &[("y", IMAGE)], weights, &nodes);
+    let weights = [weights, vec![pads]].concat();
+    let decoder = model(&[("z", &[0, 2, 1, 3])], &[("y", IMAGE)], weights, &nodes);
     let (folder, imported) = run(&encoder, &decoder, &Names::default()).expect("it fits");
-    assert_eq!(imported.manifest.latent, 4);
+    assert_eq!(imported.manifest.latent, 6);
     let graph = written(&folder, "encoder.onnx");
     assert_eq!(operators(&graph), ["Conv", "Split", "Flatten", "Flatten"]);
     assert_eq!(operators(&written(&folder, "decoder.onnx"))[0], "Reshape");
@@ -266,13 +264,13 @@ fn one_tensor_of_twice_the_size_is_split_along_its_channels() {
 #[test]
 fn a_batch_size_in_an_operator_is_opened() {
     for (declared, shape, opened) in [
-        (0, [1, 1, 2, 3], [-1, 1, 2, 3]), // declared open, and fixed all the same
-        (1, [1, 1, -1, 3], [0, 1, -1, 3]),
-        (2, [2, 1, 2, 3], [-1, 1, 2, 3]),
+        (0, [1, 1, 2, 4], [-1, 1, 2, 4]), // declared open, and fixed all the same
+        (1, [1, 1, -1, 4], [0, 1, -1, 4]),
+        (2, [2, 1, 2, 4], [-1, 1, 2, 4]),
     ] {
-        let weights = vec![floats("w", &[2, 6]), ints("shape", &shape)];
+        let weights = vec![floats("w", &[2, 8]), ints("shape", &shape)];
         let nodes = ["MatMul z w -> flat", "Reshape:allowzero=1 flat shape -> y"];
-        let (latent, image) = (&[declared, 2][..], &[declared, 1, 2, 3][..]);
+        let (latent, image) = (&[declared, 2][..], &[declared, 1, 2, 4][..]);
         let decoder = model(&[("z", latent)], &[("y", image)], weights, &nodes);
         let encoder = encoder(&[("a", HEAD)], &[]);
         let imported = run(&encoder, &decoder, &Names::default());
@@ -288,20 +286,26 @@ fn a_batch_size_in_an_operator_is_opened() {
         assert_eq!(shape.map(|t| &t.raw_data), Some(&bytes), "{declared}");
         let bundle = Bundle::open(folder.path().join("b")).expect("a bundle");
         let mut model = Model::load(&bundle, &EngineOptions::default()).expect("it loads");
-        let images = Array4::from_elem((5, 1, 2, 3), 0.5);
+        let images = Array4::from_elem((5, 1, 2, 4), 0.5);
         assert_eq!(model.reconstruct(images.view()).expect("it runs").images.dim().0, 5);
     }
 }
 
 #[test]
 fn sizes_of_a_resize_follow_the_batch() {
+    let shapes = [ints("shape", &[1, 1, 1, 4]), ints("sizes", &[1, 1, 2, 4])];
     let weights =
-        vec![floats("w", &[2, 3]), ints("shape", &[1, 1, 1, 3]), ints("sizes", &[1, 1, 2, 3])];
-    let nodes = ["MatMul z w -> flat", "Reshape flat shape -> row", "Resize row _ _ sizes -> y"];
-    let decoder = model(&[("z", &[1, 2])], &[("y", &[1, 1, 2, 3])], weights, &nodes);
+        [vec![floats("w", &[2, 4]), floats("k", &[1, 1, 1, 1])], shapes.to_vec()].concat();
+    let nodes = [
+        "MatMul z w -> flat",
+        "Reshape flat shape -> row",
+        "Resize row _ _ sizes -> image",
+        "Conv image k -> y",
+    ];
+    let decoder = model(&[("z", &[1, 2])], &[("y", &[1, 1, 2, 4])], weights, &nodes);
     let encoder = encoder(&[("a", HEAD)], &[]);
     let (folder, _) = run(&encoder, &decoder, &Names::default()).expect("it can be opened");
-    let expected = ["MatMul", "Reshape", "Shape", "Gather", "Concat", "Resize"];
+    let expected = ["MatMul", "Reshape", "Shape", "Gather", "Concat", "Resize", "Conv"];
     assert_eq!(operators(&written(&folder, "decoder.onnx")), expected);
 }
 
@@ -323,7 +327,7 @@ fn a_graph_that_mixes_the_images_of_a_batch_does_not_pass_the_gate() {
 
 #[test]
 fn the_names_of_a_bundle_may_mean_something_else_in_the_files() {
-    let weights = vec![floats("image", &[6, 2]), floats("mean", &[6, 2])];
+    let weights = vec![floats("image", &[8, 2]), floats("mean", &[8, 2])];
     let nodes = [
         "Flatten:axis=1 latent -> reconstruction",
         "MatMul reconstruction image -> log_var.log",
@@ -336,6 +340,21 @@ fn the_names_of_a_bundle_may_mean_something_else_in_the_files() {
     let names: Vec<_> = imported.manifest.encoder.outputs.iter().map(|o| o.name.as_str()).collect();
     assert_eq!(names, ["mean", "log_var"]);
     assert!(Bundle::open(folder.path().join("b")).is_ok());
+}
+
+#[test]
+fn what_the_decoder_takes_beside_the_latent_vector_comes_from_the_encoder() {
+    let weights = vec![floats("w", &[2, 8]), ints("shape", &[-1, 1, 2, 4])];
+    let nodes = ["MatMul z w -> flat", "Reshape flat shape -> image", "Add image skip -> y"];
+    let decoder = model(&[("z", HEAD), ("skip", IMAGE)], &[("y", IMAGE)], weights, &nodes);
+    let message = refusal(&encoder(&[("a", HEAD)], &[]), &decoder);
+    assert!(message.contains("`skip` [batch, 1, 2, 4]"), "{message}");
+    assert!(message.contains("--skip ENCODER_OUTPUT=skip"), "{message}");
+    // The image itself, handed on.
+    let encoder = encoder(&[("a", HEAD), ("x", IMAGE)], &[]);
+    let (folder, imported) = run(&encoder, &decoder, &Names::default()).expect("it fits");
+    assert!(!imported.manifest.sampling);
+    assert_eq!(operators(&written(&folder, "encoder.onnx")), ["Flatten", "MatMul", "Identity"]);
 }
 
 #[test]

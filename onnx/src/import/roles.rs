@@ -93,6 +93,7 @@ impl Roles {
             port.check().map_err(in_decoder)?;
         }
 
+        let latent_dims = latent_dims(&latent, &heads).map_err(in_decoder)?;
         let image = match question.image {
             Some(image) => image,
             None => size(&input, layout).map_err(in_encoder)?,
@@ -103,7 +104,6 @@ impl Roles {
         };
         let input_form = form(&input, encoder, "takes")?;
         let decoded_form = form(&decoded, decoder, "gives")?;
-        let latent_dims = latent_dims(&latent, &heads).map_err(in_decoder)?;
         let skips = skips(&outputs, &takes, &latent, &heads, names).map_err(in_decoder)?;
         Ok(Self {
             image,
