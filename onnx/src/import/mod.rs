@@ -16,6 +16,7 @@ mod prune;
 mod reference;
 mod rewrite;
 mod roles;
+mod skips;
 mod source;
 mod taken;
 mod words;

@@ -6,6 +6,7 @@ use super::form::{Form, Layout, Unclear};
 use super::heads::{Heads, Said, named, one};
 use super::port::{Port, list};
 use super::prune::prune;
+use super::skips::{self, Skip};
 use super::source::Source;
 use super::{Names, words};
 use crate::error::Error;
@@ -23,16 +24,6 @@ pub(crate) struct Roles {
     /// In the order of the decoder's inputs.
     pub(crate) skips: Vec<Skip>,
     pub(crate) reconstruction: (Port, Form),
-}
-
-/// A tensor that the encoder hands to the decoder.
-#[derive(Debug, Clone)]
-pub(crate) struct Skip {
-    /// Its name in a bundle, `skip_…`.
-    pub(crate) name: String,
-    pub(crate) from: Port,
-    pub(crate) to: Port,
-    pub(crate) dims: Vec<usize>,
 }
 
 /// What the caller says about the graphs.
@@ -77,15 +68,7 @@ impl Roles {
             kind: names.spread,
         };
         let heads = Heads::find(&outputs, latent.size(), said).map_err(in_encoder)?;
-        let wanted: Vec<&str> = heads.ports().iter().map(|port| port.name.as_str()).collect();
-        let images = needed(encoder, &wanted)?;
-        let input = match images.as_slice() {
-            [image] => image.clone(),
-            _ => {
-                let images = list(&images);
-                return Err(in_encoder(format!("it takes {images} where one image belongs")));
-            }
-        };
+        let input = input(encoder, &heads)?;
         for port in heads.ports().into_iter().chain([&input]) {
             port.check().map_err(in_encoder)?;
         }
@@ -104,7 +87,7 @@ impl Roles {
         };
         let input_form = form(&input, encoder, "takes")?;
         let decoded_form = form(&decoded, decoder, "gives")?;
-        let skips = skips(&outputs, &takes, &latent, &heads, names).map_err(in_decoder)?;
+        let skips = skips::find(&outputs, &takes, &latent, &heads, names).map_err(in_decoder)?;
         Ok(Self {
             image,
             input: (input, input_form),
@@ -168,6 +151,19 @@ fn needed(source: &Source, outputs: &[&str]) -> Result<Vec<Port>, Error> {
         return Err(source.wrong(format!("its `{outputs}` depends on no input")));
     }
     Ok(inputs)
+}
+
+/// The one input that the posterior is computed from.
+fn input(encoder: &Source, heads: &Heads) -> Result<Port, Error> {
+    let wanted: Vec<&str> = heads.ports().iter().map(|port| port.name.as_str()).collect();
+    let mut inputs = needed(encoder, &wanted)?;
+    match inputs.pop() {
+        Some(only) if inputs.is_empty() => Ok(only),
+        last => {
+            let inputs = list(inputs.iter().chain(&last));
+            Err(encoder.wrong(format!("it takes {inputs} where one image belongs")))
+        }
+    }
 }
 
 /// The decoder's output that is the image: named, the only one, called so, or shaped so.
@@ -244,77 +240,16 @@ fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
     }
 }
 
-/// What the encoder hands over: pairs that the caller names, that have one name, or that alone
-/// have one shape.
-fn skips(
-    outputs: &[Port],
-    inputs: &[Port],
-    latent: &Port,
-    heads: &Heads,
-    names: &Names,
-) -> Result<Vec<Skip>, String> {
-    let posterior = heads.ports();
-    let free: Vec<&Port> = outputs.iter().filter(|port| !posterior.contains(port)).collect();
-    if let Some((_, to)) = names.skips.iter().find(|(_, to)| !inputs.iter().any(|p| p.name == *to))
-    {
-        return Err(format!("there is no `{to}` among {}", list(inputs)));
-    }
-    let wanting: Vec<&Port> = inputs.iter().filter(|port| *port != latent).collect();
-    let mut skips: Vec<Skip> = vec![];
-    for to in &wanting {
-        to.check()?;
-        let said = names.skips.iter().find(|(_, name)| *name == to.name);
-        let alike = |a: &&&Port| a.dims() == to.dims();
-        let from = match said {
-            Some((from, _)) => named(outputs, from)?,
-            None => match free.iter().find(|from| from.name == to.name) {
-                Some(from) => from,
-                None => match free.iter().filter(alike).collect::<Vec<_>>().as_slice() {
-                    [from] if wanting.iter().filter(alike).count() == 1 => from,
-                    _ => {
-                        let free = list(free.iter().copied());
-                        return Err(format!(
-                            "it takes {to}, and the encoder gives {free} beside the posterior \
-                             (hint: --skip ENCODER_OUTPUT={})",
-                            to.name
-                        ));
-                    }
-                },
-            },
-        };
-        let pairs = from.dims().iter().zip(to.dims());
-        let dims: Option<Vec<usize>> = pairs.map(|(a, b)| a.or(*b)).collect();
-        let fits = from.dims().len() == to.dims().len()
-            && from.dims().iter().zip(to.dims()).all(|(a, b)| a.is_none() || b.is_none() || a == b);
-        let Some(dims) = dims.filter(|_| fits) else {
-            return Err(format!("it takes {to}, which is not the encoder's {from}"));
-        };
-        let name = skip_name(&from.name, &skips);
-        skips.push(Skip { name, from: from.clone(), to: (*to).clone(), dims });
-    }
-    Ok(skips)
-}
-
-/// `skip_` and what of a name is a letter or a digit, with a number where that is taken.
-fn skip_name(from: &str, taken: &[Skip]) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let mut name = format!("skip_{}", from.chars().map(plain).collect::<String>());
-    if taken.iter().any(|skip| skip.name == name) {
-        name = format!("{name}_{}", taken.len());
-    }
-    name
-}
-
 /// The size of the images that an encoder takes, `[C, H, W]`, where its shape tells.
 fn size(input: &Port, layout: Option<Layout>) -> Result<[usize; 3], String> {
     let channels = |size: usize| matches!(size, 1 | 3);
-    let found = match input.dims() {
-        &[Some(a), Some(b), Some(c)] => match (layout, channels(a), channels(c)) {
+    let found = match *input.dims() {
+        [Some(a), Some(b), Some(c)] => match (layout, channels(a), channels(c)) {
             (Some(Layout::Nchw), ..) | (None, true, false) => Some([a, b, c]),
             (Some(Layout::Nhwc), ..) | (None, false, true) => Some([c, a, b]),
             _ => None,
         },
-        &[Some(rows), Some(columns)] => Some([1, rows, columns]),
+        [Some(rows), Some(columns)] => Some([1, rows, columns]),
         _ => None,
     };
     found.ok_or_else(|| {
