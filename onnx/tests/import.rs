@@ -292,6 +292,16 @@ fn a_batch_size_in_an_operator_is_opened() {
 }
 
 #[test]
+fn a_decoder_without_sizes_has_the_layout_of_its_encoder() {
+    let mut decoder = decoder();
+    let graph = decoder.graph.as_mut().expect("it has one");
+    graph.output = vec![value("y", &[0; 4])];
+    let plain = encoder(&[("a", HEAD)], &[]);
+    let (_, imported) = run(&plain, &decoder, &Names::default()).expect("the gate agrees");
+    assert_eq!(imported.manifest.decoder.outputs[0].shape, [1, 2, 4]);
+}
+
+#[test]
 fn sizes_of_a_resize_follow_the_batch() {
     let shapes = [ints("shape", &[1, 1, 1, 4]), ints("sizes", &[1, 1, 2, 4])];
     let weights =

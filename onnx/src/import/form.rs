@@ -58,7 +58,12 @@ impl Form {
         if forms.is_empty() {
             return Err(Unclear::Another);
         }
-        forms.retain(|(_, order)| c == 1 || layout.is_none_or(|layout| layout == *order));
+        let said = |(_, order): &(Vec<usize>, Layout)| layout == Some(*order);
+        if forms.iter().any(said) {
+            forms.retain(said);
+        } else if layout.is_some() && c > 1 {
+            return Err(Unclear::Another);
+        }
         if c == 1 {
             forms.dedup_by(|a, b| a.0 == b.0);
         }

@@ -81,12 +81,17 @@ impl Roles {
             Some(image) => image,
             None => size(&input, layout).map_err(in_encoder)?,
         };
-        let form = |port: &Port, source: &Source, verb: &str| {
-            form(port, image, layout)
-                .map_err(|reason| source.wrong(format!("it {verb} {port}, {reason}")))
+        let form = |port: &Port, layout| {
+            form(port, image, layout).map_err(|reason| format!("{port}, {reason}"))
         };
-        let input_form = form(&input, encoder, "takes")?;
-        let decoded_form = form(&decoded, decoder, "gives")?;
+        let input_form =
+            form(&input, layout).map_err(|reason| in_encoder(format!("it takes {reason}")))?;
+        // Where the decoder's axes have no sizes, they stand as the encoder's do; that they do is
+        // seen when it runs.
+        let open = decoded.dims().len() == 3 && decoded.size().is_none();
+        let layout = layout.or(open.then_some(input_form.layout));
+        let decoded_form =
+            form(&decoded, layout).map_err(|reason| in_decoder(format!("it gives {reason}")))?;
         let skips = skips::find(&outputs, &takes, &latent, &heads, names).map_err(in_decoder)?;
         Ok(Self {
             image,

@@ -65,9 +65,10 @@ fn file(source: &Source, batch: Option<usize>, opened: usize) -> String {
         (None, 0) => {}
         (Some(size), 0) => text += &format!("; its batch axis was fixed at {size}"),
         (Some(size), n) => {
-            text += &format!("; its batch axis was fixed at {size}, in {n} operators too");
+            let plural = if n == 1 { "" } else { "s" };
+            text += &format!("; its batch axis was fixed at {size}, in {n} operator{plural} too");
         }
-        (None, n) => text += &format!("; {n} of its operators fixed the batch size at 1"),
+        (None, n) => text += &format!("; {n} of its operators had a fixed batch size of 1"),
     }
     text
 }
