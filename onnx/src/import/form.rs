@@ -40,11 +40,12 @@ impl Form {
         layout: Option<Layout>,
     ) -> Result<Self, Unclear> {
         let [c, h, w] = image;
+        let values = c.saturating_mul(h).saturating_mul(w);
         let mut forms = vec![
             (vec![c, h, w], Layout::Nchw),
             (vec![h, w, c], Layout::Nhwc),
-            (vec![c * h * w], Layout::Nchw),
-            (vec![c * h * w], Layout::Nhwc),
+            (vec![values], Layout::Nchw),
+            (vec![values], Layout::Nhwc),
         ];
         if c == 1 {
             forms.push((vec![h, w], Layout::Nchw));

@@ -46,8 +46,8 @@ impl Port {
 
     /// The number of elements of one example, where it is known.
     pub(crate) fn size(&self) -> Option<usize> {
-        let dims = self.dims();
-        (!dims.is_empty()).then(|| dims.iter().copied().product::<Option<usize>>()).flatten()
+        let dims = Some(self.dims()).filter(|dims| !dims.is_empty())?;
+        dims.iter().try_fold(1_usize, |size, dim| size.checked_mul((*dim)?))
     }
 
     /// Checks that it is made of `f32` and has a batch axis and one more.

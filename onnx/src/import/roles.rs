@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use vae_infer::ImageSpec;
+
 use super::form::{Form, Layout, Unclear};
 use super::heads::{Heads, Said, named, one};
 use super::port::{Port, list};
@@ -81,6 +83,8 @@ impl Roles {
             Some(image) => image,
             None => size(&input, layout).map_err(in_encoder)?,
         };
+        let [channels, height, width] = image;
+        ImageSpec::new(channels, height, width).check().map_err(in_encoder)?;
         let form = |port: &Port, layout| {
             form(port, image, layout).map_err(|reason| format!("{port}, {reason}"))
         };
@@ -218,6 +222,9 @@ fn latent(inputs: &[Port], names: &Names, skips: &BTreeSet<&str>) -> Result<Port
     }
 }
 
+/// The largest latent vector that is imported.
+const MAX_LATENT: usize = 1 << 24;
+
 /// The latent vector's axes: the decoder's own, or the encoder's where the decoder leaves them open.
 fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
     let all = |port: &Port| port.dims().iter().copied().collect::<Option<Vec<usize>>>();
@@ -234,7 +241,12 @@ fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
         }
         _ => return Err(format!("it takes {latent}, a latent vector of no declared size")),
     };
-    let size: usize = dims.iter().product();
+    let size = dims.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim));
+    let Some(size) = size.filter(|size| *size <= MAX_LATENT) else {
+        return Err(format!(
+            "it takes {latent}, and a latent vector has {MAX_LATENT} values at most"
+        ));
+    };
     let expected = match heads {
         Heads::Joint { .. } => 2 * size,
         _ => size,
