@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use vae_infer::manifest::Precision;
 
-/// Why a model was not exported.
+/// Why a model was not exported, or files were not imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,17 +19,28 @@ pub enum Error {
         /// The bundle's name.
         path: PathBuf,
     },
+    /// A file that cannot become a part of a bundle.
+    #[error("cannot import `{}`: {reason}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is no image to compare the engines on.
     #[error("there are no images to compare the engines on")]
     NoImages,
-    /// An engine does not give the trainer's answers; nothing was written.
+    /// An engine does not give the trainer's answers, or those of imported files; nothing was
+    /// written.
     #[error(
-        "{engine} differs from the trainer on `{output}` by {difference:.1e} of its range \
+        "{engine} differs from {reference} on `{output}` by {difference:.1e} of its range \
          (batch {batch}, {images} images), more than {tolerance:.0e}: nothing was written"
     )]
     Parity {
         /// The engine.
         engine: String,
+        /// What it is compared with.
+        reference: &'static str,
         /// The output that differs.
         output: String,
         /// The batch size.

@@ -19,7 +19,7 @@ use crate::golden::{self, Latent, Tensors};
 use crate::graph::Graph;
 use crate::precision::{self, Limits, check_calibration};
 use crate::timing::Timing;
-use crate::verdicts::{self, Reference};
+use crate::verdicts::{self, HeldOut};
 
 /// What is exported.
 pub struct Export<'a> {
@@ -85,23 +85,18 @@ pub fn export(
     ort_library: Option<&Path>,
     device: &Device,
 ) -> Result<Exported, Error> {
-    let replace = force && Bundle::fills(folder);
-    let refuse_other = || match folder.exists() && !replace {
-        true => Err(Error::Exists { path: folder.into() }),
-        false => Ok(()),
-    };
-    refuse_other()?;
+    vacant(folder, force)?;
     if model.probe.len_of(Axis(0)) == 0 {
         return Err(Error::NoImages);
     }
-    let reference = Reference::new(model.vae, model.held_out, model.image, device)?;
+    let held_out = HeldOut::new(model.vae, model.held_out, model.image, device)?;
     if let Some(images) = model.calibration {
         let errors = verdicts::scores(model.vae, images.view(), device);
-        check_calibration(images, &errors, reference.threshold)?;
+        check_calibration(images, &errors, held_out.threshold)?;
     }
 
     let made = Staged::new(folder)?;
-    let mut manifest = write_files(&model, &reference, made.path(), device)?;
+    let mut manifest = write_files(&model, &held_out, made.path(), device)?;
     let mut bundle = Bundle::open(made.path())?;
     if model.precision == Precision::Int8 {
         let mut engine = Model::load(&bundle, &EngineOptions::new(Engine::Tract))?;
@@ -111,7 +106,7 @@ pub fn export(
         bundle = Bundle::open(made.path())?;
     }
     let onnx_runtime = gate::onnx_runtime(ort_library)?;
-    let gate = Gate { model: &model, bundle: &bundle, reference: &reference, device };
+    let gate = Gate { model: &model, bundle: &bundle, held_out: &held_out, device };
     let mut timings = vec![];
     for options in gate.engines(&onnx_runtime)? {
         let Passed { parity, verdicts, timing } = gate.pass(&options)?;
@@ -121,15 +116,27 @@ pub fn export(
     }
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
-    refuse_other()?;
-    made.publish(replace)?;
+    made.publish(vacant(folder, force)?)?;
     Ok(Exported { manifest, timings, without_onnx_runtime: onnx_runtime.err() })
+}
+
+/// Checks that a bundle may get a name, and tells whether one that is there makes room for it.
+///
+/// # Errors
+///
+/// [`Error::Exists`] for anything that stands there, but for a bundle where `force` is set.
+pub(crate) fn vacant(folder: &Path, force: bool) -> Result<bool, Error> {
+    let replace = force && Bundle::fills(folder);
+    match folder.exists() && !replace {
+        true => Err(Error::Exists { path: folder.into() }),
+        false => Ok(replace),
+    }
 }
 
 /// Writes the graphs, the golden vectors and a manifest without measurements.
 fn write_files(
     model: &Export<'_>,
-    reference: &Reference<'_>,
+    held_out: &HeldOut<'_>,
     folder: &Path,
     device: &Device,
 ) -> Result<Manifest, Error> {
@@ -144,7 +151,9 @@ fn write_files(
         graph.describe("pixel_range", format!("{black} to {white}"));
         graph.describe("precision", model.precision);
         graph.describe("preset", &model.provenance.preset);
-        graph.describe("data_sha256", &model.provenance.data_sha256);
+        if let Some(data) = &model.provenance.data_sha256 {
+            graph.describe("data_sha256", data);
+        }
         let file = file(name, &graph.to_bytes())?;
         Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
     };
@@ -182,7 +191,7 @@ fn write_files(
         golden: write_golden(folder, &recorded)?,
         precision: model.precision,
         tolerance: Limits::of(model.precision).replay,
-        verdicts: Some(reference.unchanged()),
+        verdicts: Some(held_out.unchanged()),
         parity: Vec::<Parity>::new(),
         provenance: model.provenance.clone(),
     };

@@ -12,16 +12,16 @@ use vae_infer::{Bundle, Engine, EngineOptions, Model, Provider};
 use crate::error::Error;
 use crate::export::Export;
 use crate::graph::{decoder, encoder};
-use crate::parity;
+use crate::parity::{self, Trainer};
 use crate::precision::Limits;
 use crate::timing::{self, Timing};
-use crate::verdicts::{self, Reference};
+use crate::verdicts::{self, HeldOut};
 
 /// A bundle that was written under a temporary name, and what it is held against.
 pub(crate) struct Gate<'a> {
     pub(crate) model: &'a Export<'a>,
     pub(crate) bundle: &'a Bundle,
-    pub(crate) reference: &'a Reference<'a>,
+    pub(crate) held_out: &'a HeldOut<'a>,
     pub(crate) device: &'a Device,
 }
 
@@ -65,11 +65,12 @@ impl Gate<'_> {
     ///
     /// The first that fails, and the errors of loading and running the engine.
     pub(crate) fn pass(&self, options: &EngineOptions) -> Result<Passed, Error> {
-        let Self { model: exported, bundle, reference, device } = *self;
+        let Self { model: exported, bundle, held_out, device } = *self;
         let Export { vae, probe, precision, .. } = *exported;
         let mut model = Model::load(bundle, options)?;
-        let parity = parity::compare(vae, bundle, probe, &mut model, device)?;
-        let mut verdicts = reference.compare(&mut model)?;
+        let mut trainer = Trainer { vae, device };
+        let parity = parity::compare(&mut trainer, bundle, Some(probe), &mut model)?;
+        let mut verdicts = held_out.compare(&mut model)?;
         let replayed = replay(&mut model, bundle, &bundle.golden()?)?;
         verdicts.golden_flips = replayed.map_or(0, |replayed| replayed.flips);
         let engine = options.resolved().to_string();

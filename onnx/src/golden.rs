@@ -22,7 +22,7 @@ pub(crate) const COUNT: usize = 3;
 /// serve as golden images.
 const IMAGE_SEED: u64 = 1;
 pub(crate) const LATENT_SEED: u64 = 2;
-const SAMPLE_SEED: u64 = 3;
+pub(crate) const SAMPLE_SEED: u64 = 3;
 
 /// Tensors by their names in the graphs.
 pub(crate) type Tensors = BTreeMap<String, ArrayD<f32>>;

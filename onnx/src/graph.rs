@@ -129,6 +129,24 @@ impl Graph {
         Self { model, inputs, outputs }
     }
 
+    /// A graph that someone else has made, under a signature of ours that its tensors' names fit.
+    pub(crate) fn adopt(
+        name: &str,
+        model: ModelProto,
+        graph: GraphProto,
+        inputs: Vec<TensorSpec>,
+        outputs: Vec<TensorSpec>,
+    ) -> Self {
+        let graph = GraphProto {
+            input: inputs.iter().map(value).collect(),
+            output: outputs.iter().map(value).collect(),
+            ..graph
+        };
+        let metadata_props = metadata(name, &inputs, &outputs);
+        let model = ModelProto { metadata_props, graph: Some(graph), ..model };
+        Self { model, inputs, outputs }
+    }
+
     /// Adds to what the file says about itself.
     pub fn describe(&mut self, key: &str, value: impl ToString) {
         self.model.metadata_props.push(entry(key, value));

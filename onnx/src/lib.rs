@@ -4,6 +4,8 @@
 //! [`Block`](vae_models::Block). [`export`] assembles the bundle, compares the engines with
 //! Burn's own forward pass, and gives the bundle its final name only where they agree.
 //!
+//! [`import`](fn@import) makes a bundle of ONNX files that someone has trained elsewhere, behind the same gate.
+//!
 //! The random draw stays outside every graph, since random operators differ between engines.
 
 mod error;
@@ -11,6 +13,7 @@ mod export;
 mod gate;
 mod golden;
 mod graph;
+mod import;
 mod nodes;
 mod parity;
 mod phases;
@@ -23,5 +26,6 @@ mod verdicts;
 pub use error::Error;
 pub use export::{Export, Exported, export};
 pub use graph::{Graph, decoder, encoder};
+pub use import::{Import, Imported, Layout, Names, Spread, import};
 pub use precision::{CALIBRATION_IMAGES, Limits};
 pub use timing::Timing;

@@ -286,7 +286,8 @@ impl Scope<'_> {
 
     fn ints(&mut self, name: &str, values: &[usize]) -> String {
         let name = format!("{}.{name}", self.prefix);
-        self.nodes.constants.push(ints_tensor(&name, values));
+        let values: Vec<i64> = values.iter().map(|&v| v as i64).collect();
+        self.nodes.constants.push(ints_tensor(&name, &values));
         name
     }
 }

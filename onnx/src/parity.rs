@@ -1,62 +1,91 @@
-//! Tensors: every output of an engine beside the trainer's.
+//! Tensors: every output of an engine beside the trainer's, or beside that of imported files.
 
 use burn::tensor::Device;
-use ndarray::{Array4, Axis, Slice};
+use ndarray::{Array4, ArrayView4, Axis, Slice};
 use vae_infer::manifest::{Manifest, Parity, Precision};
 use vae_infer::verify::replay;
 use vae_infer::{Bundle, Model};
 use vae_models::Vae;
 
 use crate::error::Error;
-use crate::golden::{LATENT_SEED, Latent, noise_images, record};
+use crate::golden::{LATENT_SEED, Latent, Tensors, noise_images, record};
 use crate::precision::Limits;
 
 /// The batch sizes on which engines are compared.
 const BATCHES: [usize; 3] = [1, 3, 64];
 
-/// Compares an engine with Burn's forward pass on real and on random images, at every batch size:
-/// real images are decoded from their posterior mean, random ones from draws of the prior. In eight
-/// bits the images are real ones: noise lies outside of every range that was calibrated.
+/// Whose answers the engines must give.
+pub(crate) trait Reference {
+    /// What an engine then differs from, for people.
+    fn name(&self) -> &'static str;
+
+    /// Every input and output of both graphs for images `[B, C, H, W]` and a latent vector of each.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot run.
+    fn record(&mut self, images: ArrayView4<f32>, latent: Latent) -> Result<Tensors, Error>;
+}
+
+/// Burn's forward pass.
+pub(crate) struct Trainer<'a> {
+    pub(crate) vae: &'a Vae,
+    pub(crate) device: &'a Device,
+}
+
+impl Reference for Trainer<'_> {
+    fn name(&self) -> &'static str {
+        "the trainer"
+    }
+
+    fn record(&mut self, images: ArrayView4<f32>, latent: Latent) -> Result<Tensors, Error> {
+        Ok(record(self.vae, images, latent, self.device))
+    }
+}
+
+/// Compares an engine with a reference on real images, where there are some, and on random ones, at
+/// every batch size: real images are decoded from their posterior mean, random ones from draws of
+/// the prior.
+/// In eight bits there are no random images: noise lies outside of every range that was calibrated.
 ///
 /// # Errors
 ///
 /// [`Error::Parity`] for the first output that differs by more than the precision may, and the
 /// errors of running the engine.
 pub(crate) fn compare(
-    vae: &Vae,
+    reference: &mut dyn Reference,
     bundle: &Bundle,
-    probe: &Array4<f32>,
+    probe: Option<&Array4<f32>>,
     model: &mut Model,
-    device: &Device,
 ) -> Result<Vec<Parity>, Error> {
     let engine = model.encoder.backend().engine;
     let Manifest { image, precision, .. } = &bundle.manifest;
     let tolerance = Limits::of(*precision).tensor;
     let mut rows = vec![];
     for batch in BATCHES {
+        let real = probe.map(|probe| (cycle(probe, batch), "real", Latent::Mean));
         let random = match precision {
             Precision::Int8 => None,
             _ => Some((noise_images(image, batch), "random", Latent::Prior { seed: LATENT_SEED })),
         };
-        let real = (cycle(probe, batch), "real", Latent::Mean);
-        for (images, kind, latent) in std::iter::once(real).chain(random) {
-            let expected = record(vae, images.view(), latent, device);
+        for (images, kind, latent) in real.into_iter().chain(random) {
+            let expected = reference.record(images.view(), latent)?;
             for (output, difference) in replay(model, bundle, &expected)? {
                 let engine = engine.to_string();
                 let row = Parity { engine, output, batch, images: kind.into(), difference };
-                rows.push(accept(row, tolerance)?);
+                rows.push(accept(row, tolerance, reference.name())?);
             }
         }
     }
     Ok(rows)
 }
 
-fn accept(row: Parity, tolerance: f64) -> Result<Parity, Error> {
+fn accept(row: Parity, tolerance: f64, reference: &'static str) -> Result<Parity, Error> {
     if row.difference <= tolerance {
         return Ok(row);
     }
     let Parity { engine, output, batch, images, difference } = row;
-    Err(Error::Parity { engine, output, batch, images, difference, tolerance })
+    Err(Error::Parity { engine, reference, output, batch, images, difference, tolerance })
 }
 
 /// The first `count` images, over and over where there are fewer.

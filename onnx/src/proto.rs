@@ -52,8 +52,8 @@ pub(crate) fn floats_tensor(name: &str, dims: &[usize], values: &[f32]) -> Tenso
     tensor(name, dims, DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
 }
 
-pub(crate) fn ints_tensor(name: &str, values: &[usize]) -> TensorProto {
-    let bytes = values.iter().flat_map(|&v| (v as i64).to_le_bytes()).collect();
+pub(crate) fn ints_tensor(name: &str, values: &[i64]) -> TensorProto {
+    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     tensor(name, &[values.len()], DataType::Int64, bytes)
 }
 

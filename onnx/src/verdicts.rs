@@ -17,14 +17,14 @@ const QUANTILE: f64 = 0.99;
 const BATCH: usize = 64;
 
 /// The trainer's scores of held-out images.
-pub(crate) struct Reference<'a> {
+pub(crate) struct HeldOut<'a> {
     images: &'a Array4<f32>,
     peak: f64,
     scores: Vec<f64>,
     pub(crate) threshold: f64,
 }
 
-impl<'a> Reference<'a> {
+impl<'a> HeldOut<'a> {
     pub(crate) fn new(
         vae: &Vae,
         images: &'a Array4<f32>,

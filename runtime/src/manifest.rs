@@ -151,7 +151,8 @@ pub struct TensorSpec {
 /// The worst difference between two engines on one output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parity {
-    /// The engine compared with the trainer's own forward pass.
+    /// The engine compared with the trainer's own forward pass, or with imported files as they
+    /// were.
     pub engine: String,
     /// The output compared.
     pub output: String,
@@ -163,19 +164,28 @@ pub struct Parity {
     pub difference: f64,
 }
 
-/// Where a bundle's weights come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Where a bundle's weights come from. What a run would know is absent where there was none: for
+/// imported files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The preset that was trained, or `custom`.
+    /// The preset that was trained, `custom`, or `imported`.
     pub preset: String,
     /// SHA-256 of the complete configuration as TOML.
-    pub config_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_sha256: Option<String>,
     /// SHA-256 of the training data's content.
-    pub data_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<String>,
     /// The seed of the run.
-    pub seed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Epochs behind the exported weights.
-    pub epochs: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// SHA-256 of the files that were imported: `encoder`, `decoder`, and `encoder/FILE` for weights
+    /// that stood in a file of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
     /// Final figures, by name; losses in nats per image.
     pub metrics: BTreeMap<String, f64>,
     /// Versions of the programs that took part.

@@ -31,7 +31,7 @@ fn is_of_its_recipe(_: PathBuf) -> Result<(), String> {
         return Err("the program embeds another bundle".into());
     }
     let recipe = RunConfig::load("digits", &[]).map_err(|e| format!("{e:#}"))?;
-    if manifest.provenance.config_sha256 != sha256(recipe.to_toml().as_bytes()) {
+    if manifest.provenance.config_sha256 != Some(sha256(recipe.to_toml().as_bytes())) {
         return Err("the preset `digits` is not what the bundle was made of".into());
     }
     let worst = manifest.parity.iter().map(|row| row.difference).fold(0.0, f64::max);

@@ -7,6 +7,7 @@ mod evaluate;
 mod export;
 mod figures;
 mod house;
+mod import;
 mod onnx_runtime;
 mod perceptual;
 mod precision;
@@ -47,6 +48,7 @@ fn main() {
         resume::JOURNEYS,
         evaluate::JOURNEYS,
         export::JOURNEYS,
+        import::JOURNEYS,
         figures::JOURNEYS,
         perceptual::JOURNEYS,
         precision::JOURNEYS,

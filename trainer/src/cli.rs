@@ -1,5 +1,7 @@
 //! The command line of `vae-train`.
 
+mod import;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -9,6 +11,8 @@ use vae_infer::manifest::Precision;
 use crate::data::Known;
 use crate::device::DeviceName;
 use crate::evaluation::PartName;
+
+pub use import::{Import, LayoutName, ResizeName, SpreadName};
 
 /// Trains variational autoencoders and exports them for `vae-infer`
 #[derive(Debug, Parser)]
@@ -43,6 +47,15 @@ pub enum Command {
     Figures(Figures),
     /// Write a trained model as a bundle for `vae-infer`, where all engines agree on its answers
     Export(Export),
+    /// Make a bundle for `vae-infer` of an encoder and a decoder that were trained elsewhere
+    ///
+    /// The two ONNX files may come from PyTorch or TensorFlow, with weights inside or beside them.
+    /// What is what is told from names and shapes, and printed; where they do not tell, one line
+    /// says which option does. Images may be channels first, channels last or flat; latent vectors may have axes of
+    /// one pixel; the spread may be a log-variance, a variance or a standard deviation, beside the
+    /// mean or in one tensor with it; a batch axis that the export has fixed is opened. The bundle is written only
+    /// where tract and ONNX Runtime give the answers of the files as they are.
+    Import(Box<Import>),
     /// Write one HTML file on a run, or on several with a table that compares them
     Report(Report),
     /// Train, evaluate and draw the five systems that this project grew out of

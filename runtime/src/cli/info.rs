@@ -1,7 +1,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use vae_infer::manifest::{GraphSpec, Manifest};
+use vae_infer::manifest::{GraphSpec, Manifest, Provenance};
 use vae_infer::{Bundle, graph};
 
 use super::lines::Lines;
@@ -68,14 +68,11 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("classes", if classes.is_empty() { "-".into() } else { classes.join(", ") }),
         ("encoder", graph(&line.manifest.encoder, encoder)),
         ("decoder", graph(&line.manifest.decoder, decoder)),
-        (
-            "trained",
-            format!(
-                "preset {}, seed {}, {} epochs, data {}",
-                provenance.preset, provenance.seed, provenance.epochs, provenance.data_sha256
-            ),
-        ),
+        ("trained", trained(provenance)),
     ];
+    for (file, hash) in &provenance.sources {
+        rows.push(("source", format!("{file} {hash}")));
+    }
     for (metric, value) in &provenance.metrics {
         rows.push(("metric", format!("{metric} {value}")));
     }
@@ -87,6 +84,21 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
     }
     let rows: Vec<_> = rows.iter().map(|(key, value)| format!("{key:<11} {value}")).collect();
     rows.join("\n")
+}
+
+/// What is known of a training.
+fn trained(provenance: &Provenance) -> String {
+    let Provenance { preset, seed, epochs, data_sha256, .. } = provenance;
+    let facts = [
+        Some(format!("preset {preset}")),
+        seed.map(|seed| format!("seed {seed}")),
+        epochs.map(|epochs| format!("{epochs} epochs")),
+        data_sha256.as_ref().map(|data| format!("data {data}")),
+    ];
+    match preset.as_str() {
+        "imported" => "elsewhere, and imported".to_owned(),
+        _ => facts.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The word by which a manifest calls a choice.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -84,10 +85,11 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
         classes: &classes,
         provenance: Provenance {
             preset: config.preset().unwrap_or("custom").to_owned(),
-            config_sha256: sha256(config.to_toml().as_bytes()),
-            data_sha256,
-            seed: config.seed,
-            epochs: epoch,
+            config_sha256: Some(sha256(config.to_toml().as_bytes())),
+            data_sha256: Some(data_sha256),
+            seed: Some(config.seed),
+            epochs: Some(epoch),
+            sources: BTreeMap::new(),
             metrics,
             versions,
         },

@@ -6,6 +6,7 @@ pub(crate) mod export;
 mod features;
 mod figures;
 pub(crate) mod fit;
+mod import;
 mod presets;
 mod report;
 mod reproduce;
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Evaluate(options) => evaluate::run(options),
         Command::Figures(options) => figures::run(options),
         Command::Export(options) => export::run(options),
+        Command::Import(options) => import::run(*options),
         Command::Report(options) => report::run(options),
         Command::Reproduce(options) => reproduce::run(options),
         Command::Features(options) => features::run(options),
