@@ -51,6 +51,7 @@
 struct Readme;
 
 mod bundle;
+pub mod compare;
 pub mod engine;
 mod error;
 pub mod graph;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use vae_models::Likelihood;
 
 pub use baseline::Baseline;
-pub use fidelity::{Fidelity, psnr};
+pub use fidelity::Fidelity;
 pub use latents::{Latents, collapse, kl_per_dimension};
 pub use protocol::{PartName, Protocol, Targets};
 pub use ssim::{Window, ssim, ssim_global};
