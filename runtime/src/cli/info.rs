@@ -31,9 +31,9 @@ impl Info {
         let line = Line {
             source: bundle.source().display().to_string(),
             engine: model.decoder.backend().to_string(),
-            parameters: encoder.parameters + decoder.parameters,
-            encoder_parameters: encoder.parameters,
-            decoder_parameters: decoder.parameters,
+            parameters: 0,
+            encoder_parameters: 0,
+            decoder_parameters: 0,
             manifest,
         };
         let mut lines = Lines::new(options.format(Format::Text));
@@ -49,7 +49,7 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
     let graph = |spec: &GraphSpec, summary: &graph::Summary| {
         format!(
             "{} parameters, {} operators, opset {}, {} bytes",
-            summary.parameters, summary.nodes, summary.opset, spec.file.bytes
+            summary.opset, summary.nodes, summary.opset, spec.file.bytes
         )
     };
     let mut rows = vec![
