@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
+use crate::compare::Difference;
 use crate::engine::{Backend, EngineOptions};
 use crate::model::{Encoding, Model};
 use crate::{Bundle, Error};
@@ -84,19 +85,9 @@ pub fn replay(
 /// the interval that its values and zero span; infinite where the shapes differ or a value is not finite, so that no
 /// comparison with a tolerance lets it pass.
 pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
-    if got.shape() != expected.shape() {
-        return f64::INFINITY;
-    }
-    let (mut low, mut high, mut worst) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for (&got, &expected) in got.iter().zip(expected.iter()) {
-        let (got, expected) = (f64::from(got), f64::from(expected));
-        if !(got.is_finite() && expected.is_finite()) {
-            return f64::INFINITY;
-        }
-        (low, high) = (low.min(expected), high.max(expected));
-        worst = worst.max((got - expected).abs());
-    }
-    if high > low { worst / (high - low) } else { worst }
+    let mut difference = Difference::default();
+    difference.add(got, expected);
+    difference.largest()
 }
 
 struct Golden<'a> {

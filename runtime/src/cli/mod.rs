@@ -1,7 +1,9 @@
 //! The commands: one file each, and what they share.
 
 mod completions;
+mod costs;
 mod decode;
+mod diff;
 mod doctor;
 mod encode;
 mod ids;
@@ -20,6 +22,8 @@ mod sample;
 mod score;
 mod verify;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -29,7 +33,8 @@ pub(crate) use report::report;
 /// Run variational autoencoders at the edge: reconstruct, sample, perturb and score images
 ///
 /// Without --model, the built-in model `digits` is used. Data goes to standard output,
-/// everything else to standard error; the exit code is 0, or 2 after an error.
+/// everything else to standard error; the exit code is 0, or 2 after an error, and `diff` has 1
+/// where models do not give the same answers.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -50,12 +55,13 @@ enum Command {
     Score(score::Score),
     Info(info::Info),
     Verify(verify::Verify),
+    Diff(diff::Diff),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run() -> Result<ExitCode> {
     let Cli { options, command } = Cli::parse();
     match command {
         Command::Reconstruct(command) => command.run(&options),
@@ -67,8 +73,10 @@ pub(crate) fn run() -> Result<()> {
         Command::Score(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),
+        Command::Diff(command) => return command.run(&options),
         Command::Doctor(command) => command.run(&options),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(&options),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ const MAX_RESULT_BYTES: u64 = 8 << 30;
 pub(crate) struct Options {
     /// The model: a bundle's folder [default: the built-in `digits`]
     #[arg(long, global = true, value_name = "BUNDLE")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// The program that runs the model
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     engine: Engine,
