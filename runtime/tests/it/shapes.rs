@@ -92,10 +92,16 @@ fn pool() -> impl Strategy<Value = Case> {
     })
 }
 
+/// Slices of the channels that leave some: tract gives those that leave none a size.
 fn slice() -> impl Strategy<Value = Case> {
     let step = prop_oneof![1..=3_i64, -3..=-1_i64];
-    (-4..=9_i64, -9..=9_i64, step, 1..=3_i64).prop_map(|(start, end, step, axis)| {
-        let stored = [("s", start), ("e", end), ("a", axis), ("t", step)];
+    let range = (-4..=3_i64, -9..=9_i64, step).prop_filter("nothing is left", |range| {
+        let &(start, end, step) = range;
+        let counted = |place: i64| if place < 0 { place + 4 } else { place };
+        (counted(end).clamp(-1, 4) - counted(start)) * step > 0
+    });
+    range.prop_map(|(start, end, step)| {
+        let stored = [("s", start), ("e", end), ("a", 1), ("t", step)];
         let stored = stored.map(|(name, value)| integers(name, &[value])).to_vec();
         (node("Slice", &["x", "s", "e", "a", "t"], "y"), stored)
     })
@@ -136,8 +142,8 @@ fn reshaped() -> impl Strategy<Value = Case> {
     ];
     let reshape =
         reshape.prop_map(|shape| (node("Reshape", &["x", "v"], "y"), vec![integers("v", &shape)]));
-    let flatten =
-        (1..=3_i64).prop_map(|axis| (with_int(node("Flatten", &["x"], "y"), "axis", axis), vec![]));
+    // Any other axis would make rows of channels, where the graph's signature has the batch.
+    let flatten = Just((with_int(node("Flatten", &["x"], "y"), "axis", 1), vec![]));
     let axes = proptest::sample::subsequence(vec![1_i64, 2, 3, 4], 1..=2);
     let unsqueeze =
         axes.prop_map(|axes| (node("Unsqueeze", &["x", "v"], "y"), vec![integers("v", &axes)]));
@@ -161,12 +167,11 @@ proptest! {
         // What tract cannot build has no shape to compare with.
         let Ok(shapes) = shapes_in_tract(&bytes) else { return Err(TestCaseError::reject("invalid")) };
         let Some(expected) = shapes.get("y") else { return Err(TestCaseError::reject("unknown")) };
+        // A window that does not fit leaves nothing in tract, and is refused here.
+        prop_assume!(!expected.contains(&0));
         match inferred(&case, x, expected) {
             Ok(got) => prop_assert_eq!(&got, expected),
-            Err(Error::Graph { reason, .. }) => {
-                prop_assert!(reason.contains("slices back from before"), "{}: {:?}", reason, expected);
-            }
-            Err(other) => prop_assert!(false, "{}", other),
+            Err(error) => prop_assert!(false, "{}, where tract has {:?}", error, expected),
         }
     }
 }
