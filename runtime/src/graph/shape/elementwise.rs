@@ -14,8 +14,8 @@ pub(super) fn operator(node: &Node) -> Result<Vec<Fact>, String> {
         "GroupNormalization" | "InstanceNormalization" | "LayerNormalization" => like(x.element)?,
         "BatchNormalization" if node.int("training_mode", 0) == 0 => like(x.element)?,
         "Add" | "Div" | "Max" | "Min" | "Mul" | "PRelu" | "Pow" | "Sub" => {
-            let shapes = node.inputs().map(|fact| fact.dims.as_slice());
-            let dims = shapes.fold(Ok(vec![]), |all, dims| broadcast(&all?, dims))?;
+            let mut shapes = node.inputs().map(|fact| fact.dims.as_slice());
+            let dims = shapes.try_fold(vec![], |all, dims| broadcast(&all, dims))?;
             node.gives(x.element, dims)?
         }
         "Cast" => {
