@@ -3,6 +3,8 @@
 //!
 //! All functions are pure, and take scores as they come, one an image.
 
+use ndarray::ArrayViewD;
+
 /// The smallest squared error, over the squared peak, that `f32` can tell from none: 150 dB.
 const ROUNDING: f64 = 1e-15;
 
@@ -86,12 +88,110 @@ pub fn flips(a: &[f64], b: &[f64], threshold: f64) -> usize {
     a.iter().zip(b).filter(|&(&a, &b)| (a <= threshold) != (b <= threshold)).count()
 }
 
+/// How far a tensor is from an expected one, collected over any number of batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Difference {
+    low: f64,
+    high: f64,
+    largest: f64,
+    sum: f64,
+    squares: f64,
+    values: usize,
+}
+
+impl Difference {
+    /// Adds a batch of both. Shapes that differ and values that are not finite make every figure
+    /// infinite, so that no comparison with a tolerance lets them pass.
+    pub fn add(&mut self, got: ArrayViewD<f32>, expected: ArrayViewD<f32>) {
+        if got.shape() != expected.shape() {
+            return self.add_pair(f64::INFINITY, 0.0);
+        }
+        for (&got, &expected) in got.iter().zip(expected.iter()) {
+            match (f64::from(got), f64::from(expected)) {
+                (got, expected) if got.is_finite() && expected.is_finite() => {
+                    self.add_pair(got, expected);
+                }
+                _ => self.add_pair(f64::INFINITY, 0.0),
+            }
+        }
+    }
+
+    fn add_pair(&mut self, got: f64, expected: f64) {
+        let difference = (got - expected).abs();
+        (self.low, self.high) = (self.low.min(expected), self.high.max(expected));
+        self.largest = self.largest.max(difference);
+        self.sum += difference;
+        self.squares += difference * difference;
+        self.values += 1;
+    }
+
+    /// The largest absolute difference, over the range of the expected tensor: the interval that
+    /// its values and zero span.
+    pub fn largest(&self) -> f64 {
+        self.largest_over(0.0)
+    }
+
+    /// [`Difference::largest`], over a range of at least `least`.
+    pub fn largest_over(&self, least: f64) -> f64 {
+        over(self.largest, (self.high - self.low).max(least))
+    }
+
+    /// The mean absolute difference, likewise.
+    pub fn mean(&self) -> f64 {
+        over(self.sum / self.values.max(1) as f64, self.high - self.low)
+    }
+
+    /// The mean squared difference, in squared units of the tensors.
+    pub fn mse(&self) -> f64 {
+        self.squares / self.values.max(1) as f64
+    }
+}
+
+fn over(difference: f64, range: f64) -> f64 {
+    if range > 0.0 { difference / range } else { difference }
+}
+
 #[cfg(test)]
 mod tests {
+    use ndarray::{Array, Array1};
+
     use super::*;
 
     fn close(got: Option<f64>, expected: f64) -> bool {
         got.is_some_and(|got| (got - expected).abs() < 1e-12)
+    }
+
+    #[test]
+    fn differences_of_batches_are_those_of_the_whole() {
+        let expected = Array1::from_vec(vec![0.0, 5.0, 10.0, 2.0]).into_dyn();
+        let got = Array1::from_vec(vec![0.0, 5.0, 10.5, 1.5]).into_dyn();
+        let mut parts = Difference::default();
+        for i in 0..4 {
+            let part = ndarray::Slice::from(i..=i);
+            let part = |all: &Array<f32, _>| all.slice_axis(ndarray::Axis(0), part).to_owned();
+            parts.add(part(&got).view(), part(&expected).view());
+        }
+        let mut whole = Difference::default();
+        whole.add(got.view(), expected.view());
+        assert_eq!(parts, whole);
+        assert_eq!((whole.largest(), whole.mean(), whole.mse()), (0.05, 0.025, 0.125));
+        assert_eq!(whole.largest(), crate::verify::difference(got.view(), expected.view()));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_infinitely_far() {
+        let one = |value: f32, count| Array1::from_elem(count, value).into_dyn();
+        for (got, expected) in [
+            (one(0.0, 2), one(0.0, 3)),
+            (one(f32::NAN, 1), one(0.0, 1)),
+            (one(0.0, 1), one(f32::INFINITY, 1)),
+        ] {
+            let mut difference = Difference::default();
+            difference.add(one(1.0, 1).view(), one(1.0, 1).view());
+            difference.add(got.view(), expected.view());
+            let figures = [difference.largest(), difference.mean(), difference.mse()];
+            assert_eq!(figures, [f64::INFINITY; 3]);
+        }
     }
 
     #[test]

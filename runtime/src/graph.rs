@@ -4,17 +4,25 @@
 //! weights that are not numbers, and both follow links to files outside the bundle. What this
 //! module accepts is the same for every engine.
 
+mod cost;
+mod element;
+#[cfg(test)]
+mod example;
 mod proto;
+mod shape;
 mod tensor;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use prost::Message;
 
 use crate::Error;
 use crate::manifest::{GraphSpec, TensorSpec};
+pub use cost::{Cost, Work};
+pub use element::Element;
 use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+pub use shape::Fact;
 
 /// The versions of ONNX's file format that are accepted.
 pub const IR_VERSIONS: RangeInclusive<i64> = 7..=11;
@@ -94,14 +102,9 @@ const OPERATORS: &[&str] = &[
     "Unsqueeze",
 ];
 
-/// ONNX's code of `f32`.
-const FLOAT: i32 = 1;
-
 /// What a graph consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Number of floating-point weights.
-    pub parameters: u64,
     /// Number of operators.
     pub nodes: usize,
     /// Version of the operator set.
@@ -117,10 +120,42 @@ pub struct Summary {
 ///
 /// [`Error::Graph`] with the name given by `graph`.
 pub fn inspect(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Summary, Error> {
-    summarize(onnx, spec).map_err(|reason| Error::Graph { graph, reason })
+    match checked(onnx, spec) {
+        Ok((_, summary)) => Ok(summary),
+        Err(reason) => Err(Error::Graph { graph, reason }),
+    }
 }
 
-fn summarize(onnx: &[u8], spec: &GraphSpec) -> Result<Summary, String> {
+/// What a graph costs, if [`inspect`] accepts it.
+///
+/// # Errors
+///
+/// As there. A graph whose shapes cannot be followed has a cost, with the reason in its `work`.
+pub fn cost(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Cost, Error> {
+    match checked(onnx, spec) {
+        Ok((proto, summary)) => Ok(Cost::of(&proto, summary.opset)),
+        Err(reason) => Err(Error::Graph { graph, reason }),
+    }
+}
+
+/// The element type and the shape of every tensor of a graph that [`inspect`] accepts, by name,
+/// for a given batch size.
+///
+/// # Errors
+///
+/// [`Error::Graph`] as there, and for the first operator whose result is not known before it runs.
+pub fn facts(
+    graph: &'static str,
+    onnx: &[u8],
+    spec: &GraphSpec,
+    batch: usize,
+) -> Result<BTreeMap<String, Fact>, Error> {
+    let facts =
+        checked(onnx, spec).and_then(|(proto, summary)| shape::infer(&proto, summary.opset, batch));
+    facts.map_err(|reason| Error::Graph { graph, reason })
+}
+
+fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<(GraphProto, Summary), String> {
     let model = ModelProto::decode(onnx).map_err(|e| format!("it is not an ONNX file: {e}"))?;
     let opset = versions(&model)?;
     if let Some(function) = model.functions.first() {
@@ -133,18 +168,18 @@ fn summarize(onnx: &[u8], spec: &GraphSpec) -> Result<Summary, String> {
     signature("output", &graph.output.iter().collect::<Vec<_>>(), &spec.outputs)?;
     order(&graph)?;
 
-    let mut parameters = 0;
     for tensor in &graph.initializer {
-        parameters += tensor::check(tensor)?;
+        tensor::check(tensor)?;
     }
     if !graph.sparse_initializer.is_empty() {
         return Err("it holds sparse weights".into());
     }
     for node in &graph.node {
-        parameters += operator(node)?;
+        operator(node)?;
     }
     let convolutional = graph.node.iter().any(|n| n.op_type.starts_with("Conv"));
-    Ok(Summary { parameters, nodes: graph.node.len(), opset, convolutional })
+    let summary = Summary { nodes: graph.node.len(), opset, convolutional };
+    Ok((graph, summary))
 }
 
 fn versions(model: &ModelProto) -> Result<i64, String> {
@@ -181,7 +216,7 @@ fn signature(what: &str, got: &[&ValueInfoProto], expected: &[TensorSpec]) -> Re
         let Some(tensor) = value.r#type.as_ref().and_then(|t| t.tensor.as_ref()) else {
             return wrong("is not a tensor");
         };
-        if tensor.elem_type != FLOAT {
+        if Element::of(tensor.elem_type) != Ok(Element::F32) {
             return wrong(&format!("is not f32 (ONNX element type {})", tensor.elem_type));
         }
         let Some(shape) = &tensor.shape else { return wrong("has no shape") };
@@ -235,15 +270,14 @@ fn order(graph: &GraphProto) -> Result<(), String> {
     }
 }
 
-/// Checks an operator and gives the number of weights in its attributes.
-fn operator(node: &NodeProto) -> Result<u64, String> {
+/// Checks an operator and the tensors in its attributes.
+fn operator(node: &NodeProto) -> Result<(), String> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return Err(format!("{} is of the domain `{}`", title(node), node.domain));
     }
     if !OPERATORS.contains(&node.op_type.as_str()) {
         return Err(format!("{} is not supported", title(node)));
     }
-    let mut parameters = 0;
     for attribute in &node.attribute {
         let wrong = |reason| Err(format!("`{}` of {} {reason}", attribute.name, title(node)));
         if attribute.g.is_some() || !attribute.graphs.is_empty() {
@@ -256,10 +290,10 @@ fn operator(node: &NodeProto) -> Result<u64, String> {
             return wrong("is not finite");
         }
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
-            parameters += tensor::check(tensor)?;
+            tensor::check(tensor)?;
         }
     }
-    Ok(parameters)
+    Ok(())
 }
 
 fn title(node: &NodeProto) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
+use crate::compare::Difference;
 use crate::engine::{Backend, EngineOptions};
 use crate::manifest::PosteriorKind;
 use crate::model::{Decoder, Encoder, Encoding, Model};
@@ -121,20 +122,9 @@ pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
 
 /// [`difference`], over a range of at least `least`.
 fn difference_over(least: f64, got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
-    if got.shape() != expected.shape() {
-        return f64::INFINITY;
-    }
-    let (mut low, mut high, mut worst) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for (&got, &expected) in got.iter().zip(expected.iter()) {
-        let (got, expected) = (f64::from(got), f64::from(expected));
-        if !(got.is_finite() && expected.is_finite()) {
-            return f64::INFINITY;
-        }
-        (low, high) = (low.min(expected), high.max(expected));
-        worst = worst.max((got - expected).abs());
-    }
-    let range = (high - low).max(least);
-    if range > 0.0 { worst / range } else { worst }
+    let mut difference = Difference::default();
+    difference.add(got, expected);
+    difference.largest_over(least)
 }
 
 struct Golden<'a> {

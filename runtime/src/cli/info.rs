@@ -1,9 +1,10 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use vae_infer::manifest::{GraphSpec, Manifest, Provenance};
+use vae_infer::manifest::{Manifest, Provenance};
 use vae_infer::{Bundle, graph};
 
+use super::costs::{Costs, GraphCost};
 use super::lines::Lines;
 use super::options::{Format, Options};
 
@@ -15,9 +16,8 @@ pub(super) struct Info;
 struct Line<'a> {
     source: String,
     engine: String,
-    parameters: u64,
-    encoder_parameters: u64,
-    decoder_parameters: u64,
+    #[serde(flatten)]
+    costs: Costs,
     manifest: &'a Manifest,
 }
 
@@ -31,9 +31,7 @@ impl Info {
         let line = Line {
             source: bundle.source().display().to_string(),
             engine: model.decoder.backend().to_string(),
-            parameters: encoder.parameters + decoder.parameters,
-            encoder_parameters: encoder.parameters,
-            decoder_parameters: decoder.parameters,
+            costs: Costs::of(&bundle)?,
             manifest,
         };
         let mut lines = Lines::new(options.format(Format::Text));
@@ -46,12 +44,12 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
     let Manifest { name, image, latent, posterior, likelihood, beta, sampling, .. } = line.manifest;
     let Manifest { classes, provenance, parity, .. } = line.manifest;
     let [low, high] = image.range;
-    let graph = |spec: &GraphSpec, summary: &graph::Summary| {
-        format!(
-            "{} parameters, {} operators, opset {}, {} bytes",
-            summary.parameters, summary.nodes, summary.opset, spec.file.bytes
-        )
+    let graph = |cost: &GraphCost, summary: &graph::Summary| {
+        let GraphCost { parameters, file_bytes, .. } = cost;
+        let graph::Summary { nodes, opset, .. } = summary;
+        format!("{parameters} parameters, {nodes} operators, opset {opset}, {file_bytes} bytes")
     };
+    let Costs { encoder: encoder_cost, decoder: decoder_cost, .. } = &line.costs;
     let mut rows = vec![
         ("model", format!("{name}, from {}", bundle.source().display())),
         ("engine", line.engine.clone()),
@@ -66,8 +64,9 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("likelihood", format!("{}, beta {beta}", word(likelihood))),
         ("sampling", if *sampling { "yes" } else { "no" }.into()),
         ("classes", if classes.is_empty() { "-".into() } else { classes.join(", ") }),
-        ("encoder", graph(&line.manifest.encoder, encoder)),
-        ("decoder", graph(&line.manifest.decoder, decoder)),
+        ("encoder", graph(encoder_cost, encoder)),
+        ("decoder", graph(decoder_cost, decoder)),
+        ("work", line.costs.work()),
         ("trained", trained(provenance)),
     ];
     for (file, hash) in &provenance.sources {

@@ -2,7 +2,9 @@
 
 mod bundle;
 mod completions;
+mod costs;
 mod decode;
+mod diff;
 mod doctor;
 mod encode;
 mod ids;
@@ -23,6 +25,8 @@ mod score;
 mod unpack;
 mod verify;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -32,8 +36,8 @@ pub(crate) use report::report;
 /// Run variational autoencoders at the edge: reconstruct, sample, perturb and score images
 ///
 /// Without --model, the model inside the program is used: the one that `vae-infer bundle` put
-/// there, or else `digits`. Data goes to standard output,
-/// everything else to standard error; the exit code is 0, or 2 after an error.
+/// there, or else `digits`. Data goes to standard output, everything else to standard error; the
+/// exit code is 0, or 2 after an error, and `diff` has 1 where models do not give the same answers.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -54,6 +58,7 @@ enum Command {
     Score(score::Score),
     Info(info::Info),
     Verify(verify::Verify),
+    Diff(diff::Diff),
     Pack(pack::Pack),
     Unpack(unpack::Unpack),
     Bundle(bundle::Bundle),
@@ -62,7 +67,7 @@ enum Command {
     Man(man::Man),
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run() -> Result<ExitCode> {
     let Cli { options, command } = Cli::parse();
     match command {
         Command::Reconstruct(command) => command.run(&options),
@@ -74,11 +79,13 @@ pub(crate) fn run() -> Result<()> {
         Command::Score(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),
+        Command::Diff(command) => return command.run(&options),
         Command::Pack(command) => command.run(&options),
         Command::Unpack(command) => command.run(&options),
         Command::Bundle(command) => command.run(&options),
         Command::Doctor(command) => command.run(&options),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(&options),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

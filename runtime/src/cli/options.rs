@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// The model: a bundle's folder, or the one file that `pack` made of it [default: the model
     /// inside the program, `digits` where `bundle` put no other there]
     #[arg(long, global = true, value_name = "BUNDLE")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// The program that runs the model
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     engine: Engine,

@@ -73,7 +73,8 @@ impl Verify {
     }
 }
 
-fn tolerance(text: &str) -> Result<f64, String> {
+/// Parses a difference up to which results agree.
+pub(super) fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("a tolerance is a finite number of at least 0".into()),

@@ -71,12 +71,18 @@ pub(crate) struct AttributeProto {
     pub(crate) name: String,
     #[prost(float, tag = "2")]
     pub(crate) f: f32,
+    #[prost(int64, tag = "3")]
+    pub(crate) i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) s: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
     #[prost(message, optional, tag = "6")]
     pub(crate) g: Option<GraphProto>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub(crate) ints: Vec<i64>,
     #[prost(message, repeated, tag = "10")]
     pub(crate) tensors: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]

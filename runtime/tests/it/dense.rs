@@ -3,69 +3,20 @@
 use std::fs;
 
 use ndarray::{Array4, Axis, Slice};
-use prost::Message;
 use serde_json::json;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
-    tensor_shape_proto, type_proto,
-};
+use tract_onnx::pb::{GraphProto, TensorProto};
 use vae_infer::{Bundle, Encoding, EngineOptions, Model};
 
 use crate::fixture::{Copy, all_well, not_refused, rings, run, succeed};
-
-fn value(name: &str, shape: &[i64]) -> ValueInfoProto {
-    use tensor_shape_proto::{Dimension, dimension::Value};
-    let axis = |value| Dimension { value: Some(value), ..Default::default() };
-    let sizes = shape.iter().map(|&d| axis(Value::DimValue(d)));
-    let dim = std::iter::once(axis(Value::DimParam("batch".into()))).chain(sizes).collect();
-    let tensor = type_proto::Tensor { elem_type: 1, shape: Some(TensorShapeProto { dim }) };
-    let value = Some(type_proto::Value::TensorType(tensor));
-    let r#type = Some(TypeProto { value, ..Default::default() });
-    ValueInfoProto { name: name.into(), r#type, ..Default::default() }
-}
-
-fn weights(name: &str, dims: &[i64]) -> TensorProto {
-    let count = dims.iter().product::<i64>();
-    let raw_data = (0..count).flat_map(|i| (((i * 37 % 101) as f32 - 50.0) / 2000.0).to_le_bytes());
-    TensorProto {
-        name: name.into(),
-        dims: dims.to_vec(),
-        data_type: 1,
-        raw_data: raw_data.collect(),
-        ..Default::default()
-    }
-}
-
-fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
-    let strings = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    NodeProto {
-        op_type: operator.into(),
-        input: strings(input),
-        output: strings(&[output]),
-        ..Default::default()
-    }
-}
-
-fn model(graph: GraphProto) -> Vec<u8> {
-    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
-    ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..Default::default() }
-        .encode_to_vec()
-}
-
-fn with_axis(mut node: NodeProto, i: i64) -> NodeProto {
-    let r#type = AttributeType::Int as i32;
-    node.attribute.push(AttributeProto { name: "axis".into(), i, r#type, ..Default::default() });
-    node
-}
+use crate::onnx::{model, node, value, weights, with_int};
 
 /// A plain autoencoder of dense layers, 784-3-784, whose decoder also takes a skip of 4 values
 /// where `skip` says so.
-fn autoencoder(skip: bool) -> Copy {
+pub(crate) fn autoencoder(skip: bool) -> Copy {
     let mut encoder = GraphProto {
         name: "encoder".into(),
         node: vec![
-            with_axis(node("Flatten", &["image"], "pixels"), 1),
+            with_int(node("Flatten", &["image"], "pixels"), "axis", 1),
             node("Gemm", &["pixels", "w", "b"], "mean"),
         ],
         initializer: vec![weights("w", &[784, 3]), weights("b", &[3])],
@@ -98,7 +49,7 @@ fn autoencoder(skip: bool) -> Copy {
         encoder.node.push(node("Gemm", &["pixels", "v", "c"], "skip0"));
         encoder.initializer.extend([weights("v", &[784, 4]), weights("c", &[4])]);
         encoder.output.push(value("skip0", &[4]));
-        decoder.node.insert(0, with_axis(node("Concat", &["latent", "skip0"], "joined"), 1));
+        decoder.node.insert(0, with_int(node("Concat", &["latent", "skip0"], "joined"), "axis", 1));
         decoder.input.push(value("skip0", &[4]));
     }
     let copy = Copy::new()
