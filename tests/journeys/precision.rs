@@ -23,6 +23,9 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("precision::int8_that_is_not_faster", Needs::OnnxRuntime, int8_that_is_not_faster),
 ];
 
+/// Long enough for a model that tells its images from noise.
+const LONGER: &[&str] = &["train.epochs=20", "model.latent=8", "train.batch_size=16"];
+
 fn manifest(folder: &Path) -> Result<Manifest, String> {
     let path = folder.join("bundle").join("manifest.json");
     Manifest::from_json(&std::fs::read(path).map_err(|e| e.to_string())?)
@@ -79,7 +82,7 @@ fn int8_of_every_block(ort: PathBuf) -> Result<(), String> {
 }
 
 fn int8_quarters_the_graphs(ort: PathBuf) -> Result<(), String> {
-    let folder = train("mnist-mlp", &["train.epochs=3"])?;
+    let folder = train("mnist-mlp", LONGER)?;
     let folder = folder.path();
     expect(export(folder)?.arg("--ort-lib").arg(&ort), 0)?;
     let full = graph_bytes(&manifest(folder)?);
@@ -96,7 +99,7 @@ fn int8_quarters_the_graphs(ort: PathBuf) -> Result<(), String> {
 }
 
 fn int8_needs_images_of_its_kind(_: PathBuf) -> Result<(), String> {
-    let folder = train("mnist-mlp", &[])?;
+    let folder = train("mnist-mlp", LONGER)?;
     let folder = folder.path();
     let int8 = || -> Result<_, String> {
         let mut int8 = export(folder)?;

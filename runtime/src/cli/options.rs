@@ -115,7 +115,7 @@ impl Options {
         Ok(model)
     }
 
-    /// A model that is to be described, not run.
+    /// A model that is to be described, or compared with another one.
     pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
         named(bundle, Model::load(bundle, &self.engine()))
     }

@@ -116,6 +116,10 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     assert!(output.status.success() && output.stderr.is_empty());
     assert_eq!(
         stamps(&cache),
-        ["decoder of digits, tract/cpu\n", "encoder of digits, tract/cpu\n"]
+        [
+            "decoder of digits, tract/cpu\n",
+            "encoder of digits, tract/cpu\n",
+            "verdicts of digits, tract/cpu\n"
+        ]
     );
 }
