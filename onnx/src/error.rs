@@ -33,12 +33,14 @@ pub enum Error {
     /// An engine does not give the trainer's answers, or those of imported files; nothing was
     /// written.
     #[error(
-        "{engine} differs from {reference} on `{output}` by {difference:.1e} of its range \
-         (batch {batch}, {images} images), more than {tolerance:.0e}: nothing was written"
+        "the {graph} on {engine} differs from {reference} on `{output}` by {difference:.1e} of its \
+         range (batch {batch}, {images} images), more than {tolerance:.0e}: nothing was written"
     )]
     Parity {
         /// The engine.
         engine: String,
+        /// `encoder` or `decoder`.
+        graph: &'static str,
         /// What it is compared with.
         reference: &'static str,
         /// The output that differs.

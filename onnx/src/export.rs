@@ -94,9 +94,21 @@ pub fn export(
         let errors = verdicts::scores(model.vae, images.view(), device);
         check_calibration(images, &errors, held_out.threshold)?;
     }
+    let graphs = precision::graphs(&model, device)?;
+    pass_and_publish(&model, graphs, &held_out, (folder, force), ort_library, device)
+}
 
+/// Gives graphs that pass the gate their place.
+fn pass_and_publish(
+    model: &Export<'_>,
+    graphs: [Graph; 2],
+    held_out: &HeldOut<'_>,
+    (folder, force): (&Path, bool),
+    ort_library: Option<&Path>,
+    device: &Device,
+) -> Result<Exported, Error> {
     let made = Staged::new(folder)?;
-    let mut manifest = write_files(&model, &held_out, made.path(), device)?;
+    let mut manifest = write_files(model, graphs, held_out, made.path(), device)?;
     let mut bundle = Bundle::open(made.path())?;
     if model.precision == Precision::Int8 {
         let mut engine = Model::load(&bundle, &EngineOptions::new(Engine::Tract))?;
@@ -106,7 +118,7 @@ pub fn export(
         bundle = Bundle::open(made.path())?;
     }
     let onnx_runtime = gate::onnx_runtime(ort_library)?;
-    let gate = Gate { model: &model, bundle: &bundle, held_out: &held_out, device };
+    let gate = Gate { model, bundle: &bundle, held_out, device };
     let mut timings = vec![];
     for options in gate.engines(&onnx_runtime)? {
         let Passed { parity, verdicts, timing } = gate.pass(&options)?;
@@ -136,6 +148,7 @@ pub(crate) fn vacant(folder: &Path, force: bool) -> Result<bool, Error> {
 /// Writes the graphs, the golden vectors and a manifest without measurements.
 fn write_files(
     model: &Export<'_>,
+    [encoder, decoder]: [Graph; 2],
     held_out: &HeldOut<'_>,
     folder: &Path,
     device: &Device,
@@ -157,7 +170,6 @@ fn write_files(
         let file = file(name, &graph.to_bytes())?;
         Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
     };
-    let [encoder, decoder] = precision::graphs(model, device)?;
     let encoder = graph(encoder, "encoder.onnx")?;
     let decoder = graph(decoder, "decoder.onnx")?;
     let images = match model.samples() {
@@ -203,4 +215,94 @@ fn write_golden(folder: &Path, tensors: &Tensors) -> Result<FileSpec, vae_infer:
     let (name, content) = ("golden.safetensors", golden::to_bytes(tensors));
     write::atomically(&folder.join(name), &content)?;
     Ok(FileSpec::of(name, &content))
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::GraphProto;
+    use vae_infer::noise;
+
+    use super::*;
+
+    /// A crop of a picture that is not square, so that swapped axes give another picture of its
+    /// size.
+    const CONFIG: &str = r#"
+latent = 2
+likelihood = { kind = "squared_error" }
+encoder = [
+  { block = "conv", channels = 2, kernel = 3, padding = 1, activation = "relu" },
+  { block = "flatten" },
+]
+decoder = [
+  { block = "dense", units = 120 },
+  { block = "unflatten", channels = 1, height = 10, width = 12 },
+  { block = "crop", height = 8, width = 8 },
+]
+"#;
+
+    /// Exports after a change to the graphs that the trainer knows nothing of.
+    fn export_changed(change: impl FnOnce(&mut GraphProto, &mut GraphProto)) -> Option<String> {
+        let device = Device::flex();
+        let config: VaeConfig = toml::from_str(CONFIG).expect("the test's own TOML");
+        let image = ImageSpec::new(1, 8, 8);
+        let vae = config.init(image.shape(), &device).expect("it fits");
+        let images = noise::standard_normal(7, 0, 8, 64).mapv(|v| v.abs().min(1.0));
+        let images = images.into_shape_with_order((8, 1, 8, 8)).expect("64 pixels an image");
+        let model = Export {
+            name: "changed",
+            config: &config,
+            vae: &vae,
+            image: &image,
+            beta: 1.0,
+            classes: &[],
+            provenance: Provenance::default(),
+            precision: Precision::F32,
+            probe: &images,
+            held_out: &images,
+            calibration: None,
+            allow_slower: false,
+        };
+        let [mut encoder, mut decoder] = precision::graphs(&model, &device).expect("it fits");
+        change(encoder.body(), decoder.body());
+        let folder = tempfile::tempdir().expect("a writable folder");
+        let place = (&*folder.path().join("bundle"), false);
+        let held_out = HeldOut::new(&vae, &images, &image, &device).expect("there are images");
+        let exported =
+            pass_and_publish(&model, [encoder, decoder], &held_out, place, None, &device);
+        let left = std::fs::read_dir(folder.path()).expect("it is there").count();
+        assert_eq!(left, usize::from(exported.is_ok()), "a refused export leaves no file");
+        exported.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn graphs_that_are_the_trainers_pass() {
+        assert_eq!(export_changed(|_, _| {}), None);
+    }
+
+    #[test]
+    fn weights_that_were_changed_are_found() {
+        let refused = export_changed(|encoder, _| {
+            let name = |name: &str| name == "mean.0.weight";
+            let weight = encoder.initializer.iter_mut().find(|w| name(&w.name));
+            let (weights, _) = weight.expect("the head has weights").raw_data.as_chunks_mut::<4>();
+            weights[..64].fill(1.0_f32.to_le_bytes());
+        });
+        let message = refused.expect("it is refused");
+        for word in ["tract", "encoder", "`mean`", "nothing was written"] {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_axis_is_found() {
+        let refused = export_changed(|_, decoder| {
+            let axes = decoder.initializer.iter_mut().find(|c| c.name.ends_with(".axes"));
+            let axes = &mut axes.expect("a crop has axes").raw_data;
+            axes.rotate_left(8);
+        });
+        let message = refused.expect("it is refused");
+        for word in ["tract", "decoder", "`reconstruction`", "nothing was written"] {
+            assert!(message.contains(word), "{message}");
+        }
+    }
 }

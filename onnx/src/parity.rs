@@ -85,7 +85,8 @@ fn accept(row: Parity, tolerance: f64, reference: &'static str) -> Result<Parity
         return Ok(row);
     }
     let Parity { engine, output, batch, images, difference } = row;
-    Err(Error::Parity { engine, reference, output, batch, images, difference, tolerance })
+    let graph = if output == "reconstruction" { "decoder" } else { "encoder" };
+    Err(Error::Parity { engine, graph, reference, output, batch, images, difference, tolerance })
 }
 
 /// The first `count` images, over and over where there are fewer.
