@@ -196,6 +196,17 @@ fn default_tolerance() -> f64 {
     crate::verify::TOLERANCE
 }
 
+impl Precision {
+    /// The engines that gain by it.
+    pub fn made_for(self) -> &'static str {
+        match self {
+            Self::F32 | Self::F16 => "every engine",
+            Self::F16Gpu => "ONNX Runtime with CUDA or TensorRT",
+            Self::Int8 => "ONNX Runtime on a processor",
+        }
+    }
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

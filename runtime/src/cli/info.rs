@@ -1,7 +1,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use vae_infer::manifest::{Manifest, Provenance};
+use vae_infer::manifest::{Manifest, Provenance, Verdicts};
 use vae_infer::{Bundle, graph};
 
 use super::costs::{Costs, GraphCost};
@@ -42,7 +42,7 @@ impl Info {
 
 fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) -> String {
     let Manifest { name, image, latent, posterior, likelihood, beta, sampling, .. } = line.manifest;
-    let Manifest { classes, provenance, parity, .. } = line.manifest;
+    let Manifest { classes, precision, provenance, parity, verdicts, .. } = line.manifest;
     let [low, high] = image.range;
     let graph = |cost: &GraphCost, summary: &graph::Summary| {
         let GraphCost { parameters, file_bytes, .. } = cost;
@@ -64,6 +64,7 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("likelihood", format!("{}, beta {beta}", word(likelihood))),
         ("sampling", if *sampling { "yes" } else { "no" }.into()),
         ("classes", if classes.is_empty() { "-".into() } else { classes.join(", ") }),
+        ("precision", format!("{precision}, made for {}", precision.made_for())),
         ("encoder", graph(encoder_cost, encoder)),
         ("decoder", graph(decoder_cost, decoder)),
         ("work", line.costs.work()),
@@ -80,6 +81,10 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
             "parity",
             format!("{:.1e} at worst ({}, {})", worst.difference, worst.engine, worst.output),
         ));
+    }
+    if let Some(Verdicts { images, flips, psnr_lost, .. }) = verdicts {
+        let lost = format!("{flips} of {images} flip, {psnr_lost:.4} dB of PSNR lost");
+        rows.push(("verdicts", format!("{lost}, against the trainer's")));
     }
     let rows: Vec<_> = rows.iter().map(|(key, value)| format!("{key:<11} {value}")).collect();
     rows.join("\n")
