@@ -90,7 +90,7 @@ pub fn export(
         return Err(Error::NoImages);
     }
     let held_out = HeldOut::new(model.vae, model.held_out, model.image, device)?;
-    if let Some(images) = model.calibration {
+    if let (Some(images), Precision::Int8) = (model.calibration, model.precision) {
         let errors = verdicts::scores(model.vae, images.view(), device);
         check_calibration(images, &errors, held_out.threshold)?;
     }
@@ -174,13 +174,14 @@ fn write_files(
     let decoder = graph(decoder, "decoder.onnx")?;
     let images = match model.samples() {
         true => golden::samples(vae, config.latent, device),
-        false => golden::noise_images(image, golden::COUNT),
+        false => golden::decoded_noise(vae, image, device),
     };
     let latent = Latent::Prior { seed: golden::LATENT_SEED };
     let mut recorded = golden::record(vae, images.view(), latent, device);
-    let graded = verdicts::scores(vae, graded(images.view(), image).view(), device);
-    let graded: Array1<f32> = graded.into_iter().map(|score| score as f32).collect();
-    recorded.insert(SCORE.into(), graded.into_dyn());
+    let graded = graded(images.view(), image);
+    let scores = graded.flat_map(|images| verdicts::scores(vae, images.view(), device));
+    let scores: Array1<f32> = scores.map(|score| score as f32).collect();
+    recorded.insert(SCORE.into(), scores.into_dyn());
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         name: model.name.to_owned(),

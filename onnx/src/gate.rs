@@ -59,7 +59,8 @@ impl Gate<'_> {
         Ok(tract.into_iter().chain(onnx_runtime.as_ref().ok().cloned()).collect())
     }
 
-    /// Compares an engine with the trainer: tensors, then verdicts, then speed.
+    /// Compares an engine with the trainer and with the golden vectors: tensors, then verdicts, then
+    /// speed.
     ///
     /// # Errors
     ///
@@ -70,8 +71,10 @@ impl Gate<'_> {
         let mut model = Model::load(bundle, options)?;
         let mut trainer = Trainer { vae, device };
         let parity = parity::compare(&mut trainer, bundle, Some(probe), &mut model)?;
+        let golden = bundle.golden()?;
+        parity::replays(bundle, &golden, &mut model)?;
         let mut verdicts = held_out.compare(&mut model)?;
-        let replayed = replay(&mut model, bundle, &bundle.golden()?)?;
+        let replayed = replay(&mut model, bundle, &golden)?;
         verdicts.golden_flips = replayed.map_or(0, |replayed| replayed.flips);
         let engine = options.resolved().to_string();
         verdicts::accept(&engine, &verdicts, Limits::of(precision))?;

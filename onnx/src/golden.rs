@@ -75,20 +75,19 @@ pub(crate) fn record_engine(
 ) -> Result<Tensors, vae_infer::Error> {
     let images = trainer["image"].view().into_dimensionality().expect("images have four axes");
     let latent = trainer["latent"].view().into_dimensionality().expect("vectors have two axes");
-    let vae_infer::Encoding { posterior, skips } = model.encode(images)?;
-    let decoded = model.decode(latent, &skips)?;
-    let scores = model.score(graded(images, &manifest.image).view())?;
-    let scores: Array1<f32> = scores.iter().map(|score| score.mse as f32).collect();
+    let encoding = model.encode(images)?;
+    let decoded = model.decode(latent, &encoding.skips)?;
+    let mut scores = vec![];
+    for images in graded(images, &manifest.image) {
+        scores.extend(model.score(images.view())?.iter().map(|score| score.mse as f32));
+    }
 
-    let mut outputs = vec![posterior.mean.into_dyn()];
-    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
-    outputs.extend(skips);
     let mut tensors = trainer.clone();
-    for (spec, output) in manifest.encoder.outputs.iter().zip(outputs) {
+    for (spec, output) in manifest.encoder.outputs.iter().zip(encoding.into_outputs()) {
         tensors.insert(spec.name.clone(), output);
     }
     tensors.insert("reconstruction".to_owned(), decoded.into_dyn());
-    tensors.insert(SCORE.to_owned(), scores.into_dyn());
+    tensors.insert(SCORE.to_owned(), Array1::from_vec(scores).into_dyn());
     Ok(tensors)
 }
 
@@ -97,6 +96,15 @@ pub(crate) fn samples(vae: &Vae, latent: usize, device: &Device) -> Array4<f32> 
     let drawn = noise::standard_normal(SAMPLE_SEED, 0, COUNT, latent);
     let decoded = vae.decode(to_tensor(drawn.view(), device), Skips::new());
     let images = to_array(vae.likelihood().mean(decoded));
+    images.into_dimensionality().expect("images have four axes")
+}
+
+/// What a model that cannot draw images makes of noise, `[COUNT, C, H, W]`: closer to its kind of image
+/// than the noise itself.
+pub(crate) fn decoded_noise(vae: &Vae, image: &ImageSpec, device: &Device) -> Array4<f32> {
+    let noise = noise_images(image, COUNT);
+    let recorded = record(vae, noise.view(), Latent::Mean, device);
+    let images = recorded["reconstruction"].clone();
     images.into_dimensionality().expect("images have four axes")
 }
 

@@ -209,12 +209,11 @@ impl Scope<'_> {
         let window =
             vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[1; 2]), ints("pads", &pads)];
         let y = self.node("Conv", &input, window);
-        let y = self.activation(activation, y);
-        if stride == 1 {
-            return y;
+        let mut y = self.activation(activation, y);
+        if stride > 1 {
+            let attributes = vec![int("blocksize", stride), string("mode", "DCR")];
+            y = self.node("DepthToSpace", &[y], attributes);
         }
-        let attributes = vec![int("blocksize", stride), string("mode", "DCR")];
-        let y = self.node("DepthToSpace", &[y], attributes);
         let grid = |size: usize, end: usize| stride * (size + before + end + 1 - kernel);
         if [grid(h, pads[2]), grid(w, pads[3])] == [rows, columns] {
             return y;

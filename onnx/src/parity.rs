@@ -80,6 +80,21 @@ pub(crate) fn compare(
     Ok(rows)
 }
 
+/// Checks that an engine gives the bundle's own record as well as `verify` will ask for.
+///
+/// # Errors
+///
+/// As [`compare`].
+pub(crate) fn replays(bundle: &Bundle, golden: &Tensors, model: &mut Model) -> Result<(), Error> {
+    let (engine, batch) = (model.encoder.backend().engine.to_string(), golden["image"].shape()[0]);
+    for (output, difference) in replay(model, bundle, golden)? {
+        let (engine, images) = (engine.clone(), "recorded".to_owned());
+        let row = Parity { engine, output, batch, images, difference };
+        accept(row, bundle.manifest.tolerance, "the record")?;
+    }
+    Ok(())
+}
+
 fn accept(row: Parity, tolerance: f64, reference: &'static str) -> Result<Parity, Error> {
     if row.difference <= tolerance {
         return Ok(row);

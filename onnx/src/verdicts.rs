@@ -60,11 +60,14 @@ impl<'a> HeldOut<'a> {
         for batch in self.images.axis_chunks_iter(Axis(0), BATCH) {
             scores.extend(model.score(batch)?.iter().map(|score| score.mse));
         }
+        let unchanged = self.unchanged();
+        let correlation = rank_correlation(&self.scores, &scores);
         Ok(Verdicts {
             flips: flips(&self.scores, &scores, self.threshold),
-            rank_correlation: rank_correlation(&self.scores, &scores),
+            // Scores that no longer tell images apart have lost the trainer's order altogether.
+            rank_correlation: correlation.or(unchanged.rank_correlation.map(|_| 0.0)),
             psnr_lost: psnr(mean(&self.scores), self.peak) - psnr(mean(&scores), self.peak),
-            ..self.unchanged()
+            ..unchanged
         })
     }
 }
@@ -96,20 +99,24 @@ pub(crate) fn scores(vae: &Vae, images: ArrayView4<f32>, device: &Device) -> Vec
 pub(crate) fn accept(engine: &str, verdicts: &Verdicts, limits: Limits) -> Result<(), Error> {
     let refuse =
         |what: String, limit: String| Err(Error::Verdicts { engine: engine.into(), what, limit });
-    let Verdicts { images, flips, rank_correlation, psnr_lost, .. } = *verdicts;
-    if psnr_lost > limits.psnr_lost {
+    let Verdicts { images, quantile, flips, golden_flips, psnr_lost, .. } = *verdicts;
+    if psnr_lost.is_nan() || psnr_lost > limits.psnr_lost {
         return refuse(format!("loses {psnr_lost:.3} dB of PSNR"), limits.psnr_lost.to_string());
     }
-    if let Some(correlation) = rank_correlation
+    if let Some(correlation) = verdicts.rank_correlation
         && correlation < limits.rank_correlation
     {
         let what = format!("has a rank correlation of {correlation:.4} with the trainer's scores");
         return refuse(what, limits.rank_correlation.to_string());
     }
+    let abnormal = (1.0 - quantile) * images as f64;
     // One image may lie at the threshold itself.
-    let accepted = (limits.flips * images as f64).max(1.0);
+    let accepted = (limits.flips * abnormal).max(1.0);
     if flips as f64 > accepted {
         return refuse(format!("flips {flips} of {images} verdicts"), accepted.floor().to_string());
+    }
+    if golden_flips > 1 {
+        return refuse(format!("flips {golden_flips} of the recorded verdicts"), "1".into());
     }
     Ok(())
 }

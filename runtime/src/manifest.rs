@@ -43,7 +43,7 @@ pub struct Manifest {
     /// How the graphs hold and compute their numbers.
     #[serde(default)]
     pub precision: Precision,
-    /// The largest [`crate::verify::difference`] from the trainer's `f32` results that is accepted.
+    /// The largest [`crate::verify::difference`] from the golden vectors that is accepted.
     #[serde(default = "default_tolerance")]
     pub tolerance: f64,
     /// What becomes of the trainer's verdicts; absent where none were recorded.

@@ -47,6 +47,17 @@ pub struct Reconstruction {
     pub posterior: Posterior,
 }
 
+impl Encoding {
+    /// The encoder's outputs in the order of its graph: `mean`, `log_var` where there is one, skips.
+    pub fn into_outputs(self) -> Vec<ArrayD<f32>> {
+        let Self { posterior, skips } = self;
+        let mut outputs = vec![posterior.mean.into_dyn()];
+        outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
+        outputs.extend(skips);
+        outputs
+    }
+}
+
 impl Encoder {
     /// Prepares a bundle's encoder.
     ///

@@ -6,19 +6,13 @@ use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
 
 use crate::compare::Difference;
 use crate::engine::{Backend, EngineOptions};
-use crate::manifest::PosteriorKind;
-use crate::model::{Decoder, Encoder, Encoding, Model};
+use crate::manifest::{Manifest, PosteriorKind};
+use crate::model::{Decoder, Encoder, Model};
 use crate::verdicts::{self, Replayed};
 use crate::{Bundle, Error};
 
 /// The difference up to which two engines agree in `f32`, relative to an output's range.
 pub const TOLERANCE: f64 = 1e-5;
-
-/// The outputs that are parameters of a Gaussian posterior.
-const POSTERIOR: [&str; 2] = ["mean", "log_var"];
-/// The least range over which they are compared, a hundredth of the prior's standard deviation:
-/// the values of a collapsed posterior span nothing but rounding errors.
-const LEAST_POSTERIOR_RANGE: f64 = 0.01;
 
 /// What replaying a bundle's golden vectors has shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,10 +80,7 @@ pub fn replay_encoder(
     let golden = Golden { bundle, tensors: recorded };
     let images = golden.tensor("image")?.into_dimensionality::<Ix4>();
     let images = images.map_err(|_| golden.wrong("`image` is not [N, C, H, W]"))?;
-    let Encoding { posterior, skips } = encoder.encode(images)?;
-    let mut outputs = vec![posterior.mean.into_dyn()];
-    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
-    outputs.extend(skips);
+    let outputs = encoder.encode(images)?.into_outputs();
     let specs = bundle.manifest.encoder.outputs.iter();
     specs.zip(&outputs).map(|(spec, output)| golden.compare(&spec.name, output.view())).collect()
 }
@@ -117,14 +108,17 @@ pub fn replay_decoder(
 /// the interval that its values and zero span; infinite where the shapes differ or a value is not finite, so that no
 /// comparison with a tolerance lets it pass.
 pub fn difference(got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
-    difference_over(0.0, got, expected)
-}
-
-/// [`difference`], over a range of at least `least`.
-fn difference_over(least: f64, got: ArrayViewD<f32>, expected: ArrayViewD<f32>) -> f64 {
     let mut difference = Difference::default();
     difference.add(got, expected);
-    difference.largest_over(least)
+    difference.largest()
+}
+
+/// The least range over which an output of a model is compared: 0.01, a hundredth of the prior's
+/// standard deviation, for the parameters of a Gaussian posterior, since the values of a collapsed one
+/// span nothing but rounding errors; else 0.
+pub fn least_range(manifest: &Manifest, output: &str) -> f64 {
+    let gaussian = manifest.posterior == PosteriorKind::Gaussian;
+    if gaussian && ["mean", "log_var"].contains(&output) { 0.01 } else { 0.0 }
 }
 
 struct Golden<'a> {
@@ -135,13 +129,18 @@ struct Golden<'a> {
 impl Golden<'_> {
     fn tensor(&self, name: &str) -> Result<ArrayViewD<'_, f32>, Error> {
         let tensor = self.tensors.get(name);
-        Ok(tensor.ok_or_else(|| self.wrong(&format!("there is no `{name}`")))?.view())
+        let tensor = tensor.ok_or_else(|| self.wrong(&format!("there is no `{name}`")))?;
+        match tensor.is_empty() {
+            true => Err(self.wrong(&format!("`{name}` holds nothing"))),
+            false => Ok(tensor.view()),
+        }
     }
 
     fn compare(&self, name: &str, got: ArrayViewD<f32>) -> Result<(String, f64), Error> {
-        let gaussian = self.bundle.manifest.posterior == PosteriorKind::Gaussian;
-        let least = if gaussian && POSTERIOR.contains(&name) { LEAST_POSTERIOR_RANGE } else { 0.0 };
-        Ok((name.to_owned(), difference_over(least, got, self.tensor(name)?)))
+        let mut difference = Difference::default();
+        difference.add(got, self.tensor(name)?);
+        let least = least_range(&self.bundle.manifest, name);
+        Ok((name.to_owned(), difference.largest_over(least)))
     }
 
     fn wrong(&self, reason: &str) -> Error {

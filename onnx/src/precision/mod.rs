@@ -36,7 +36,7 @@ pub struct Limits {
     pub psnr_lost: f64,
     /// The least rank correlation of the anomaly scores.
     pub rank_correlation: f64,
-    /// The largest share of verdicts that flip; one flip is always accepted below `f32`.
+    /// The most verdicts that flip, as a share of the number of abnormal images; one always may.
     pub flips: f64,
 }
 
@@ -56,14 +56,14 @@ impl Limits {
                 replay: 5e-3,
                 psnr_lost: 0.01,
                 rank_correlation: 0.999,
-                flips: 1e-3,
+                flips: 0.1,
             },
             Precision::Int8 => Self {
                 tensor: 0.25,
                 replay: 0.02,
                 psnr_lost: 0.5,
                 rank_correlation: 0.98,
-                flips: 1e-2,
+                flips: 0.3,
             },
         }
     }
@@ -119,9 +119,7 @@ fn observe(
     let refused = |reason| Error::Calibration { reason };
     let mut encoder_ranges =
         ranges(encoder.model(), &[images.view().into_dyn()]).map_err(refused)?;
-    // Pixels fill their range, and pictures of eight bits lose nothing in it.
-    let [low, high] = model.image.range;
-    encoder_ranges.insert("image".into(), Range { low: low.min(0.0), high: high.max(0.0) });
+    encoder_ranges.insert("image".into(), pixels(model.image.range));
 
     let recorded = golden::record(model.vae, images.view(), Latent::Mean, device);
     let inputs: Vec<ArrayD<f32>> =
@@ -133,6 +131,17 @@ fn observe(
     let views: Vec<ArrayViewD<f32>> = inputs.iter().map(|input| input.view()).collect();
     let decoder_ranges = ranges(decoder.model(), &views).map_err(refused)?;
     Ok([encoder_ranges, decoder_ranges])
+}
+
+/// The range of an image: in one that begins at 0, pictures of eight bits lose nothing. In one on both
+/// sides of 0 a step of its own keeps their values off the middle between two integers, where
+/// engines may round to either.
+fn pixels([low, high]: [f32; 2]) -> Range {
+    let largest = high.max(-low);
+    match low < 0.0 && high > 0.0 {
+        true => Range { low: -largest * 128.0 / 127.0, high: largest },
+        false => Range { low: low.min(0.0), high: high.max(0.0) },
+    }
 }
 
 /// Latent vectors and as many draws from N(0, I).
@@ -165,4 +174,36 @@ pub(crate) fn check_calibration(
         return Err(Error::StrangeCalibrationImages { median, threshold });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What eight bits make of a pixel.
+    fn rounded(range: Range, pixel: f32) -> f32 {
+        let zero = f32::from(range.zero_point());
+        ((pixel / range.scale()).round_ties_even() + zero).clamp(0.0, 255.0) * range.scale()
+            - zero * range.scale()
+    }
+
+    #[test]
+    fn pictures_of_eight_bits_lose_nothing_in_a_range_from_zero() {
+        for value in 0..=255_u8 {
+            let pixel = f32::from(value) / 255.0;
+            assert!((rounded(pixels([0.0, 1.0]), pixel) - pixel).abs() < 1e-6, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_range_on_both_sides_of_zero_has_no_pixel_between_two_integers() {
+        let range = pixels([-1.0, 1.0]);
+        assert_eq!(range.zero_point(), 128);
+        for value in 0..=255_u8 {
+            let pixel = f32::from(value) / 127.5 - 1.0;
+            let place = pixel / range.scale();
+            assert!((place - place.floor() - 0.5).abs() > 1e-3 || value == 0, "{value}: {place}");
+            assert!((rounded(range, pixel) - pixel).abs() < 1.0 / 254.0 + 1e-6, "{value}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use vae_infer::sha256;
 use vae_onnx::{CALIBRATION_IMAGES, Exported, Timing};
 
 use super::{open, print};
-use crate::cli::Export;
+use crate::cli::{Export, PrecisionName};
 use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
 use crate::evaluation;
@@ -54,6 +54,9 @@ pub(super) fn run(options: Export) -> Result<ExitCode> {
 /// Where the run has no weights, and as [`vae_onnx::export`].
 pub(crate) fn export(options: &Export) -> Result<Exported> {
     let trained = open(&options.run, options.epoch, DeviceName::Cpu)?;
+    if options.calibrate.is_some() && options.precision != PrecisionName::Int8 {
+        bail!("--calibrate is for --precision int8");
+    }
     let calibration = options.calibrate.as_deref().map(|folder| calibration(folder, &trained));
     let calibration = calibration.transpose()?;
     let probe = trained.run.probe()?;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, Ix4};
 use serde::Serialize;
 use vae_infer::compare::{self, Difference};
-use vae_infer::{Bundle, Encoding, Error, ImageSpec, Model, Reconstruction, Score, score};
+use vae_infer::verify::least_range;
+use vae_infer::{Bundle, Error, ImageSpec, Model, Reconstruction, Score, score};
 
 use super::super::inputs::Inputs;
 use super::super::options::{BATCH, Options};
@@ -154,9 +155,9 @@ impl<'a> Pass<'a> {
         }
         let names: Vec<_> = outputs.iter().map(|(name, ..)| name.clone()).collect();
         let output = |(output, _, difference): (String, _, Difference)| Output {
-            output,
-            difference: difference.largest(),
+            difference: difference.largest_over(least_range(&bundles.a.manifest, &output)),
             mean_difference: difference.mean(),
+            output,
         };
         Answers {
             engine,
@@ -176,15 +177,12 @@ fn run(
     bundle: &Bundle,
     images: ArrayView4<f32>,
 ) -> Result<(Vec<ArrayD<f32>>, Vec<Score>)> {
-    let Encoding { posterior, skips } = model.encode(images)?;
-    let decoded = model.decode(posterior.mean.view(), &skips)?;
-    let reconstruction = Reconstruction { images: decoded, posterior };
+    let encoding = model.encode(images)?;
+    let decoded = model.decode(encoding.posterior.mean.view(), &encoding.skips)?;
+    let reconstruction = Reconstruction { images: decoded, posterior: encoding.posterior.clone() };
     let scores = score(bundle.manifest.likelihood, images, &reconstruction)?;
-    let Reconstruction { images, posterior } = reconstruction;
-    let mut outputs = vec![posterior.mean.into_dyn()];
-    outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
-    outputs.extend(skips);
-    outputs.push(images.into_dyn());
+    let mut outputs = encoding.into_outputs();
+    outputs.push(reconstruction.images.into_dyn());
     Ok((outputs, scores))
 }
 
