@@ -12,6 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+class Refused(Exception):
+    """What the gate says."""
+
+
 UNITS = {"ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -20,7 +24,10 @@ def export(program, run, images, precision, bundle):
     command = [program, "export", run, "-o", bundle, "--precision", precision]
     if precision == "int8":
         command += ["--calibrate", images, "--allow-slower"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise Refused(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+    said = done.stdout
     manifest = json.loads((bundle / "manifest.json").read_text())
     return manifest, {engine: (us(here), us(full)) for engine, here, full in
                       re.findall(r"(\w+): (\S+) an image in \S+, (\S+) in f32", said)}
@@ -59,11 +66,16 @@ def main(program, *runs):
             full_bytes, rows = None, {}
             for precision in ["f32", "f16", "int8"]:
                 bundle = Path(folder) / precision
-                manifest, timings = export(program, run, images, precision, bundle)
+                try:
+                    manifest, timings = export(program, run, images, precision, bundle)
+                except Refused as reason:
+                    print(f"{run} has no {precision}: {reason}", file=sys.stderr)
+                    continue
                 full_bytes = full_bytes or manifest["encoder"]["bytes"] + manifest["decoder"]["bytes"]
                 rows[precision] = (manifest, timings)
             # What f32 takes is measured beside the other two.
-            rows["f32"][1].update({engine: (full, full) for engine, (_, full) in rows["int8"][1].items()})
+            beside = rows.get("int8", rows["f16"])[1]
+            rows["f32"][1].update({engine: (full, full) for engine, (_, full) in beside.items()})
             for precision, (manifest, timings) in rows.items():
                 cells = row(manifest["name"], precision, manifest, timings, full_bytes)
                 print("| " + " | ".join(cells) + " |", flush=True)
