@@ -5,6 +5,7 @@
 //! module accepts is the same for every engine.
 
 mod cost;
+mod divisor;
 mod element;
 #[cfg(test)]
 mod example;
@@ -177,6 +178,7 @@ fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<(GraphProto, Summary), Strin
     for node in &graph.node {
         operator(node)?;
     }
+    divisor::check(&graph)?;
     let convolutional = graph.node.iter().any(|n| n.op_type.starts_with("Conv"));
     let summary = Summary { nodes: graph.node.len(), opset, convolutional };
     Ok((graph, summary))

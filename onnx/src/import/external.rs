@@ -8,11 +8,18 @@ use std::path::Path;
 
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{GraphProto, TensorProto};
+use vae_infer::graph::Element;
 use vae_infer::manifest::MAX_FILE_BYTES;
 use vae_infer::{images, sha256};
 
-/// The contents of the files that were needed, by name.
-type Files = BTreeMap<String, Vec<u8>>;
+/// The files that were needed.
+struct Files<'a> {
+    folder: &'a Path,
+    /// Their contents, by name.
+    contents: BTreeMap<String, Vec<u8>>,
+    /// Bytes that may still be read.
+    room: u64,
+}
 
 /// Puts every weight into the graph, and gives the SHA-256 of each file that was read, by its name.
 ///
@@ -24,20 +31,31 @@ pub(super) fn inline(
     graph: &mut GraphProto,
 ) -> Result<BTreeMap<String, String>, String> {
     let folder = onnx.parent().unwrap_or(Path::new(""));
-    let mut files = Files::new();
+    let mut files = Files { folder, contents: BTreeMap::new(), room: MAX_FILE_BYTES };
     let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
     let constants = attributes.filter_map(|attribute| attribute.t.as_mut());
-    for tensor in graph.initializer.iter_mut().chain(constants) {
-        if tensor.data_location == Some(DataLocation::External as i32) {
-            let name = tensor.name.clone();
-            fill(tensor, folder, &mut files)
-                .map_err(|reason| format!("the weights of `{name}` {reason}"))?;
-        }
+    let mut weights: Vec<_> = graph.initializer.iter_mut().chain(constants).collect();
+    weights.retain(|tensor| tensor.data_location == Some(DataLocation::External as i32));
+    let wrong = |name: &str, reason| format!("the weights of `{name}` {reason}");
+    // Many weights may name one part of a file, and each gets a copy of it.
+    let mut total = 0_u64;
+    for tensor in &weights {
+        let size = size(tensor).map_err(|reason| wrong(&tensor.name, reason))?;
+        total = total.saturating_add(size as u64);
     }
-    Ok(files.into_iter().map(|(name, content)| (name, sha256(&content))).collect())
+    if total > MAX_FILE_BYTES {
+        return Err(format!(
+            "its weights in other files take {total} bytes, the limit is {MAX_FILE_BYTES}"
+        ));
+    }
+    for tensor in weights {
+        let name = tensor.name.clone();
+        fill(tensor, &mut files).map_err(|reason| wrong(&name, reason))?;
+    }
+    Ok(files.contents.into_iter().map(|(name, content)| (name, sha256(&content))).collect())
 }
 
-fn fill(tensor: &mut TensorProto, folder: &Path, files: &mut Files) -> Result<(), String> {
+fn fill(tensor: &mut TensorProto, files: &mut Files<'_>) -> Result<(), String> {
     let entry = |key: &str| {
         let mut entries = tensor.external_data.iter().filter(|entry| entry.key == key);
         match (entries.next(), entries.next()) {
@@ -52,12 +70,15 @@ fn fill(tensor: &mut TensorProto, folder: &Path, files: &mut Files) -> Result<()
     };
     let name = entry("location")?.ok_or("lie in another file, which is not named")?.to_owned();
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
-    if !files.contains_key(&name) {
-        files.insert(name.clone(), read(folder, &name)?);
+    let size = size(tensor)?;
+    if let Some(length) = length.filter(|length| *length != size) {
+        return Err(format!(
+            "take {length} bytes, where their shape {:?} takes {size}",
+            tensor.dims
+        ));
     }
-    let content = &files[&name];
-    let end = length.map_or(Some(content.len()), |length| offset.checked_add(length));
-    let part = end.and_then(|end| content.get(offset..end));
+    let content = files.content(&name)?;
+    let part = offset.checked_add(size).and_then(|end| content.get(offset..end));
     let part = part.ok_or_else(|| format!("reach beyond the end of `{name}`"))?;
     tensor.raw_data = part.to_vec();
     tensor.external_data.clear();
@@ -65,7 +86,31 @@ fn fill(tensor: &mut TensorProto, folder: &Path, files: &mut Files) -> Result<()
     Ok(())
 }
 
-fn read(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+/// The bytes that a tensor's shape and element type take.
+fn size(tensor: &TensorProto) -> Result<usize, String> {
+    let element = Element::of(tensor.data_type);
+    let element =
+        element.map_err(|_| format!("are of ONNX's element type {}", tensor.data_type))?;
+    let size = tensor
+        .dims
+        .iter()
+        .try_fold(element.bytes(), |size, &dim| size.checked_mul(usize::try_from(dim).ok()?));
+    size.ok_or_else(|| format!("have the impossible shape {:?}", tensor.dims))
+}
+
+impl Files<'_> {
+    /// What stands in a file, which is read once.
+    fn content(&mut self, name: &str) -> Result<&[u8], String> {
+        if !self.contents.contains_key(name) {
+            let content = read(self.folder, name, self.room)?;
+            self.room -= content.len() as u64;
+            self.contents.insert(name.to_owned(), content);
+        }
+        Ok(&self.contents[name])
+    }
+}
+
+fn read(folder: &Path, name: &str, limit: u64) -> Result<Vec<u8>, String> {
     if Path::new(name).file_name() != Some(name.as_ref()) {
         return Err(format!("lie in `{name}`, which is not a plain file name"));
     }
@@ -73,7 +118,7 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     if path.is_symlink() {
         return Err(format!("lie in `{name}`, which is a link (hint: put the file itself there)"));
     }
-    images::read_at_most(&path, MAX_FILE_BYTES).map_err(|error| match error {
+    images::read_at_most(&path, limit).map_err(|error| match error {
         vae_infer::Error::Read { cause, .. } => {
             format!("lie in `{name}`, which must stand beside the graph: {cause}")
         }

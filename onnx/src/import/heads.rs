@@ -52,7 +52,7 @@ impl Heads {
         };
         let rest = |port: &&Port| Some(*port) != mean && Some(*port) != spread;
         let sized = |factor: usize| {
-            let size = latent.map(|latent| factor * latent);
+            let size = latent.and_then(|latent| latent.checked_mul(factor));
             let ports = outputs.iter().filter(rest);
             ports.filter(move |port| size.is_some() && port.size() == size).collect::<Vec<_>>()
         };
@@ -103,7 +103,7 @@ impl Heads {
 
 /// Whether a tensor is twice as large as the latent vector.
 fn is_joint(port: &Port, latent: Option<usize>) -> bool {
-    latent.is_some_and(|latent| port.size() == Some(2 * latent))
+    latent.and_then(|latent| latent.checked_mul(2)).is_some_and(|joint| port.size() == Some(joint))
 }
 
 /// The spread and its kind. Where several outputs say the same in another way, the one that needs

@@ -88,7 +88,8 @@ impl<'a> Foreign<'a> {
         let skips = outputs.split_off(roles.heads.ports().len());
         let (mean, spread) = match (&roles.heads, outputs.as_slice()) {
             (Heads::Joint { tensor, kind }, [joint]) => {
-                let axis = Axis(roles.joint_axis(tensor));
+                let axis = roles.joint_axis(tensor).map_err(|r| self.encoder.source.wrong(r))?;
+                let axis = Axis(axis);
                 let half = joint.len_of(axis) / 2;
                 let part = |range: Slice| joint.slice_axis(axis, range).to_owned();
                 (part(Slice::from(..half)), Some((part(Slice::from(half..)), *kind)))

@@ -37,7 +37,7 @@ pub(crate) fn encoder(source: &Source, roles: &Roles) -> Result<Rewritten, Error
             work.head(&spread.name, roles.head_dims(spread).len(), Some(*kind), "log_var");
         }
         Heads::Joint { tensor, kind } => {
-            let axis = roles.joint_axis(tensor);
+            let axis = roles.joint_axis(tensor).map_err(|reason| source.wrong(reason))?;
             let dims = roles.head_dims(tensor);
             work.split(&tensor.name, axis, dims[axis - 1] / 2);
             work.head("mean.half", dims.len(), None, "mean");

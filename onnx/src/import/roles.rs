@@ -129,15 +129,34 @@ impl Roles {
     }
 
     /// The axis along which a joint head is split, the batch's being axis 0: the one that is twice
-    /// the latent vector's, or, where the decoder takes that flat, the channels'.
-    pub(crate) fn joint_axis(&self, tensor: &Port) -> usize {
-        let dims = self.head_dims(tensor);
-        let mut pairs = dims.iter().zip(&self.latent_dims);
-        match pairs.position(|(joint, latent)| *joint == 2 * latent) {
-            Some(axis) if dims.len() == self.latent_dims.len() => 1 + axis,
-            _ if self.input.1.layout == Layout::Nhwc => dims.len(),
-            _ => 1,
-        }
+    /// the latent vector's, the only one, the one that stacks both halves, or, where the latent
+    /// vector is no picture, a picture's channels.
+    ///
+    /// # Errors
+    ///
+    /// One sentence on a tensor that several axes may split.
+    pub(crate) fn joint_axis(&self, tensor: &Port) -> Result<usize, String> {
+        let (dims, latent) = (self.head_dims(tensor), self.latent_dims.as_slice());
+        let doubled = |axis: usize| {
+            let halved = |at: usize| if at == axis { dims[at] / 2 } else { dims[at] };
+            dims[axis].is_multiple_of(2) && (0..dims.len()).map(halved).eq(latent.iter().copied())
+        };
+        let is_vector = latent.iter().filter(|&&size| size > 1).count() <= 1;
+        let even = |axis: usize| dims[axis].is_multiple_of(2).then_some(axis);
+        let found = (0..dims.len()).find(|&axis| doubled(axis)).or_else(|| match dims.as_slice() {
+            [_] => even(0),
+            // Where the next axis is of size 2 as well, either could hold the halves.
+            [2, one @ ..] if one == latent && one[0] != 2 => Some(0),
+            [_, _, _] if is_vector && self.input.1.layout == Layout::Nhwc => even(2),
+            [_, _, _] if is_vector => even(0),
+            _ => None,
+        });
+        found.map(|axis| 1 + axis).ok_or_else(|| {
+            format!(
+                "it gives {tensor}, which does not say along which axis the mean ends and the \
+                 spread begins (hint: export them as two outputs)"
+            )
+        })
     }
 }
 
@@ -228,6 +247,7 @@ const MAX_LATENT: usize = 1 << 24;
 /// The latent vector's axes: the decoder's own, or the encoder's where the decoder leaves them open.
 fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
     let all = |port: &Port| port.dims().iter().copied().collect::<Option<Vec<usize>>>();
+    let sizes = || format!("it takes {latent}, and a latent vector has 1 to {MAX_LATENT} values");
     let open = latent.dims().len() == 1;
     let dims = match (all(latent), heads) {
         (Some(dims), _) => dims,
@@ -237,16 +257,11 @@ fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
             let dims = all(mean).ok_or_else(|| {
                 format!("it takes {latent}, and nothing declares the size of the latent vector")
             })?;
-            if open { vec![dims.iter().product()] } else { dims }
+            if open { vec![product(&dims).ok_or_else(sizes)?] } else { dims }
         }
         _ => return Err(format!("it takes {latent}, a latent vector of no declared size")),
     };
-    let size = dims.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim));
-    let Some(size) = size.filter(|size| *size <= MAX_LATENT) else {
-        return Err(format!(
-            "it takes {latent}, and a latent vector has {MAX_LATENT} values at most"
-        ));
-    };
+    let size = product(&dims).filter(|size| (1..=MAX_LATENT).contains(size)).ok_or_else(sizes)?;
     let expected = match heads {
         Heads::Joint { .. } => 2 * size,
         _ => size,
@@ -255,6 +270,10 @@ fn latent_dims(latent: &Port, heads: &Heads) -> Result<Vec<usize>, String> {
         None => Ok(dims),
         Some(port) => Err(format!("it takes {latent}, and the encoder gives {port}")),
     }
+}
+
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
 }
 
 /// The size of the images that an encoder takes, `[C, H, W]`, where its shape tells.

@@ -1,5 +1,6 @@
 //! Imports of small graphs that are written here, operator by operator.
 
+mod external;
 mod graphs;
 
 use std::collections::BTreeMap;
@@ -164,6 +165,40 @@ fn one_tensor_of_twice_the_size_is_split_along_its_channels() {
     assert_eq!(operators(&written(&folder, "decoder.onnx"))[0], "Reshape");
 }
 
+/// An encoder with one output of this shape and a decoder that takes six values.
+fn joint(dims: &[i64]) -> [ModelProto; 2] {
+    let sizes = [&[-1], &dims[1..]].concat();
+    let weights = vec![floats("w", &[8, 12]), ints("sizes", &sizes)];
+    let nodes = ["Flatten:axis=1 x -> flat", "MatMul flat w -> v", "Reshape v sizes -> moments"];
+    let encoder = model(&[("x", IMAGE)], &[("moments", dims)], weights, &nodes);
+    let weights = vec![floats("w", &[6, 8]), ints("shape", &[-1, 1, 2, 4])];
+    let nodes = ["MatMul z w -> flat", "Reshape flat shape -> y"];
+    [encoder, model(&[("z", &[0, 6])], &[("y", IMAGE)], weights, &nodes)]
+}
+
+#[test]
+fn halves_that_are_stacked_are_told_apart_or_refused() {
+    for dims in [&[0, 12][..], &[0, 2, 6], &[0, 4, 1, 3]] {
+        let [encoder, decoder] = joint(dims);
+        let (folder, imported) = run(&encoder, &decoder, &Names::default()).expect("it fits");
+        assert_eq!(imported.manifest.latent, 6);
+        let golden = Bundle::open(folder.path().join("b")).expect("a bundle").golden();
+        let golden = golden.expect("it is whole");
+        // The first half of the twelve values, and not every other one.
+        let pixels: Vec<f32> = golden["image"].iter().copied().collect();
+        let weights = floats("w", &[8, 12]).float_data;
+        let first: f32 = (0..8).map(|i| pixels[i] * weights[i * 12 + 1]).sum();
+        assert!((golden["mean"][[0, 1]] - first).abs() < 1e-5, "{dims:?}");
+    }
+    // The mean as the first of every two values, and shapes of which nobody knows.
+    for dims in [&[0, 6, 2][..], &[0, 4, 3], &[0, 3, 2, 2]] {
+        let [encoder, decoder] = joint(dims);
+        let message = refusal(&encoder, &decoder);
+        assert!(message.contains("e.onnx`: it gives `moments`"), "{message}");
+        assert!(message.contains("(hint: export them as two outputs)"), "{message}");
+    }
+}
+
 #[test]
 fn a_batch_size_in_an_operator_is_opened() {
     for (declared, shape, opened) in [
@@ -298,6 +333,15 @@ fn impossible_sizes_are_refused() {
     wide.graph.as_mut().expect("it has one").input = vec![value("z", huge)];
     let message = refusal(&encoder(&[("mu", HEAD)], &["Identity a -> mu"]), &wide);
     assert!(message.contains("d.onnx`: it takes `z` [batch, 1, "), "{message}");
+    // Sizes that fit, and whose product or its double does not.
+    let mut wide = decoder();
+    wide.graph.as_mut().expect("it has one").input = vec![value("z", &[0, 1 << 62, 2])];
+    let message = refusal(&encoder(&[("a", HEAD)], &[]), &wide);
+    assert!(message.contains("a latent vector of 9223372036854775808"), "{message}");
+    let mut open = decoder();
+    open.graph.as_mut().expect("it has one").input = vec![value("z", &[0, 0])];
+    let message = refusal(&encoder(&[("a", &[0, 1 << 40, 1 << 40])], &[]), &open);
+    assert!(message.contains("a latent vector has 1 to 16777216 values"), "{message}");
 }
 
 #[test]

@@ -104,7 +104,9 @@ fn flops(graph: &GraphProto, opset: i64, facts: &Facts) -> Result<u64, String> {
             }
             "MatMul" => (node.input(0)?.dims.last().copied(), 2 * output.len()),
             "AveragePool" | "MaxPool" => (product(&kernel(&node)?), output.len()),
-            "GlobalAveragePool" | "ReduceMean" | "ReduceSum" => (Some(1), node.input(0)?.len()),
+            "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMax" | "ReduceMean" | "ReduceSum" => {
+                (Some(1), node.input(0)?.len())
+            }
             _ => (Some(0), 0),
         };
         let more = each.and_then(|each| each.checked_mul(count)).map(|n| n as u64);
@@ -116,7 +118,7 @@ fn flops(graph: &GraphProto, opset: i64, facts: &Facts) -> Result<u64, String> {
 
 fn peak(graph: &GraphProto, facts: &Facts) -> Result<u64, String> {
     let bytes = |name: &str| match facts.get(name) {
-        Some(fact) if !fact.constant => fact.bytes() as u64,
+        Some(fact) if !fact.constant && !name.is_empty() => fact.bytes() as u64,
         _ => 0,
     };
     // The place of every tensor's last reader; who takes the outputs reads them behind all.

@@ -38,7 +38,11 @@ const ELEMENTS: [(Element, i32, usize, &str); 11] = [
 
 impl Element {
     /// The type behind ONNX's code.
-    pub(super) fn of(code: impl TryInto<i32>) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// What a tensor has, for a code of no type that is supported.
+    pub fn of(code: impl TryInto<i32>) -> Result<Self, String> {
         let code = code.try_into().unwrap_or(0);
         let known = ELEMENTS.iter().find(|(_, known, ..)| *known == code);
         let unsupported = || format!("has the unsupported element type {code}");

@@ -67,7 +67,8 @@ pub(super) fn infer(graph: &GraphProto, opset: i64, batch: usize) -> Result<Fact
         if proto.output.iter().skip(outputs.len()).any(|name| !name.is_empty()) {
             return Err(wrong("has an output that is not covered".into()));
         }
-        facts.extend(proto.output.iter().cloned().zip(outputs));
+        let named = proto.output.iter().cloned().zip(outputs).filter(|(name, _)| !name.is_empty());
+        facts.extend(named);
     }
     for output in &graph.output {
         let (expected, got) = (declared(output, batch)?, facts.get(&output.name));
@@ -84,7 +85,7 @@ fn operator(node: &Node) -> Result<Vec<Fact>, String> {
         "Conv" => window::conv(node),
         "ConvTranspose" => window::conv_transpose(node),
         "AveragePool" | "MaxPool" => window::pool(node),
-        "GlobalAveragePool" => window::global_pool(node),
+        "GlobalAveragePool" | "GlobalMaxPool" => window::global_pool(node),
         "Gemm" => product::gemm(node),
         "MatMul" => product::matmul(node),
         "Concat" => layout::concat(node),
@@ -93,10 +94,11 @@ fn operator(node: &Node) -> Result<Vec<Fact>, String> {
         "Pad" => layout::pad(node),
         "Resize" => layout::resize(node),
         "Slice" => layout::slice(node),
+        "SpaceToDepth" => layout::space_to_depth(node),
         "Split" => layout::split(node),
         "Transpose" => layout::transpose(node),
         "Flatten" => reshape::flatten(node),
-        "ReduceMean" | "ReduceSum" => reshape::reduce(node),
+        "ReduceMax" | "ReduceMean" | "ReduceSum" => reshape::reduce(node),
         "Reshape" => reshape::reshape(node),
         "Shape" => reshape::shape(node),
         "Squeeze" => reshape::squeeze(node),
@@ -120,12 +122,12 @@ impl Fact {
         let mut fact = Self::new(Element::of(proto.data_type)?, dims)?;
         fact.constant = true;
         let small = fact.dims.len() < 2 && fact.len() <= MAX_VALUES;
-        fact.values = match fact.element {
+        let values = match fact.element {
             Element::I64 if small => Some(Values::Integers(tensor::integers(proto))),
             Element::F32 if small => Some(Values::Floats(tensor::floats(proto))),
             _ => None,
         };
-        Ok(fact)
+        Ok(fact.with(values))
     }
 
     /// A constant vector of integers, or a scalar.
@@ -134,9 +136,11 @@ impl Fact {
         Ok(Self { constant: true, values, ..Self::new(Element::I64, dims)? })
     }
 
-    /// The same with the numbers in it, where they are few enough to be of a shape.
+    /// The same with the numbers in it, where they are all of its elements and few enough to be of
+    /// a shape.
     fn with(self, values: Option<Values>) -> Self {
-        Self { values: values.filter(|_| self.len() <= MAX_VALUES), ..self }
+        let all = |values: &Values| values.count() == self.len() && self.len() <= MAX_VALUES;
+        Self { values: values.filter(all), ..self }
     }
 
     /// The number of elements.
@@ -152,6 +156,15 @@ impl Fact {
     /// The space that the elements take.
     pub fn bytes(&self) -> usize {
         self.len() * self.element.bytes()
+    }
+}
+
+impl Values {
+    fn count(&self) -> usize {
+        match self {
+            Self::Integers(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
     }
 }
 

@@ -63,6 +63,17 @@ fn is_finite(tensor: &TensorProto, element: Element) -> bool {
     }
 }
 
+/// Whether one of a tensor's elements is the integer 0.
+pub(super) fn holds_integer_zero(tensor: &TensorProto) -> bool {
+    let Ok(element) = Element::of(tensor.data_type) else { return false };
+    let integer = !element.is_floating() && element != Element::Bool;
+    let mut raw = tensor.raw_data.chunks(element.bytes());
+    integer
+        && (raw.any(|bytes| bytes.iter().all(|&byte| byte == 0))
+            || tensor.int32_data.contains(&0)
+            || tensor.int64_data.contains(&0))
+}
+
 /// The numbers of a tensor of `i64`.
 pub(super) fn integers(tensor: &TensorProto) -> Vec<i64> {
     let (values, _) = tensor.raw_data.as_chunks::<8>();

@@ -126,11 +126,13 @@ fn moved() -> impl Strategy<Value = Case> {
         .prop_map(|axis| (with_int(node("Concat", &["x", "x", "x"], "y"), "axis", axis), vec![]));
     let block = (1..=2_i64)
         .prop_map(|b| (with_int(node("DepthToSpace", &["x"], "y"), "blocksize", b), vec![]));
-    let reduced = (1..=3_i64, 0..=1_i64).prop_map(|(axis, keep)| {
-        let mean = with_ints(node("ReduceMean", &["x"], "y"), "axes", &[axis]);
-        (with_int(mean, "keepdims", keep), vec![])
+    let reduction = prop_oneof![Just("ReduceMax"), Just("ReduceMean")];
+    let reduced = (reduction, 1..=3_i64, 0..=1_i64).prop_map(|(reduction, axis, keep)| {
+        let reduced = with_ints(node(reduction, &["x"], "y"), "axes", &[axis]);
+        (with_int(reduced, "keepdims", keep), vec![])
     });
-    prop_oneof![order, pads, scales, joined, block, reduced]
+    let global = Just((node("GlobalMaxPool", &["x"], "y"), vec![]));
+    prop_oneof![order, pads, scales, joined, block, reduced, global]
 }
 
 fn reshaped() -> impl Strategy<Value = Case> {
@@ -226,6 +228,117 @@ fn damaged_graphs_never_panic() {
         }
     }
     assert!(known > 0 && unknown > 100, "{known} costs, {unknown} reasons");
+}
+
+/// A graph from `x` `[batch, 1, 4, 4]` to `y`, of which the cost is asked.
+fn costed(
+    stored: Vec<TensorProto>,
+    node: Vec<NodeProto>,
+    y: &[i64],
+) -> Result<Result<vae_infer::graph::Work, String>, Error> {
+    let graph = GraphProto {
+        name: "small".into(),
+        node,
+        initializer: stored,
+        input: vec![value("x", &[1, 4, 4])],
+        output: vec![value("y", y)],
+        ..Default::default()
+    };
+    let onnx = model(graph);
+    let sizes: Vec<usize> = y.iter().map(|&size| size as usize).collect();
+    let spec = GraphSpec {
+        file: FileSpec::of("small.onnx", &onnx),
+        inputs: vec![TensorSpec::new("x", &[1, 4, 4])],
+        outputs: vec![TensorSpec::new("y", &sizes)],
+    };
+    Ok(cost("decoder", &onnx, &spec)?.work)
+}
+
+fn scalar(name: &str, value: i64) -> TensorProto {
+    TensorProto { dims: vec![], ..integers(name, &[value]) }
+}
+
+#[test]
+fn the_numbers_in_a_matrix_are_not_taken_for_those_of_a_row() {
+    let stored = || {
+        let vectors = [("four", &[1, 2, 3, 4][..]), ("square", &[2, 2]), ("one", &[1])];
+        let vectors = vectors.map(|(name, values)| integers(name, values));
+        [&vectors[..], &[integers("two", &[2]), integers("first", &[0]), scalar("zero", 0)]]
+            .concat()
+    };
+    let matrix = node("Reshape", &["four", "square"], "matrix");
+    let cut = |row| node("Slice", &[row, "one", "two", "first"], "cut");
+    let last = node("Relu", &["x"], "y");
+    let gathered = with_int(node("Gather", &["matrix", "zero"], "row"), "axis", 0);
+    let nodes = vec![matrix.clone(), gathered, cut("row"), last.clone()];
+    assert!(costed(stored(), nodes, &[1, 4, 4]).unwrap().is_ok());
+    // Rows one behind the other are 1, 2, 1, 2, 3, 4, 3, 4, and no shape of `x`.
+    let joined = with_int(node("Concat", &["matrix", "matrix"], "wide"), "axis", 1);
+    let reshaped = node("Reshape", &["x", "shape"], "y");
+    let shape = with_int(node("Flatten", &["wide"], "shape"), "axis", 0);
+    let reason = costed(stored(), vec![matrix, joined, shape, reshaped], &[1, 4, 4]).unwrap();
+    assert!(reason.unwrap_err().contains("depends on its input 1"));
+}
+
+#[test]
+fn an_output_that_is_left_out_takes_no_memory() {
+    let scales = floats("scales", &[1.0, 1.0, 0.5, 0.5]);
+    let small = node("Resize", &["x", "", "scales"], "small");
+    let mut pool = with_ints(node("MaxPool", &["x"], "p"), "kernel_shape", &[1, 1]);
+    pool.output.push(String::new());
+    let narrow = with_ints(node("MaxPool", &["p"], "q"), "kernel_shape", &[3, 3]);
+    let sum = node("Add", &["q", "small"], "y");
+    let work = costed(vec![scales], vec![small, pool, narrow, sum], &[1, 2, 2]).unwrap().unwrap();
+    // x, its small copy and p.
+    assert_eq!(work.peak, 4 * (16 + 4 + 16));
+}
+
+#[test]
+fn sizes_beyond_all_numbers_are_refused_beside_a_size_of_zero() {
+    let none = TensorProto { dims: vec![0, 1 << 40, 1 << 40], ..floats("none", &[]) };
+    let last = node("Relu", &["x"], "y");
+    let flat = with_int(node("Flatten", &["none"], "flat"), "axis", 1);
+    let reason = costed(vec![none], vec![flat, last.clone()], &[1, 4, 4]).unwrap();
+    assert!(reason.unwrap_err().contains("flattens [0, "));
+    let none = TensorProto { dims: vec![1, 0, 1 << 40, 1], ..floats("none", &[]) };
+    let deep = with_int(node("DepthToSpace", &["none"], "deep"), "blocksize", 1 << 31);
+    let reason = costed(vec![none], vec![deep, last], &[1, 4, 4]).unwrap();
+    assert!(reason.unwrap_err().contains("makes blocks of 2147483648"));
+}
+
+#[test]
+fn a_division_of_integers_by_a_stored_zero_is_refused() {
+    let last = node("Relu", &["x"], "y");
+    let divided = |operator: &str, divisor: TensorProto, moved: Option<&str>| {
+        let by = if moved.is_some() { "moved" } else { "by" };
+        let moved = moved.map(|operator| node(operator, &["by"], "moved"));
+        let divide = node(operator, &["many", by], "part");
+        let nodes = moved.into_iter().chain([divide, last.clone()]).collect();
+        costed(vec![integers("many", &[6, 6]), divisor], nodes, &[1, 4, 4])
+    };
+    let narrow = |values: &[i32]| TensorProto {
+        data_type: 6,
+        int32_data: values.to_vec(),
+        raw_data: vec![],
+        ..integers("by", &[0, 0])
+    };
+    for (operator, divisor, moved) in [
+        ("Div", integers("by", &[3, 0]), None),
+        ("Mod", integers("by", &[0, 3]), None),
+        ("Div", narrow(&[1, 0]), None),
+        ("Mod", scalar("by", 0), Some("Identity")),
+    ] {
+        let message = divided(operator, divisor, moved).unwrap_err().to_string();
+        let by = if moved.is_some() { "moved" } else { "by" };
+        assert!(
+            message.contains(&format!("{operator} divides integers by the 0 in `{by}`")),
+            "{message}"
+        );
+    }
+    // 256 holds bytes of 0, and a 0 in floating point makes an infinity.
+    assert!(divided("Div", integers("by", &[256, 3]), None).unwrap().is_ok());
+    assert!(divided("Mod", narrow(&[256, 3]), None).unwrap().is_ok());
+    assert!(divided("Div", floats("by", &[0.0, 1.0]), None).unwrap().is_ok());
 }
 
 fn edited(onnx: &[u8], edit: impl FnOnce(&mut GraphProto)) -> Vec<u8> {

@@ -8,12 +8,14 @@ pub(super) fn operator(node: &Node) -> Result<Vec<Fact>, String> {
     let like = |element| node.gives(element, x.dims.clone());
     let fact = match node.operator() {
         "Identity" => x.clone(),
-        "Abs" | "Clip" | "Elu" | "Erf" | "Exp" | "Gelu" | "HardSigmoid" | "HardSwish"
-        | "LeakyRelu" | "Log" | "Neg" | "Reciprocal" | "Relu" | "Sigmoid" | "Softmax"
-        | "Softplus" | "Sqrt" | "Tanh" => like(x.element)?,
+        "Abs" | "Celu" | "Clip" | "Elu" | "Erf" | "Exp" | "Gelu" | "HardSigmoid" | "HardSwish"
+        | "LeakyRelu" | "Log" | "Mish" | "Neg" | "Reciprocal" | "Relu" | "Selu" | "Sigmoid"
+        | "Softmax" | "Softplus" | "Softsign" | "Sqrt" | "Tanh" | "ThresholdedRelu" => {
+            like(x.element)?
+        }
         "GroupNormalization" | "InstanceNormalization" | "LayerNormalization" => like(x.element)?,
         "BatchNormalization" if node.int("training_mode", 0) == 0 => like(x.element)?,
-        "Add" | "Div" | "Max" | "Min" | "Mul" | "PRelu" | "Pow" | "Sub" => {
+        "Add" | "Div" | "Max" | "Min" | "Mod" | "Mul" | "PRelu" | "Pow" | "Sub" | "Sum" => {
             let mut shapes = node.inputs().map(|fact| fact.dims.as_slice());
             let dims = shapes.try_fold(vec![], |all, dims| broadcast(&all, dims))?;
             node.gives(x.element, dims)?

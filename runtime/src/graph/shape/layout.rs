@@ -21,8 +21,8 @@ pub(super) fn concat(node: &Node) -> Result<Vec<Fact>, String> {
         Some(Values::Integers(values)) => Some(values.as_slice()),
         _ => None,
     });
-    let few = dims[axis] <= MAX_VALUES;
-    let integers: Option<Vec<_>> = if few { integers.collect() } else { None };
+    let vector = x.dims.len() == 1 && dims[axis] <= MAX_VALUES;
+    let integers: Option<Vec<_>> = if vector { integers.collect() } else { None };
     let values = integers.map(|parts| Values::Integers(parts.concat()));
     Ok(vec![node.gives(x.element, dims)?.with(values)])
 }
@@ -35,11 +35,29 @@ pub(super) fn depth_to_space(node: &Node) -> Result<Vec<Fact>, String> {
     else {
         return Err(format!("takes images and gets {:?}", x.dims));
     };
-    let block = side.checked_mul(side).filter(|&block| block > 0);
-    let block = block.filter(|&block| channels.is_multiple_of(block));
-    let block = block.ok_or_else(|| format!("makes blocks of {side} from {channels} channels"))?;
-    // The block is no larger than the channels, and both products hold no more than the input.
-    let dims = vec![batch, channels / block, height * side, width * side];
+    let dims = || {
+        let block = side.checked_mul(side).filter(|&block| block > 0)?;
+        let channels = channels.is_multiple_of(block).then(|| channels / block)?;
+        Some(vec![batch, channels, height.checked_mul(side)?, width.checked_mul(side)?])
+    };
+    let dims = dims().ok_or_else(|| format!("makes blocks of {side} from {:?}", x.dims))?;
+    Ok(vec![node.gives(x.element, dims)?])
+}
+
+/// Pixels become channels: `[B, C, H s, W s]` to `[B, C s s, H, W]`.
+pub(super) fn space_to_depth(node: &Node) -> Result<Vec<Fact>, String> {
+    let x = node.input(0)?;
+    let (&[batch, channels, height, width], Ok(side)) =
+        (&x.dims[..], usize::try_from(node.int("blocksize", 0)))
+    else {
+        return Err(format!("takes images and gets {:?}", x.dims));
+    };
+    let dims = || {
+        let channels = channels.checked_mul(side.checked_mul(side)?)?;
+        let whole = side > 0 && height.is_multiple_of(side) && width.is_multiple_of(side);
+        whole.then(|| vec![batch, channels, height / side, width / side])
+    };
+    let dims = dims().ok_or_else(|| format!("takes blocks of {side} from {:?}", x.dims))?;
     Ok(vec![node.gives(x.element, dims)?])
 }
 
@@ -48,7 +66,7 @@ pub(super) fn gather(node: &Node) -> Result<Vec<Fact>, String> {
     let axis = node.axis("axis", 0, x.dims.len())?;
     let dims = [&x.dims[..axis], &indices.dims[..], &x.dims[axis + 1..]].concat();
     let values = match (&x.values, &indices.values) {
-        (Some(Values::Integers(all)), Some(Values::Integers(indices))) => {
+        (Some(Values::Integers(all)), Some(Values::Integers(indices))) if x.dims.len() == 1 => {
             let chosen = indices.iter().map(|&i| {
                 let place = if i < 0 { i.checked_add(all.len() as i64)? } else { i };
                 all.get(usize::try_from(place).ok()?).copied()

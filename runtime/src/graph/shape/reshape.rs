@@ -12,7 +12,10 @@ pub(super) fn flatten(node: &Node) -> Result<Vec<Fact>, String> {
         _ => node.axis("axis", 1, rank)?,
     };
     let (rows, columns) = x.dims.split_at(axis);
-    Ok(vec![node.gives(x.element, vec![rows.iter().product(), columns.iter().product()])?])
+    // An axis of size 0 leaves room for sizes whose product is beyond all numbers.
+    let dims: Option<_> = [rows, columns].into_iter().map(product).collect();
+    let dims = dims.ok_or_else(|| format!("flattens {:?}", x.dims))?;
+    Ok(vec![node.gives(x.element, dims)?])
 }
 
 pub(super) fn reshape(node: &Node) -> Result<Vec<Fact>, String> {
@@ -31,7 +34,7 @@ pub(super) fn reshape(node: &Node) -> Result<Vec<Fact>, String> {
             size => usize::try_from(size).map_err(|_| wrong())?,
         });
     }
-    let others = dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or_else(wrong)?;
+    let others = product(&dims).ok_or_else(wrong)?;
     if let Some(axis) = open {
         dims[axis] = x.len().checked_div(others).ok_or_else(wrong)?;
     }
@@ -77,7 +80,7 @@ pub(super) fn shape(node: &Node) -> Result<Vec<Fact>, String> {
     Ok(vec![Fact::integers(vec![values.len()], values)?])
 }
 
-/// A mean or a sum over axes.
+/// A maximum, a mean or a sum over axes.
 pub(super) fn reduce(node: &Node) -> Result<Vec<Fact>, String> {
     let x = node.input(0)?;
     let rank = x.dims.len();
@@ -92,6 +95,10 @@ pub(super) fn reduce(node: &Node) -> Result<Vec<Fact>, String> {
         false => Some(x.dims[axis]),
     };
     Ok(vec![node.gives(x.element, (0..rank).filter_map(size).collect())?])
+}
+
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1_usize, |n, &size| n.checked_mul(size))
 }
 
 /// A tensor in another shape, with the numbers that are known of it.

@@ -116,6 +116,10 @@ fn axes_are_moved_joined_and_cut() {
     let space = node("DepthToSpace", "x", "y").int("blocksize", 2);
     assert_eq!(one(&[8, 3, 5], space.clone(), &[]), Ok(vec![2, 2, 6, 10]));
     assert!(one(&[6, 3, 5], space, &[]).is_err());
+    let depth = node("SpaceToDepth", "x", "y").int("blocksize", 2);
+    assert_eq!(one(&[2, 6, 10], depth.clone(), &[]), Ok(vec![2, 8, 3, 5]));
+    assert!(one(&[2, 5, 10], depth, &[]).is_err());
+    assert!(one(&[2, 6, 10], node("SpaceToDepth", "x", "y"), &[]).is_err(), "blocks of 0");
     assert_eq!(one(&[3, 4], node("Gather", "x v", "y").int("axis", 2), &[1, 1]), Ok(vec![2, 3, 2]));
 }
 
@@ -212,6 +216,20 @@ fn what_is_not_covered_is_named_and_nothing_is_guessed() {
     let other =
         graph(vec![edge("x", &[4])], vec![], vec![node("Relu", "x", "y")], vec![edge("y", &[5])]);
     assert!(infer(&other, 17, 1).expect_err("4 is not 5").contains("its declared shape"));
+}
+
+#[test]
+fn every_accepted_operator_is_covered() {
+    let facts = Facts::from([("x".to_owned(), Fact::new(Element::F32, vec![2]).expect("2"))]);
+    let is_covered = |name: &str| {
+        let proto = node(name, "x x x", "y");
+        let node = Node::new(&proto, 17, &facts).expect("x is there");
+        operator(&node) != Err("is not covered".to_owned())
+    };
+    let accepted = super::super::OPERATORS;
+    let missing: Vec<_> = accepted.iter().filter(|name| !is_covered(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(!is_covered("Frob"));
 }
 
 #[test]
