@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vae_infer::manifest::Precision;
+use vae_infer::manifest::{Parity, Precision};
 
 /// Why a model was not exported, or files were not imported.
 #[derive(Debug, thiserror::Error)]
@@ -30,28 +30,24 @@ pub enum Error {
     /// There is no image to compare the engines on.
     #[error("there are no images to compare the engines on")]
     NoImages,
-    /// An engine does not give the trainer's answers, or those of imported files; nothing was
-    /// written.
+    /// An engine does not give the trainer's answers, or those of imported files; nothing was written.
     #[error(
         "the {graph} on {engine} differs from {reference} on `{output}` by {difference:.1e} of its \
-         range (batch {batch}, {images} images), more than {tolerance:.0e}: nothing was written"
+         range (batch {batch}, {images} images), more than {tolerance:.0e}: nothing was written",
+        engine = .row.engine,
+        output = .row.output,
+        difference = .row.difference,
+        batch = .row.batch,
+        images = .row.images,
     )]
     Parity {
-        /// The engine.
-        engine: String,
         /// `encoder` or `decoder`.
         graph: &'static str,
-        /// What it is compared with.
+        /// What the engine is compared with.
         reference: &'static str,
-        /// The output that differs.
-        output: String,
-        /// The batch size.
-        batch: usize,
-        /// Which images.
-        images: String,
-        /// The largest difference over the output's range.
-        difference: f64,
-        /// The largest that is accepted.
+        /// The engine, the output, and how far it is.
+        row: Box<Parity>,
+        /// The largest difference that is accepted.
         tolerance: f64,
     },
     /// An engine does not give the trainer's verdicts; nothing was written.

@@ -99,9 +99,8 @@ fn accept(row: Parity, tolerance: f64, reference: &'static str) -> Result<Parity
     if row.difference <= tolerance {
         return Ok(row);
     }
-    let Parity { engine, output, batch, images, difference } = row;
-    let graph = if output == "reconstruction" { "decoder" } else { "encoder" };
-    Err(Error::Parity { engine, graph, reference, output, batch, images, difference, tolerance })
+    let graph = if row.output == "reconstruction" { "decoder" } else { "encoder" };
+    Err(Error::Parity { graph, reference, row: Box::new(row), tolerance })
 }
 
 /// The first `count` images, over and over where there are fewer.
