@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 use vae_models::{Activation, Block, Layer, Network, PoolKind, Shape, ShapeError};
 
-use crate::phases::{Phases, phases};
+use crate::phases::{LEAST_CHANNELS, Phases, phases};
 use crate::proto::{float, floats_tensor, int, ints, ints_tensor, string};
 use crate::tensors::values;
 
@@ -25,7 +25,7 @@ pub(crate) enum Deconvolution {
     /// As ONNX's own operator, for which engines have floating-point kernels only.
     #[default]
     Transposed,
-    /// As a convolution whose channels are interleaved; see [`phases`].
+    /// As a convolution whose channels are interleaved, where there are channels enough; see [`phases`].
     Phases,
 }
 
@@ -110,7 +110,7 @@ impl Scope<'_> {
                 self.affine("Conv", input, &conv.weight, &conv.bias, window)
             }
             (&Block::Deconv { stride, padding, activation, .. }, Some(Layer::Deconv(deconv)))
-                if self.nodes.deconvolution == Deconvolution::Phases =>
+                if self.nodes.deconvolution == Deconvolution::Phases && is_wide(deconv) =>
             {
                 return self.deconv_by_phases(deconv, [stride, padding], activation, x, output);
             }
@@ -289,6 +289,10 @@ impl Scope<'_> {
         self.nodes.constants.push(ints_tensor(&name, &values));
         name
     }
+}
+
+fn is_wide(deconv: &ConvTranspose2d) -> bool {
+    deconv.weight.val().dims()[..2].iter().all(|&channels| channels >= LEAST_CHANNELS)
 }
 
 fn window(kernel: usize, stride: usize, padding: usize) -> Vec<AttributeProto> {

@@ -7,6 +7,10 @@
 //! kernel's zeros cost arithmetic; integer kernels, which engines have for convolutions and not for
 //! transposed ones, win it back.
 
+/// The fewest channels, in and out, of a layer that integer kernels are faster on: engines keep that many
+/// eight-bit numbers in a register, and fill it with zeros for fewer.
+pub(crate) const LEAST_CHANNELS: usize = 16;
+
 /// The convolution of all phases.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Phases {
@@ -110,14 +114,15 @@ latent = 3
 likelihood = { kind = "squared_error" }
 encoder = [{ block = "flatten" }]
 decoder = [
-  { block = "dense", units = 24 },
-  { block = "unflatten", channels = 2, height = 4, width = 3 },
-  { block = "deconv", channels = 3, kernel = 3, stride = 2, padding = 1, activation = "relu" },
-  { block = "deconv", channels = 2, kernel = 4, stride = 2, padding = 1, activation = { leaky_relu = 0.1 } },
-  { block = "deconv", channels = 3, kernel = 5, stride = 3, padding = 2, output_padding = 1 },
-  { block = "deconv", channels = 2, kernel = 2, stride = 3 },
-  { block = "deconv", channels = 2, kernel = 3, stride = 1, padding = 2, activation = "silu" },
-  { block = "deconv", channels = 2, kernel = 1, stride = 1, padding = 1 },
+  { block = "dense", units = 192 },
+  { block = "unflatten", channels = 16, height = 4, width = 3 },
+  { block = "deconv", channels = 16, kernel = 3, stride = 2, padding = 1, activation = "relu" },
+  { block = "deconv", channels = 17, kernel = 4, stride = 2, padding = 1, activation = { leaky_relu = 0.1 } },
+  { block = "deconv", channels = 16, kernel = 5, stride = 3, padding = 2, output_padding = 1 },
+  { block = "deconv", channels = 18, kernel = 2, stride = 3 },
+  { block = "deconv", channels = 16, kernel = 3, stride = 1, padding = 2, activation = "silu" },
+  { block = "deconv", channels = 16, kernel = 1, stride = 1, padding = 1 },
+  { block = "conv", channels = 2, kernel = 1 },
   { block = "crop", height = 116, width = 78 },
 ]
 "#;

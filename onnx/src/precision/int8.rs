@@ -13,6 +13,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::calibration::Range;
+use crate::phases::LEAST_CHANNELS;
 use crate::proto::{floats, floats_tensor, int, tensor};
 
 /// The largest weight in eight bits. Sixty-four and not 127: processors without integer dot products
@@ -57,27 +58,47 @@ pub(super) fn quantize(
         ranges: ranges.clone(),
         rounded: BTreeMap::new(),
     };
+    let wide: Vec<bool> = nodes.iter().map(|node| rewriter.is_wide(node)).collect();
     let inputs: Vec<String> = rewriter.graph.input.iter().map(|i| i.name.clone()).collect();
-    for input in inputs {
+    for input in inputs.into_iter().filter(|input| feeds_wide(&nodes, &wide, input)) {
         let range = rewriter.ranges[&input];
         let rounded = format!("{input}.r");
         rewriter.round(&input, &rounded, range);
         rewriter.rounded.insert(input, rounded);
     }
+    // What a `Relu` gives that an engine makes part of the layer before.
+    let mut activates = vec![];
     for (place, node) in nodes.iter().enumerate() {
         let output = &node.output[0];
         let mut readers = nodes[place + 1..].iter().filter(|n| n.input.contains(output));
-        let fused = affine(node)
+        let fused = wide[place]
             && readers.next().is_some_and(|reader| reader.op_type == "Relu")
             && readers.next().is_none();
-        rewriter.node(node, !fused && !exact.contains(output), outputs.contains(output));
+        let in_integers = wide[place] || rewriter.continues(node) || activates.contains(output);
+        let rounds = in_integers || feeds_wide(&nodes, &wide, output);
+        let rounds = rounds && !fused && !exact.contains(output);
+        if fused {
+            let relu = nodes[place + 1..].iter().find(|n| n.input.contains(output));
+            activates.extend(relu.map(|relu| relu.output[0].clone()));
+        }
+        rewriter.node(node, wide[place], rounds, outputs.contains(output));
     }
     let Rewriter { constants, graph, .. } = rewriter;
     graph.initializer.extend(constants.into_values());
 }
 
 fn affine(node: &NodeProto) -> bool {
-    matches!(&*node.op_type, "Conv" | "Gemm")
+    matches!(&*node.op_type, "Conv" | "ConvTranspose" | "Gemm")
+}
+
+/// Whether a tensor reaches a layer that is computed in integers, as it is or joined to others.
+fn feeds_wide(nodes: &[NodeProto], wide: &[bool], tensor: &str) -> bool {
+    nodes.iter().zip(wide).any(|(node, &is_wide)| {
+        let reads = node.input.first().is_some_and(|input| input == tensor)
+            || node.op_type == "Concat" && node.input.iter().any(|input| input == tensor);
+        let on = carries(node) || matches!(&*node.op_type, "Concat" | "AveragePool" | "Resize");
+        reads && (is_wide || on && feeds_wide(nodes, wide, &node.output[0]))
+    })
 }
 
 fn carries(node: &NodeProto) -> bool {
@@ -94,11 +115,29 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
+    /// Whether a layer is worth computing in integers: a dense one, or a convolution with channels
+    /// enough on both sides to fill a vector register.
+    fn is_wide(&self, node: &NodeProto) -> bool {
+        match &*node.op_type {
+            "Gemm" => true,
+            "Conv" => {
+                let dims = &self.constants[&node.input[1]].dims;
+                dims[..2].iter().all(|&channels| channels >= LEAST_CHANNELS as i64)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a node hands on what was rounded already, so that integers stay integers.
+    fn continues(&self, node: &NodeProto) -> bool {
+        carries(node) && self.rounded.contains_key(&node.input[0])
+    }
+
     /// Appends a node that reads rounded tensors and weights, and rounds what it gives.
-    fn node(&mut self, node: &NodeProto, rounds: bool, is_output: bool) {
+    fn node(&mut self, node: &NodeProto, wide: bool, rounds: bool, is_output: bool) {
         let mut node = node.clone();
         if affine(&node) {
-            self.weights(&node);
+            self.weights(&node, wide);
         }
         let input = node.input[0].clone();
         for wire in &mut node.input {
@@ -142,16 +181,17 @@ impl Rewriter<'_> {
         self.graph.node.push(node("DequantizeLinear", &stored, to));
     }
 
-    /// Stores a layer's weight in eight bits and its bias in thirty-two, in the unit of the products
-    /// that it is added to.
-    fn weights(&mut self, node: &NodeProto) {
+    /// Stores a layer's weight in eight bits. The bias of one that is computed in integers gets
+    /// thirty-two, in the unit of the products that it is added to; another keeps its own.
+    fn weights(&mut self, node: &NodeProto, wide: bool) {
         let mut take = |name: &String| {
             self.constants.remove(name).expect("every layer has weights of its own")
         };
         let weight = take(&node.input[1]);
-        let bias = node.input.get(2).map(|name| (name.clone(), floats(&take(name))));
-        // A convolution's weight is [out, in, …], a dense layer's [in, out].
-        let axis = usize::from(node.op_type == "Gemm");
+        let bias = node.input.get(2).filter(|_| wide);
+        let bias = bias.map(|name| (name.clone(), floats(&take(name))));
+        // A convolution's weight is [out, in, …], that of other layers [in, out, …].
+        let axis = usize::from(node.op_type != "Conv");
         let dims: Vec<usize> = weight.dims.iter().map(|&d| d as usize).collect();
         let values = floats(&weight);
         let inner: usize = dims[axis + 1..].iter().product();
