@@ -6,7 +6,6 @@ use std::process::Command;
 use tempfile::TempDir;
 use vae_infer::manifest::Manifest;
 use vae_tests::data::write_blobs;
-use vae_tests::fetch::PYTHON;
 use vae_tests::programs::{expect, program, refused, run};
 
 use crate::{Journey, Needs};
@@ -23,7 +22,6 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     }),
     ("export::parity_of_every_block", Needs::OnnxRuntime, every_block),
     ("export::parity_of_a_plain_autoencoder", Needs::OnnxRuntime, plain_autoencoder),
-    ("export::onnx_checker_accepts_the_graphs", Needs::PythonOnnx, onnx_checker),
     ("export::a_kept_epoch_is_exported", Needs::Nothing, a_kept_epoch_is_exported),
     ("export::nothing_is_overwritten", Needs::Nothing, nothing_is_overwritten),
     ("export::two_exports_are_the_same_bytes", Needs::Nothing, two_exports_are_the_same_bytes),
@@ -31,6 +29,9 @@ pub(crate) const JOURNEYS: &[Journey] = &[
 
 /// A network with every block and activation, which no preset has.
 pub(crate) const EVERY_BLOCK: &str = include_str!("every-block.toml");
+
+/// The settings that train the colour presets on a few grey images, scaled up.
+pub(crate) const EYES: &[&str] = &["image.resize=stretch", "data.limit=40", "train.keep=[]"];
 
 /// A training of one epoch, in a temporary folder that holds `data`, `run` and `bundle`.
 pub(crate) fn train(config: &str, settings: &[&str]) -> Result<TempDir, String> {
@@ -64,10 +65,8 @@ fn parity(preset: &str, ort: &Path) -> Result<(), String> {
     agrees(preset, folder.path(), ort)
 }
 
-/// The colour presets on a few grey images, scaled up.
 fn parity_of_eyes(preset: &str, ort: &Path) -> Result<(), String> {
-    let settings = ["image.resize=stretch", "data.limit=40", "train.keep=[]"];
-    let folder = train(preset, &settings)?;
+    let folder = train(preset, EYES)?;
     agrees(preset, folder.path(), ort)
 }
 
@@ -111,18 +110,6 @@ fn plain_autoencoder(ort: PathBuf) -> Result<(), String> {
     let settings = ["model.variational=false", "model.likelihood={ kind = \"squared_error\" }"];
     let folder = train("mnist-mlp", &settings)?;
     agrees("a plain autoencoder", folder.path(), &ort)
-}
-
-fn onnx_checker(packages: PathBuf) -> Result<(), String> {
-    let folder = train("mnist-conv", &[])?;
-    expect(&mut export(folder.path())?, 0)?;
-    let check = "import onnx, sys\n\
-                 for path in sys.argv[1:]:\n    onnx.checker.check_model(path, full_check=True)\n";
-    let bundle = folder.path().join("bundle");
-    let mut python = Command::new(PYTHON);
-    python.env("PYTHONPATH", packages).args(["-c", check]);
-    expect(python.args(["encoder.onnx", "decoder.onnx"].map(|file| bundle.join(file))), 0)?;
-    Ok(())
 }
 
 fn a_kept_epoch_is_exported(_: PathBuf) -> Result<(), String> {

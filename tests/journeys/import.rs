@@ -52,7 +52,7 @@ fn import(encoder: &Path, decoder: &Path, out: &Path) -> Result<Command, String>
 }
 
 /// The import of a model of `tests/foreign`.
-fn import_of(model: &str, out: &Path) -> Result<Command, String> {
+pub(crate) fn import_of(model: &str, out: &Path) -> Result<Command, String> {
     let folder = foreign(model);
     import(&folder.join("encoder.onnx"), &folder.join("decoder.onnx"), out)
 }

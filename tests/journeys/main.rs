@@ -11,9 +11,11 @@ mod import;
 mod onnx_runtime;
 mod perceptual;
 mod precision;
+mod read_back;
 mod readme;
 mod reproduce;
 mod resume;
+mod strangers;
 mod train;
 
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ pub(crate) enum Needs {
     Python,
     /// Python with the package `onnx`.
     PythonOnnx,
+    /// Python with the packages `onnx`, `onnxruntime` and `openvino`.
+    Strangers,
 }
 
 /// A journey and what it needs; it gets the path of the latter.
@@ -52,8 +56,10 @@ fn main() {
         figures::JOURNEYS,
         perceptual::JOURNEYS,
         precision::JOURNEYS,
+        read_back::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,
+        strangers::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();
@@ -65,6 +71,7 @@ fn trial((name, needs, journey): Journey) -> Trial {
         Needs::OnnxRuntime => fetch::onnx_runtime(),
         Needs::Python => fetch::python(),
         Needs::PythonOnnx => fetch::python_onnx(),
+        Needs::Strangers => fetch::strangers(),
     };
     if let Err(reason) = &found {
         eprintln!("ignored: {name}: {reason}");

@@ -1,4 +1,4 @@
-//! What comes from PyPI: ONNX Runtime's shared library and the reference checker. It is fetched
+//! What comes from PyPI: ONNX Runtime, OpenVINO and ONNX's own checker and evaluator. It is fetched
 //! once into the target folder; where there is no Python, no pip or no network, the tests that
 //! need it are counted as ignored.
 
@@ -13,8 +13,7 @@ pub fn onnx_runtime() -> Result<PathBuf, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOUND
         .get_or_init(|| {
-            let folder = install("onnxruntime-1.31.1", &["--no-deps", "onnxruntime==1.31.1"])?;
-            let libraries = folder.join("onnxruntime").join("capi");
+            let libraries = python_onnx_runtime()?.join("onnxruntime").join("capi");
             let entries = std::fs::read_dir(&libraries)
                 .map_err(|e| format!("{}: {e}", libraries.display()))?;
             entries
@@ -32,6 +31,19 @@ pub fn onnx_runtime() -> Result<PathBuf, String> {
 pub fn python_onnx() -> Result<PathBuf, String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOUND.get_or_init(|| install("onnx-1.23.2", &["onnx==1.23.2"])).clone()
+}
+
+/// A value for `PYTHONPATH` that holds the packages `onnx`, `onnxruntime` and `openvino`, or why
+/// they are not here.
+pub fn strangers() -> Result<PathBuf, String> {
+    // Without what it depends on: NumPy comes with `onnx`, and its telemetry stays out.
+    let openvino = install("openvino-2026.4.1", &["--no-deps", "openvino==2026.4.1"])?;
+    let folders = [python_onnx()?, python_onnx_runtime()?, openvino];
+    std::env::join_paths(folders).map(PathBuf::from).map_err(|e| e.to_string())
+}
+
+fn python_onnx_runtime() -> Result<PathBuf, String> {
+    install("onnxruntime-1.31.1", &["--no-deps", "onnxruntime==1.31.1"])
 }
 
 /// Python's name, or why it is not here.

@@ -1,4 +1,4 @@
-//! What the journeys need: the two programs, a data set, ONNX Runtime and Python's `onnx`.
+//! What the journeys need: the two programs, a data set and what comes from PyPI.
 
 pub mod data;
 pub mod fetch;
