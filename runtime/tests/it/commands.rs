@@ -184,7 +184,7 @@ fn info_verify_and_doctor_speak_text_and_json() {
     for line in succeed(["verify", "--format", "json"]).lines().map(json) {
         assert_eq!(line["ok"], true, "{line}");
     }
-    assert_eq!(succeed(["verify"]).lines().count(), 3);
+    assert_eq!(succeed(["verify"]).lines().count(), 4, "three outputs and the verdicts");
 
     let doctor = succeed(["doctor", "--format", "json"]);
     let first = json(doctor.lines().next().unwrap());

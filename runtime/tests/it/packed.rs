@@ -72,7 +72,7 @@ fn a_packed_bundle_goes_wherever_a_folder_goes() {
     }
     assert_eq!(fs::read(at("a.npy")).unwrap(), fs::read(at("b.npy")).unwrap());
     assert!(succeed(["info", "--model", &at("model")]).contains(&at("model")));
-    assert_eq!(succeed(["verify", "--model", &at("model")]).lines().count(), 3);
+    assert_eq!(succeed(["verify", "--model", &at("model")]), succeed(["verify"]));
 }
 
 #[test]

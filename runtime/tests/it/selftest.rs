@@ -52,6 +52,20 @@ fn a_model_that_gives_other_results_does_not_run() {
 }
 
 #[test]
+fn a_model_whose_verdicts_flip_does_not_run() {
+    let copy = with_wrong_record("score");
+    let model = copy.path().to_str().unwrap();
+    let image = rings(copy.path(), 1)[0].to_str().unwrap().to_owned();
+    let output = run_with_cache(&copy.file("cache"), &["score", &image, "--model", model]);
+    assert_eq!(not_refused(&output, &[model, "1 of 24", "verdicts"]), None);
+
+    let output = command(["verify", "--model", model]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(lines.contains("FAILED  1 of 24  tract/cpu  verdicts flip"), "{lines}");
+}
+
+#[test]
 fn each_half_is_tested_where_it_is_loaded() {
     for (output, broken, whole, stamp) in [
         ("log_var", "encode", "decode", "decoder of digits, tract/cpu\n"),
