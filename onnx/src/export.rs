@@ -154,21 +154,14 @@ fn write_files(
     device: &Device,
 ) -> Result<Manifest, Error> {
     let Export { config, vae, image, .. } = *model;
-    let file = |name: &str, content: &[u8]| {
-        write::atomically(&folder.join(name), content)?;
-        Ok::<_, vae_infer::Error>(FileSpec::of(name, content))
-    };
     let graph = |mut graph: Graph, name: &str| {
-        let [black, white] = image.range;
-        graph.describe("model", model.name);
-        graph.describe("pixel_range", format!("{black} to {white}"));
+        graph.describe_model(model.name, image);
         graph.describe("precision", model.precision);
         graph.describe("preset", &model.provenance.preset);
         if let Some(data) = &model.provenance.data_sha256 {
             graph.describe("data_sha256", data);
         }
-        let file = file(name, &graph.to_bytes())?;
-        Ok::<_, vae_infer::Error>(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
+        write_graph(folder, name, graph)
     };
     let encoder = graph(encoder, "encoder.onnx")?;
     let decoder = graph(decoder, "decoder.onnx")?;
@@ -212,10 +205,24 @@ fn write_files(
     Ok(manifest)
 }
 
-fn write_golden(folder: &Path, tensors: &Tensors) -> Result<FileSpec, vae_infer::Error> {
-    let (name, content) = ("golden.safetensors", golden::to_bytes(tensors));
-    write::atomically(&folder.join(name), &content)?;
-    Ok(FileSpec::of(name, &content))
+/// Writes a graph into a bundle that is being made.
+pub(crate) fn write_graph(
+    folder: &Path,
+    name: &str,
+    graph: Graph,
+) -> Result<GraphSpec, vae_infer::Error> {
+    let file = write_file(folder, name, &graph.to_bytes())?;
+    Ok(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
+}
+
+/// Writes the golden vectors into a bundle that is being made.
+pub(crate) fn write_golden(folder: &Path, tensors: &Tensors) -> Result<FileSpec, vae_infer::Error> {
+    write_file(folder, "golden.safetensors", &golden::to_bytes(tensors))
+}
+
+fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<FileSpec, vae_infer::Error> {
+    write::atomically(&folder.join(name), content)?;
+    Ok(FileSpec::of(name, content))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use vae_infer::ImageSpec;
 use vae_infer::manifest::{FileSpec, GraphSpec, TensorSpec};
 use vae_models::{Activation, Likelihood, Shape, ShapeError, Vae, VaeConfig};
 
@@ -150,6 +151,13 @@ impl Graph {
     /// Adds to what the file says about itself.
     pub fn describe(&mut self, key: &str, value: impl ToString) {
         self.model.metadata_props.push(entry(key, value));
+    }
+
+    /// Adds the model's name and the range of its pixels.
+    pub(crate) fn describe_model(&mut self, name: &str, image: &ImageSpec) {
+        let [black, white] = image.range;
+        self.describe("model", name);
+        self.describe("pixel_range", format!("{black} to {white}"));
     }
 
     pub(crate) fn model(&self) -> &ModelProto {

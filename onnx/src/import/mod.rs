@@ -27,8 +27,7 @@ use std::path::Path;
 use ndarray::Array4;
 use vae_infer::images::Picture;
 use vae_infer::manifest::{
-    FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Precision,
-    Provenance,
+    FORMAT_VERSION, Likelihood, Manifest, Parity, PosteriorKind, Precision, Provenance,
 };
 use vae_infer::write::{self, Staged};
 use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, Model, Resize};
@@ -40,7 +39,7 @@ use self::rewrite::Rewritten;
 use self::roles::{Question, Roles};
 use self::source::Source;
 use crate::error::Error;
-use crate::export::vacant;
+use crate::export::{vacant, write_golden, write_graph};
 use crate::gate;
 use crate::golden::{self, Latent};
 use crate::parity::{self, Reference};
@@ -208,20 +207,9 @@ impl Parts<'_> {
         [encoder, decoder]: [Rewritten; 2],
         foreign: &mut Foreign<'_>,
     ) -> Result<Manifest, Error> {
-        let file = |name: &str, content: &[u8]| {
-            write::atomically(&folder.join(name), content)?;
-            Ok::<_, vae_infer::Error>(FileSpec::of(name, content))
-        };
         let graph = |Rewritten { mut graph, .. }: Rewritten, name: &str| {
-            let [black, white] = self.image.range;
-            graph.describe("model", self.import.name);
-            graph.describe("pixel_range", format!("{black} to {white}"));
-            let file = file(name, &graph.to_bytes())?;
-            Ok::<_, vae_infer::Error>(GraphSpec {
-                file,
-                inputs: graph.inputs,
-                outputs: graph.outputs,
-            })
+            graph.describe_model(self.import.name, &self.image);
+            write_graph(folder, name, graph)
         };
         let encoder = graph(encoder, "encoder.onnx")?;
         let decoder = graph(decoder, "decoder.onnx")?;
@@ -248,7 +236,7 @@ impl Parts<'_> {
             classes: self.import.classes.to_vec(),
             encoder,
             decoder,
-            golden: file("golden.safetensors", &golden::to_bytes(&recorded))?,
+            golden: write_golden(folder, &recorded)?,
             precision: Precision::F32,
             tolerance: Limits::of(Precision::F32).replay,
             verdicts: None,

@@ -8,7 +8,7 @@ use vae_infer::manifest::{Precision, Provenance, Verdicts};
 use vae_infer::sha256;
 use vae_onnx::{CALIBRATION_IMAGES, Exported, Timing};
 
-use super::{open, print};
+use super::{agreement, open, print};
 use crate::cli::{Export, PrecisionName};
 use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
@@ -22,15 +22,7 @@ const HELD_OUT: usize = 1000;
 
 pub(super) fn run(options: Export) -> Result<ExitCode> {
     let Exported { manifest, timings, .. } = export(&options)?;
-    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
-    let mut text = format!("{}: {} KiB of graphs\n", options.out.display(), bytes / 1024);
-    for engine in ["tract", "ort"] {
-        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
-        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
-            text +=
-                &format!("{engine}: at most {worst:.1e} of an output's range from the trainer\n");
-        }
-    }
+    let mut text = agreement(&options.out, &manifest, "the trainer");
     if let Some(verdicts) = manifest.verdicts {
         let Verdicts { images, flips, psnr_lost, rank_correlation, .. } = verdicts;
         text += &format!("{images} held-out images: {flips} verdicts flip, ");

@@ -3,11 +3,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use vae_infer::Resize;
 use vae_infer::images::{self, Picture};
-use vae_infer::{Manifest, Resize};
 use vae_onnx::{Imported, Layout, Names, Spread};
 
-use super::print;
+use super::{agreement, print};
 use crate::cli::{Import, LayoutName, ResizeName, SpreadName};
 
 /// The most real images that engines are compared on.
@@ -20,7 +20,7 @@ pub(super) fn run(options: Import) -> Result<ExitCode> {
     }
     let mut text: String =
         taken.iter().map(|(term, taken)| format!("{term:<15} {taken}\n")).collect();
-    text += &agreement(&options.out, &manifest);
+    text += &agreement(&options.out, &manifest, "the files");
     print(&text)
 }
 
@@ -65,19 +65,6 @@ fn pictures(folder: &Path) -> Result<Vec<Picture>> {
         pictures.truncate(IMAGES);
     }
     Ok(pictures)
-}
-
-/// How near every engine is to the files' own answers.
-fn agreement(out: &Path, manifest: &Manifest) -> String {
-    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
-    let mut text = format!("{}: {} KiB of graphs\n", out.display(), bytes / 1024);
-    for engine in ["tract", "ort"] {
-        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
-        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
-            text += &format!("{engine}: at most {worst:.1e} of an output's range from the files\n");
-        }
-    }
-    text
 }
 
 impl From<LayoutName> for Layout {

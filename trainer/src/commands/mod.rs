@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use vae_infer::Manifest;
 
 use crate::cli::Command;
 use crate::device::DeviceName;
@@ -48,6 +49,20 @@ fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained>
         eprintln!("warning: the run's first epoch has not ended, its weights are half-trained");
     }
     Ok(trained)
+}
+
+/// The size of a new bundle, and how near every engine is to the answers of the trainer or the files.
+fn agreement(bundle: &Path, manifest: &Manifest, reference: &str) -> String {
+    let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
+    let mut text = format!("{}: {} KiB of graphs\n", bundle.display(), bytes / 1024);
+    for engine in ["tract", "ort"] {
+        let rows = manifest.parity.iter().filter(|row| row.engine == engine);
+        if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
+            text +=
+                &format!("{engine}: at most {worst:.1e} of an output's range from {reference}\n");
+        }
+    }
+    text
 }
 
 /// Writes a text to standard output, where a reader that has left is no error.
