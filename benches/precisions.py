@@ -49,10 +49,11 @@ def row(run, precision, manifest, timings, full_bytes):
         here, full = timings[engine]
         return f"{here:,.0f} ({here / full:.2f})"
     verdicts = manifest["verdicts"]
-    flips = f"{verdicts['flips']} of {verdicts['images']}"
+    flips, images = verdicts["flips"], verdicts["images"]
+    flips = f"{10_000 * flips / images:.0f} ({flips} of {images})"
     lost = f"{verdicts['psnr_lost']:.3f}"
     correlation = verdicts["rank_correlation"]
-    return [run, precision, f"{graphs / 1024:,.0f} ({graphs / full_bytes:.2f})", worst("tract"),
+    return [f"`{run}`", precision, f"{graphs / 1024:,.0f} ({graphs / full_bytes:.2f})", worst("tract"),
             worst("ort"), lost, flips, f"{correlation:.4f}" if correlation else "-",
             time("tract"), time("ort")]
 

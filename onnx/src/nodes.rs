@@ -193,18 +193,20 @@ impl Scope<'_> {
             unreachable!("the shapes were checked");
         };
         let weight = deconv.weight.val();
-        let [inputs, outputs, kernel, _] = weight.dims();
-        let phases = phases(&values(weight), [inputs, outputs, kernel], stride, padding);
+        let [inputs, _, taps, _] = weight.dims();
+        let phases = phases(taps, stride, padding);
         let Phases { kernel, before, after, .. } = phases;
         // Zeros after the last row, so that every row of the output's grid is reached.
         let end =
             |size: usize, wanted: usize| (wanted.div_ceil(stride) + after).saturating_sub(size);
         let pads = [before, before, end(h, rows), end(w, columns)];
-        let dims = [stride * stride * channels, inputs, kernel, kernel];
-        let mut input = vec![x.name.clone(), self.floats("weight", &dims, &phases.weight)];
+        let taps = self.floats("weight", &weight.dims(), &values(weight));
+        let mut input =
+            vec![x.name.clone(), self.sorted(taps, [inputs, channels], stride, &phases)];
         if let Some(bias) = &deconv.bias {
-            let bias = values(bias.val()).repeat(stride * stride);
-            input.push(self.floats("bias", &[bias.len()], &bias));
+            let bias = self.floats("bias", &[channels], &values(bias.val()));
+            let phases = vec![bias; stride * stride];
+            input.push(self.named("biases", "Concat", &phases, vec![int("axis", 0)]));
         }
         let window =
             vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[1; 2]), ints("pads", &pads)];
@@ -219,6 +221,33 @@ impl Scope<'_> {
             return y;
         }
         self.slice(y, [0, 0], [rows, columns])
+    }
+
+    /// Taps `[in, out, k, k]` as a convolution's weight: `[stride * stride * out, in, kernel, kernel]`,
+    /// the phases in the order of `DepthToSpace`'s mode `DCR`: row, column, channel.
+    fn sorted(
+        &mut self,
+        taps: String,
+        [inputs, outputs]: [usize; 2],
+        stride: usize,
+        phases: &Phases,
+    ) -> String {
+        let &Phases { kernel, zeros: [before, after], .. } = phases;
+        let pads = self.ints("zeros", &[0, 0, before, before, 0, 0, after, after]);
+        let padded = self.named("padded", "Pad", &[taps, pads], vec![]);
+        let shape = self.ints("split", &[inputs, outputs, kernel, stride, kernel, stride]);
+        let split = self.named("phased", "Reshape", &[padded, shape], vec![]);
+        let order = vec![ints("perm", &[3, 5, 1, 0, 2, 4])];
+        let phased = self.named("ordered", "Transpose", &[split], order);
+        let back = [-1, -1];
+        let before_all = [-(kernel as i64) - 1; 2];
+        let [starts, ends, axes, steps] =
+            [("last", back), ("first", before_all), ("sides", [4, 5]), ("back", back)]
+                .map(|(name, values)| self.constant(name, &values));
+        let turned = [phased, starts, ends, axes, steps];
+        let turned = self.named("turned", "Slice", &turned, vec![]);
+        let shape = self.ints("sorted", &[stride * stride * outputs, inputs, kernel, kernel]);
+        self.named("weights", "Reshape", &[turned, shape], vec![])
     }
 
     fn slice(&mut self, x: String, from: [usize; 2], size: [usize; 2]) -> String {
@@ -265,7 +294,17 @@ impl Scope<'_> {
         inputs: &[String],
         attribute: Vec<AttributeProto>,
     ) -> String {
-        let name = format!("{}.{}", self.prefix, operator.to_lowercase());
+        self.named(&operator.to_lowercase(), operator, inputs, attribute)
+    }
+
+    fn named(
+        &mut self,
+        name: &str,
+        operator: &str,
+        inputs: &[String],
+        attribute: Vec<AttributeProto>,
+    ) -> String {
+        let name = format!("{}.{name}", self.prefix);
         self.nodes.nodes.push(NodeProto {
             op_type: operator.into(),
             name: name.clone(),
@@ -284,9 +323,13 @@ impl Scope<'_> {
     }
 
     fn ints(&mut self, name: &str, values: &[usize]) -> String {
-        let name = format!("{}.{name}", self.prefix);
         let values: Vec<i64> = values.iter().map(|&v| v as i64).collect();
-        self.nodes.constants.push(ints_tensor(&name, &values));
+        self.constant(name, &values)
+    }
+
+    fn constant(&mut self, name: &str, values: &[i64]) -> String {
+        let name = format!("{}.{name}", self.prefix);
+        self.nodes.constants.push(ints_tensor(&name, values));
         name
     }
 }

@@ -5,71 +5,43 @@
 //! `m + (a + padding - k) / stride`. The rows of one phase `a` are thus a convolution of their own,
 //! and the phases of both axes are its output channels, which `DepthToSpace` interleaves. The
 //! kernel's zeros cost arithmetic; integer kernels, which engines have for convolutions and not for
-//! transposed ones, win it back.
+//! transposed ones, win it back. They cost no bytes: the graph holds the taps, and nodes of constants,
+//! which engines fold when they load it, sort them.
 
 /// The fewest channels, in and out, of a layer that integer kernels are faster on: engines keep that many
 /// eight-bit numbers in a register, and fill it with zeros for fewer.
 pub(crate) const LEAST_CHANNELS: usize = 16;
 
-/// The convolution of all phases.
+/// Where a kernel's taps go when they are sorted into phases.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Phases {
-    /// `[stride * stride * out, in, kernel, kernel]`, the phases in the order of `DepthToSpace`'s
-    /// mode `DCR`: row, column, channel.
-    pub(crate) weight: Vec<f32>,
-    /// Side of its kernel.
+    /// Side of the kernel of every phase.
     pub(crate) kernel: usize,
-    /// Zeros before the first row and column.
+    /// Zeros before the first row and column of the input.
     pub(crate) before: usize,
     /// Input rows that the last row of output needs after the one at its own place.
     pub(crate) after: usize,
+    /// Zeros before and after the taps, along either axis. Of the padded taps, which are
+    /// `kernel * stride` then, phase `a` has every `stride`-th from the `a`-th on, in the opposite
+    /// order.
+    pub(crate) zeros: [usize; 2],
 }
 
 /// Sorts a kernel's taps into phases.
-///
-/// # Shapes
-///
-/// weight: `[in, out, kernel, kernel]`
-pub(crate) fn phases(
-    weight: &[f32],
-    [inputs, outputs, kernel]: [usize; 3],
-    stride: usize,
-    padding: usize,
-) -> Phases {
-    // Every phase and kernel row, with the step from the phase's row to the input row it reads.
-    let taps: Vec<(usize, usize, isize)> = (0..stride)
-        .flat_map(|phase| (0..kernel).map(move |tap| (phase, tap)))
-        .filter_map(|(phase, tap)| {
-            let distance = (phase + padding) as isize - tap as isize;
-            let aligned = distance.rem_euclid(stride as isize) == 0;
-            aligned.then(|| (phase, tap, distance.div_euclid(stride as isize)))
-        })
-        .collect();
-    let first = taps.iter().map(|tap| tap.2).min().unwrap_or(0).min(0);
-    let last = taps.iter().map(|tap| tap.2).max().unwrap_or(0).max(0);
+pub(crate) fn phases(kernel: usize, stride: usize, padding: usize) -> Phases {
+    // How far the input row that a tap reads lies from the row of its phase.
+    let steps = (0..stride).flat_map(|phase| (0..kernel).map(move |tap| (phase, tap)));
+    let steps = steps.filter_map(|(phase, tap)| {
+        let distance = (phase + padding) as isize - tap as isize;
+        let aligned = distance.rem_euclid(stride as isize) == 0;
+        aligned.then(|| distance.div_euclid(stride as isize))
+    });
+    let (first, last) =
+        steps.fold((0, 0), |(first, last), step: isize| (first.min(step), last.max(step)));
     let side = (last - first + 1) as usize;
-
-    let mut sorted = vec![0.0; stride * stride * outputs * inputs * side * side];
-    for &(row_phase, row_tap, row) in &taps {
-        for &(column_phase, column_tap, column) in &taps {
-            let (row, column) = ((row - first) as usize, (column - first) as usize);
-            for output in 0..outputs {
-                for input in 0..inputs {
-                    let channel = (row_phase * stride + column_phase) * outputs + output;
-                    let to = ((channel * inputs + input) * side + row) * side + column;
-                    let from =
-                        ((input * outputs + output) * kernel + row_tap) * kernel + column_tap;
-                    sorted[to] = weight[from];
-                }
-            }
-        }
-    }
-    Phases {
-        weight: sorted,
-        kernel: side,
-        before: first.unsigned_abs(),
-        after: last.unsigned_abs(),
-    }
+    let (before, after) = (first.unsigned_abs(), last.unsigned_abs());
+    let leading = stride * after - padding;
+    Phases { kernel: side, before, after, zeros: [leading, stride * side - kernel - leading] }
 }
 
 #[cfg(test)]
@@ -84,28 +56,19 @@ mod tests {
     use crate::nodes::Deconvolution;
 
     #[test]
-    fn a_stride_of_two_has_phases_of_one_and_two_taps() {
-        // One channel, kernel [k0 k1 k2] along both axes as an outer product with [1 10 100].
-        let weight: Vec<f32> =
-            [1.0, 10.0, 100.0].iter().flat_map(|r| [r * 1.0, r * 2.0, r * 3.0]).collect();
-        let phases = phases(&weight, [1, 1, 3], 2, 1);
-        assert_eq!((phases.kernel, phases.before, phases.after), (2, 0, 1));
-        // Even rows read k1 at their own place; odd ones k2 there and k0 one further.
-        let rows = [[10.0, 0.0], [100.0, 1.0]];
-        let columns = [[2.0, 0.0], [3.0, 1.0]];
-        let expected: Vec<f32> = rows
-            .iter()
-            .flat_map(|row| columns.iter().map(move |column| (row, column)))
-            .flat_map(|(row, column)| row.iter().flat_map(move |r| column.map(|c| r * c)))
-            .collect();
-        assert_eq!(phases.weight, expected);
-    }
-
-    #[test]
-    fn a_stride_of_one_turns_the_kernel_around() {
-        let phases = phases(&[1.0, 2.0, 3.0, 4.0], [1, 1, 2], 1, 0);
-        assert_eq!(phases.weight, [4.0, 3.0, 2.0, 1.0]);
-        assert_eq!((phases.kernel, phases.before, phases.after), (2, 1, 0));
+    fn taps_are_sorted_into_phases() {
+        let cases = [
+            // Even rows read tap 1 at their own place; odd ones tap 2 there and tap 0 one further.
+            ((3, 2, 1), Phases { kernel: 2, before: 0, after: 1, zeros: [1, 0] }),
+            ((4, 2, 1), Phases { kernel: 3, before: 1, after: 1, zeros: [1, 1] }),
+            // A stride of one turns the kernel around.
+            ((2, 1, 0), Phases { kernel: 2, before: 1, after: 0, zeros: [0, 0] }),
+            // The third phase has no tap.
+            ((2, 3, 0), Phases { kernel: 1, before: 0, after: 0, zeros: [0, 1] }),
+        ];
+        for ((kernel, stride, padding), expected) in cases {
+            assert_eq!(phases(kernel, stride, padding), expected, "{kernel} {stride} {padding}");
+        }
     }
 
     /// A decoder of transposed convolutions with every stride, padding and output padding.

@@ -63,6 +63,12 @@ pub(crate) fn floats(tensor: &TensorProto) -> Vec<f32> {
     values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
+/// The values of a tensor that [`ints_tensor`] made.
+pub(crate) fn integers(tensor: &TensorProto) -> Vec<i64> {
+    let (values, _) = tensor.raw_data.as_chunks::<8>();
+    values.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()
+}
+
 pub(crate) fn tensor(
     name: &str,
     dims: &[usize],

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array4, ArrayView4, Axis};
-use vae_infer::compare::{flips, psnr, quantile, rank_correlation};
+use vae_infer::compare::{flips, psnr, rank_correlation, threshold};
 use vae_infer::manifest::Verdicts;
 use vae_infer::{Error as InferError, ImageSpec, Model};
 use vae_models::{Encoding, Vae};
@@ -32,7 +32,7 @@ impl<'a> HeldOut<'a> {
         device: &Device,
     ) -> Result<Self, Error> {
         let scores = scores(vae, images.view(), device);
-        let threshold = quantile(&scores, QUANTILE).ok_or(Error::NoImages)?;
+        let threshold = threshold(&scores, QUANTILE).ok_or(Error::NoImages)?;
         let [black, white] = spec.range;
         Ok(Self { images, peak: f64::from(white - black), scores, threshold })
     }
@@ -110,7 +110,7 @@ pub(crate) fn accept(engine: &str, verdicts: &Verdicts, limits: Limits) -> Resul
         return refuse(what, limits.rank_correlation.to_string());
     }
     let abnormal = (1.0 - quantile) * images as f64;
-    // One image may lie at the threshold itself.
+    // One image may lie close to the threshold.
     let accepted = (limits.flips * abnormal).max(1.0);
     if flips as f64 > accepted {
         return refuse(format!("flips {flips} of {images} verdicts"), accepted.floor().to_string());

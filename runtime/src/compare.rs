@@ -70,6 +70,17 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     Some(if below == above { below } else { below + (above - below) * place.fract() })
 }
 
+/// The middle of the gap between the scores that are normal and those that are not, where the share
+/// `q` of them is normal: at a quantile itself an image may lie, whose verdict rounding then decides.
+/// Of two scores and more, at least one is on either side.
+///
+/// `None` as for [`quantile`].
+pub fn threshold(scores: &[f64], q: f64) -> Option<f64> {
+    let last = scores.len().checked_sub(1).filter(|_| (0.0..=1.0).contains(&q))?;
+    let normal = (q * scores.len() as f64).round().clamp(1.0, last.max(1) as f64);
+    quantile(scores, (normal - 0.5) / last.max(1) as f64)
+}
+
 /// The fewest images of which, on average, one lies above the `q`-th quantile, 1 / (1 - q): of
 /// fewer, no verdict at that threshold says anything. `None` where `q` is not from 0 to below 1.
 pub fn images_for(q: f64) -> Option<usize> {
@@ -243,6 +254,16 @@ mod tests {
         assert_eq!(quantile(&[], 0.5), None);
         assert_eq!(quantile(&[1.0, f64::NAN], 0.5), None);
         assert_eq!(quantile(&values, 1.5), None);
+    }
+
+    #[test]
+    fn a_threshold_lies_between_the_scores() {
+        let scores = [4.0, 1.0, 3.0, 2.0];
+        for (q, expected) in [(0.0, 1.5), (0.25, 1.5), (0.5, 2.5), (0.8, 3.5), (1.0, 3.5)] {
+            assert!(close(threshold(&scores, q), expected), "{q}");
+        }
+        assert_eq!(threshold(&[7.0], 0.99), Some(7.0));
+        assert_eq!([threshold(&[], 0.5), threshold(&scores, f64::NAN)], [None; 2]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod calibration;
 mod half;
 mod int8;
+mod names;
 
 use std::collections::BTreeMap;
 
@@ -102,6 +103,7 @@ pub(crate) fn graphs(model: &Export<'_>, device: &Device) -> Result<[Graph; 2], 
                 let vectors = graph.outputs.iter().filter(|output| output.shape.len() == 1);
                 let vectors = vectors.map(|output| output.name.clone()).collect();
                 int8::quantize(graph.body(), vectors, seen);
+                names::shorten(graph.body());
             }
         }
     }

@@ -36,7 +36,7 @@ fn options<'a>(names: &'a Names, [encoder, decoder]: &'a [PathBuf; 2]) -> Import
     }
 }
 
-/// Imports two graphs, on tract alone.
+/// Imports two graphs, on tract and on what else the machine has.
 fn run(
     encoder: &ModelProto,
     decoder: &ModelProto,
@@ -212,9 +212,10 @@ fn a_batch_size_in_an_operator_is_opened() {
         let decoder = model(&[("z", latent)], &[("y", image)], weights, &nodes);
         let encoder = encoder(&[("a", HEAD)], &[]);
         let imported = run(&encoder, &decoder, &Names::default());
-        if declared == 2 {
-            // tract prepares graphs for one image, and the file takes no fewer than two.
-            assert!(imported.is_err());
+        // The file takes no fewer than two images, and tract prepares graphs for one; ONNX Runtime, where
+        // the machine has it, runs it.
+        if let (2, Err(error)) = (declared, &imported) {
+            assert!(error.to_string().contains("tract refuses it"), "{error}");
             continue;
         }
         let (folder, _) = imported.expect("it can be opened");

@@ -23,7 +23,7 @@ use fields::Field;
 ///
 /// Both get the same images, each prepared as its bundle says. Differences of an output are over
 /// the range of A's values. A verdict is that an image is abnormal, where its score lies above the
-/// quantile of A's scores on these images.
+/// quantile of A's scores on these images, in the middle of the gap between two of them.
 ///
 /// The exit code is 0 where both have the same outputs and these agree within the tolerance, 1
 /// where they do not or cannot be compared, and 2 after an error. What differs in the manifests

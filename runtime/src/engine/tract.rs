@@ -1,5 +1,7 @@
 //! tract, the pure-Rust engine.
 
+mod fold;
+
 use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice, concatenate};
@@ -137,7 +139,10 @@ fn plan(onnx: &[u8], inputs: &[TensorSpec], batch: Option<usize>) -> Result<Plan
             shape.extend(input.shape.iter().map(|d| d.to_dim()));
             model.set_input_fact(i, f32::fact(shape).into())?;
         }
-        model.into_optimized()?.into_runnable()
+        let mut model = model.into_typed()?.into_decluttered()?;
+        fold::fold(&mut model)?;
+        model.optimize()?;
+        model.into_runnable()
     };
     caught(build)?.map_err(|e| format!("tract refuses it: {}", chain(&e)))
 }

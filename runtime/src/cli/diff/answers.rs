@@ -51,7 +51,7 @@ pub(super) struct Decision {
     /// Spearman's, absent where all images have one score.
     pub(super) rank_correlation: Option<f64>,
     pub(super) quantile: f64,
-    /// The quantile of A's scores, and the images whose verdict B changes; absent where there are
+    /// The threshold at the quantile of A's scores, and the images whose verdict B changes; absent where there are
     /// fewer images than the verdict needs.
     pub(super) threshold: Option<f64>,
     pub(super) flips: Option<usize>,
@@ -219,7 +219,7 @@ fn decision(
     let values = |scores: &[Score]| scores.iter().map(&of).collect::<Option<Vec<f64>>>();
     let (a, b) = (values(&scores.a)?, values(&scores.b)?);
     let needed = compare::images_for(diff.quantile).expect("the command line was checked");
-    let threshold = compare::quantile(&a, diff.quantile).filter(|_| a.len() >= needed);
+    let threshold = compare::threshold(&a, diff.quantile).filter(|_| a.len() >= needed);
     Some(Decision {
         score: name,
         rank_correlation: compare::rank_correlation(&a, &b),

@@ -102,7 +102,7 @@ fn decided(decision: &Decision, images: usize) -> String {
     };
     let verdicts = threshold.zip(*flips).map(|(threshold, flips)| {
         format!(
-            ", {flips} of {images} verdicts flip at A's quantile {quantile}, which is {threshold:.6}"
+            ", {flips} of {images} verdicts flip at A's quantile {quantile}, above {threshold:.6}"
         )
     });
     format!("{score}: {ranks}{}", verdicts.unwrap_or_default())
