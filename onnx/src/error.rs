@@ -14,7 +14,11 @@ pub enum Error {
     #[error(transparent)]
     Shape(#[from] vae_models::ShapeError),
     /// Something stands under the bundle's name.
-    #[error("`{}` exists (--force replaces a bundle)", path.display())]
+    #[error(
+        "`{}` exists, and --force replaces a folder that holds a bundle and nothing else (hint: \
+         another -o)",
+        path.display()
+    )]
     Exists {
         /// The bundle's name.
         path: PathBuf,

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ndarray::{Array1, Array4, Axis};
+use vae_infer::anomaly::{Method, Statistics};
 use vae_infer::manifest::{
-    FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind, Precision,
-    Provenance,
+    AnomalySpec, FORMAT_VERSION, FileSpec, GraphSpec, Likelihood, Manifest, Parity, PosteriorKind,
+    Precision, Provenance,
 };
 use vae_infer::verdicts::{SCORE, graded};
 use vae_infer::write::{self, Staged};
@@ -20,6 +21,9 @@ use crate::graph::Graph;
 use crate::precision::{self, Limits, check_calibration};
 use crate::timing::Timing;
 use crate::verdicts::{self, HeldOut};
+
+/// The file of what a bundle keeps of the training images.
+const STATISTICS: &str = "statistics.safetensors";
 
 /// What is exported.
 pub struct Export<'a> {
@@ -47,6 +51,20 @@ pub struct Export<'a> {
     pub calibration: Option<&'a Array4<f32>>,
     /// Whether eight bits that are no faster here are exported all the same.
     pub allow_slower: bool,
+    /// How the bundle scores anomalies.
+    pub anomaly: Option<Anomaly<'a>>,
+}
+
+/// What fits the statistics of a bundle on an engine.
+pub type Fit<'a> = dyn Fn(&Bundle, &EngineOptions) -> Result<Statistics, vae_infer::Error> + 'a;
+
+/// A method, and what fits statistics to the training images.
+#[derive(Clone, Copy)]
+pub struct Anomaly<'a> {
+    /// The method by which the bundle scores images where nothing else is asked for.
+    pub method: Method,
+    /// Gets the bundle once its graphs have passed the gate, and an engine that they have passed on.
+    pub fit: &'a Fit<'a>,
 }
 
 /// A bundle that was written.
@@ -120,14 +138,21 @@ fn pass_and_publish(
     let onnx_runtime = gate::onnx_runtime(ort_library)?;
     let gate = Gate { model, bundle: &bundle, held_out, device };
     let mut timings = vec![];
-    for options in gate.engines(&onnx_runtime)? {
-        let Passed { parity, verdicts, timing } = gate.pass(&options)?;
+    let engines = gate.engines(&onnx_runtime)?;
+    for options in &engines {
+        let Passed { parity, verdicts, timing } = gate.pass(options)?;
         manifest.parity.extend(parity);
         manifest.verdicts = manifest.verdicts.map(|others| verdicts::worst(others, verdicts));
         timings.extend(timing.map(|timing| (options.resolved().to_string(), timing)));
     }
+    if let (Some(Anomaly { method, fit }), [engine, ..]) = (model.anomaly, &engines[..]) {
+        let statistics = fit(&bundle, engine)?.to_bytes();
+        let statistics = write_file(made.path(), STATISTICS, &statistics)?;
+        manifest.anomaly = Some(AnomalySpec { method, statistics });
+    }
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
-    Bundle::open(made.path())?;
+    let bundle = Bundle::open(made.path())?;
+    model.anomaly.map_or(Ok(()), |anomaly| anomaly.method.check(&bundle))?;
     made.publish(vacant(folder, force)?)?;
     Ok(Exported { manifest, timings, without_onnx_runtime: onnx_runtime.err() })
 }
@@ -198,6 +223,7 @@ fn write_files(
         precision: model.precision,
         tolerance: Limits::of(model.precision).replay,
         verdicts: Some(held_out.unchanged()),
+        anomaly: None,
         parity: Vec::<Parity>::new(),
         provenance: model.provenance.clone(),
     };
@@ -212,7 +238,8 @@ pub(crate) fn write_graph(
     graph: Graph,
 ) -> Result<GraphSpec, vae_infer::Error> {
     let file = write_file(folder, name, &graph.to_bytes())?;
-    Ok(GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs })
+    let Graph { inputs, outputs, layers, .. } = graph;
+    Ok(GraphSpec { file, inputs, outputs, layers })
 }
 
 /// Writes the golden vectors into a bundle that is being made.
@@ -269,6 +296,7 @@ decoder = [
             held_out: &images,
             calibration: None,
             allow_slower: false,
+            anomaly: None,
         };
         let [mut encoder, mut decoder] = precision::graphs(&model, &device).expect("it fits");
         change(encoder.body(), decoder.body());

@@ -22,6 +22,8 @@ pub struct Graph {
     pub inputs: Vec<TensorSpec>,
     /// Outputs in order.
     pub outputs: Vec<TensorSpec>,
+    /// An encoder's hidden layers, but for those that are outputs.
+    pub layers: Vec<TensorSpec>,
 }
 
 /// The graph from `image` to `mean`, `log_var` (where there is a posterior) and the skips that the
@@ -50,6 +52,7 @@ pub(crate) fn encoder_with(
     let mut nodes = Nodes::new(deconvolution);
     let input = Wire { name: "image".into(), shape: Shape::Image(image) };
     let features = nodes.network("encoder", &vae.encoder, input)?;
+    let hidden = nodes.layers.len();
 
     let mut outputs = vec![];
     for (name, head) in [("mean", Some(&vae.mean)), ("log_var", vae.log_var.as_ref())] {
@@ -63,7 +66,13 @@ pub(crate) fn encoder_with(
         nodes.output(&tensor, &skip_name(skip));
         outputs.push(TensorSpec::new(skip_name(skip), shape.dims()));
     }
-    Ok(Graph::new("encoder", nodes, vec![TensorSpec::new("image", &image)], outputs))
+    nodes.layers.truncate(hidden);
+    nodes.layers.retain(|layer| outputs.iter().all(|output| output.name != layer.name));
+    let layers = std::mem::take(&mut nodes.layers);
+    let layers = layers.iter().map(|layer| TensorSpec::new(&layer.name, layer.shape.dims()));
+    let layers = layers.collect();
+    let graph = Graph::new("encoder", nodes, vec![TensorSpec::new("image", &image)], outputs);
+    Ok(Graph { layers, ..graph })
 }
 
 /// The graph from `latent` and skips to `reconstruction`, in the image's values.
@@ -127,7 +136,7 @@ impl Graph {
             }),
             ..ModelProto::default()
         };
-        Self { model, inputs, outputs }
+        Self { model, inputs, outputs, layers: vec![] }
     }
 
     /// A graph that someone else has made, under a signature of ours that its tensors' names fit.
@@ -145,7 +154,7 @@ impl Graph {
         };
         let metadata_props = metadata(name, &inputs, &outputs);
         let model = ModelProto { metadata_props, graph: Some(graph), ..model };
-        Self { model, inputs, outputs }
+        Self { model, inputs, outputs, layers: vec![] }
     }
 
     /// Adds to what the file says about itself.
@@ -166,9 +175,10 @@ impl Graph {
 
     /// Its signature, without a file.
     pub(crate) fn spec(&self) -> GraphSpec {
-        let Self { inputs, outputs, .. } = self;
+        let Self { inputs, outputs, layers, .. } = self;
         let file = FileSpec::of(String::new(), &[]);
-        GraphSpec { file, inputs: inputs.clone(), outputs: outputs.clone() }
+        let [inputs, outputs, layers] = [inputs, outputs, layers].map(Clone::clone);
+        GraphSpec { file, inputs, outputs, layers }
     }
 
     /// The nodes and weights, for a precision to rewrite.

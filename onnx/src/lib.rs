@@ -24,7 +24,7 @@ mod timing;
 mod verdicts;
 
 pub use error::Error;
-pub use export::{Export, Exported, export};
+pub use export::{Anomaly, Export, Exported, Fit, export};
 pub use graph::{Graph, decoder, encoder};
 pub use import::{Import, Imported, Layout, Names, Spread, import};
 pub use precision::{CALIBRATION_IMAGES, Limits};

@@ -37,6 +37,8 @@ pub(crate) struct Nodes {
     pub(crate) constants: Vec<TensorProto>,
     /// Remembered tensors by the name of their skip.
     pub(crate) skips: BTreeMap<String, Wire>,
+    /// What the layers with weights give, in order.
+    pub(crate) layers: Vec<Wire>,
     outputs: BTreeSet<String>,
 }
 
@@ -61,6 +63,7 @@ impl Nodes {
             let mut scope = Scope { nodes: self, prefix: format!("{prefix}.{i}") };
             let name = scope.block(block, layer, &wire, shape);
             wire = Wire { name, shape };
+            self.layers.extend(layer.map(|_| wire.clone()));
         }
         Ok(wire)
     }
@@ -77,8 +80,8 @@ impl Nodes {
         if made_here && !self.outputs.contains(tensor) {
             let names = self.nodes.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output));
             names.filter(|n| *n == tensor).for_each(|n| name.clone_into(n));
-            let skips = self.skips.values_mut().filter(|wire| wire.name == tensor);
-            skips.for_each(|wire| name.clone_into(&mut wire.name));
+            let wires = self.skips.values_mut().chain(&mut self.layers);
+            wires.filter(|w| w.name == tensor).for_each(|w| name.clone_into(&mut w.name));
         } else {
             self.nodes.push(NodeProto {
                 op_type: "Identity".into(),

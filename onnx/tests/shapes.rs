@@ -17,7 +17,8 @@ use vae_onnx::{Graph, decoder, encoder};
 fn written(graph: Graph) -> (Vec<u8>, GraphSpec) {
     let onnx = graph.to_bytes();
     let file = FileSpec::of("graph.onnx", &onnx);
-    let spec = GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs };
+    let spec =
+        GraphSpec { file, inputs: graph.inputs, outputs: graph.outputs, layers: graph.layers };
     (onnx, spec)
 }
 

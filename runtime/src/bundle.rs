@@ -2,6 +2,7 @@
 
 mod archive;
 mod files;
+mod mark;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
+use crate::anomaly::Statistics;
 use crate::manifest::{FileSpec, Manifest};
 use crate::{Error, images};
 use archive::Archive;
@@ -27,6 +29,8 @@ pub struct Bundle {
     encoder: Cow<'static, [u8]>,
     decoder: Cow<'static, [u8]>,
     golden: Cow<'static, [u8]>,
+    /// Empty where the manifest names none.
+    statistics: Cow<'static, [u8]>,
 }
 
 /// The name of the manifest inside a bundle.
@@ -57,7 +61,14 @@ impl Bundle {
     /// As [`Bundle::open`].
     pub fn of_program() -> Result<Option<Self>, Error> {
         let program = std::env::current_exe().map_err(Error::read("this program"))?;
-        let Some(archive) = Archive::open(&program)? else { return Ok(None) };
+        let Some(archive) = Archive::open(&program)? else {
+            let reason = "the model that was put into it is not whole (hint: copy it again)".into();
+            return if mark::set() {
+                Err(Error::Bundle { path: program, reason })
+            } else {
+                Ok(None)
+            };
+        };
         let mut source = program.into_os_string();
         source.push(" (inside this program)");
         Self::read(Files::Archive(archive), source.into()).map(Some)
@@ -97,6 +108,10 @@ impl Bundle {
             encoder: file(&manifest.encoder.file)?,
             decoder: file(&manifest.decoder.file)?,
             golden: file(&manifest.golden)?,
+            statistics: match &manifest.anomaly {
+                Some(anomaly) => file(&anomaly.statistics)?,
+                None => Cow::Borrowed(&[]),
+            },
             json: json.into(),
             source,
             manifest,
@@ -104,14 +119,9 @@ impl Bundle {
     }
 
     /// Its files by name, byte for byte as they were opened; the manifest is the first.
-    pub fn files(&self) -> [(&str, &[u8]); 4] {
-        let [manifest, encoder, decoder, golden] = names(&self.manifest);
-        [
-            (manifest, &self.json),
-            (encoder, &self.encoder),
-            (decoder, &self.decoder),
-            (golden, &self.golden),
-        ]
+    pub fn files(&self) -> Vec<(&str, &[u8])> {
+        let contents = [&self.json, &self.encoder, &self.decoder, &self.golden, &self.statistics];
+        names(&self.manifest).into_iter().zip(contents.map(|content| &**content)).collect()
     }
 
     /// The bundle as one file: an uncompressed ZIP archive whose members begin at multiples of 64
@@ -136,6 +146,7 @@ impl Bundle {
         if let Some(archive) = Archive::open(program)? {
             content.truncate(archive.start()?);
         }
+        mark::mark(&mut content);
         archive::write(self, content)
     }
 
@@ -161,12 +172,23 @@ impl Bundle {
             encoder: Cow::Borrowed(include_bytes!("../assets/digits/encoder.onnx")),
             decoder: Cow::Borrowed(include_bytes!("../assets/digits/decoder.onnx")),
             golden: Cow::Borrowed(include_bytes!("../assets/digits/golden.safetensors")),
+            statistics: Cow::Borrowed(&[]),
         }
     }
 
     /// The folder or file that the bundle was opened from, or a name for one inside the program.
     pub fn source(&self) -> &Path {
         &self.source
+    }
+
+    /// SHA-256 of its manifest, which holds those of all its files.
+    pub fn id(&self) -> String {
+        sha256(&self.json)
+    }
+
+    /// The manifest as it was opened.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.json
     }
 
     /// The encoder's ONNX file.
@@ -177,6 +199,21 @@ impl Bundle {
     /// The decoder's ONNX file.
     pub fn decoder(&self) -> &[u8] {
         &self.decoder
+    }
+
+    /// What the bundle knows of its training images; empty where its manifest names no file of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bundle`] where the file cannot be understood.
+    pub fn statistics(&self) -> Result<Statistics, Error> {
+        if self.manifest.anomaly.is_none() {
+            return Ok(Statistics::default());
+        }
+        Statistics::from_bytes(&self.statistics).map_err(|e| Error::Bundle {
+            path: self.source.clone(),
+            reason: format!("its statistics cannot be read: {e}"),
+        })
     }
 
     /// The recorded tensors by name: `image`, every output of the encoder, `latent`, and
@@ -205,10 +242,12 @@ impl Bundle {
     }
 }
 
-/// The names of a bundle's files.
-fn names(manifest: &Manifest) -> [&str; 4] {
-    let Manifest { encoder, decoder, golden, .. } = manifest;
-    [MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file]
+/// The names of a bundle's files; the last is that of its statistics, where it has any.
+fn names(manifest: &Manifest) -> Vec<&str> {
+    let Manifest { encoder, decoder, golden, anomaly, .. } = manifest;
+    let mut names = vec![MANIFEST, &encoder.file.file, &decoder.file.file, &golden.file];
+    names.extend(anomaly.as_ref().map(|anomaly| anomaly.statistics.file.as_str()));
+    names
 }
 
 /// Refuses names that are paths, or that stand for two files.

@@ -135,6 +135,36 @@ pub enum Error {
         /// Those that flipped at export.
         accepted: usize,
     },
+    /// A setting outside the values that it may have.
+    #[error("{what} is {got}, expected {expected}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        got: String,
+        /// The values that it may have.
+        expected: String,
+    },
+    /// A calibration that cannot be read, or is another bundle's.
+    #[error("`{}` is not a usable calibration: {reason}", path.display())]
+    Calibration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Fewer calibration images than a rate of false alarms needs.
+    #[error(
+        "{images} calibration images are too few for that rate of false alarms: {needed} are \
+         needed, {} more",
+        needed - images
+    )]
+    TooFewImages {
+        /// The images there are.
+        images: usize,
+        /// The fewest that suffice.
+        needed: usize,
+    },
     /// The model lacks what the operation needs, for example a posterior.
     #[error("`{model}` cannot {operation}: {reason}")]
     Unsupported {

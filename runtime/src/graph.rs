@@ -9,6 +9,7 @@ mod divisor;
 mod element;
 #[cfg(test)]
 mod example;
+mod outputs;
 mod proto;
 mod shape;
 mod tensor;
@@ -22,6 +23,7 @@ use crate::Error;
 use crate::manifest::{GraphSpec, TensorSpec};
 pub use cost::{Cost, Work};
 pub use element::Element;
+pub use outputs::with_outputs;
 use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 pub use shape::Fact;
 

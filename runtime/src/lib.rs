@@ -25,6 +25,8 @@
 //! (folder, file)  [B, C, H, W]        Posterior       [B, C, H, W]     Score
 //! ```
 //!
+//! [`anomaly`] goes on from there to verdicts, and [`maps`] to where an image is wrong.
+//!
 //! Each step is a function that a later one never calls back. Inference is deterministic: it
 //! decodes the posterior mean, and what is drawn ([`noise`]) is drawn outside every graph.
 //!
@@ -50,6 +52,7 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub mod anomaly;
 mod bundle;
 pub mod compare;
 pub mod engine;
@@ -57,6 +60,7 @@ mod error;
 pub mod graph;
 pub mod images;
 pub mod manifest;
+pub mod maps;
 mod model;
 pub mod noise;
 pub mod npy;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::anomaly::Method;
 use crate::preprocess::ImageSpec;
 
 /// The version of the bundle format that this library writes and reads.
@@ -49,6 +50,9 @@ pub struct Manifest {
     /// What becomes of the trainer's verdicts; absent where none were recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdicts: Option<Verdicts>,
+    /// How images are scored where nothing else is asked for; absent where nothing was fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<AnomalySpec>,
     /// Differences between engines, measured when the bundle was exported.
     pub parity: Vec<Parity>,
     /// Where the weights come from.
@@ -127,6 +131,15 @@ pub struct FileSpec {
     pub sha256: String,
 }
 
+/// How a bundle scores anomalies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnomalySpec {
+    /// The method that is taken where none is asked for.
+    pub method: Method,
+    /// The file of [`crate::anomaly::Statistics`].
+    pub statistics: FileSpec,
+}
+
 /// An ONNX graph and its signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GraphSpec {
@@ -137,6 +150,9 @@ pub struct GraphSpec {
     pub inputs: Vec<TensorSpec>,
     /// Outputs in order; likewise.
     pub outputs: Vec<TensorSpec>,
+    /// Tensors inside the graph that can be made outputs: an encoder's hidden layers, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<TensorSpec>,
 }
 
 /// A graph's input or output.

@@ -4,6 +4,7 @@ use ndarray::{Array4, ArrayD, ArrayView2, ArrayView4, ArrayViewD, Dimension};
 use ndarray::{Ix2, Ix4};
 
 use crate::engine::{Backend, EngineOptions, Session};
+use crate::graph::with_outputs;
 use crate::manifest::{GraphSpec, Manifest, TensorSpec};
 use crate::score::{Score, score};
 use crate::{Bundle, Error, Posterior};
@@ -36,6 +37,8 @@ pub struct Encoding {
     /// The tensors that the decoder takes beside the latent vector, in its order, each `[B, …]`;
     /// most models have none.
     pub skips: Vec<ArrayD<f32>>,
+    /// The hidden layers' activations, each `[B, …]`, of an encoder that was loaded with them.
+    pub layers: Vec<ArrayD<f32>>,
 }
 
 /// A batch of images, encoded and decoded again.
@@ -50,7 +53,7 @@ pub struct Reconstruction {
 impl Encoding {
     /// The encoder's outputs in the order of its graph: `mean`, `log_var` where there is one, skips.
     pub fn into_outputs(self) -> Vec<ArrayD<f32>> {
-        let Self { posterior, skips } = self;
+        let Self { posterior, skips, .. } = self;
         let mut outputs = vec![posterior.mean.into_dyn()];
         outputs.extend(posterior.log_var.map(|log_var| log_var.into_dyn()));
         outputs.extend(skips);
@@ -70,6 +73,19 @@ impl Encoder {
         Ok(Self { network, manifest: bundle.manifest.clone() })
     }
 
+    /// Prepares a bundle's encoder so that it shows its hidden layers, in [`Encoding::layers`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::load`].
+    pub fn load_with_layers(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        let mut spec = bundle.manifest.encoder.clone();
+        let onnx = with_outputs(bundle.encoder(), &spec.layers);
+        spec.outputs.extend(spec.layers.iter().cloned());
+        let network = Network::load("encoder", &onnx, &spec, options)?;
+        Ok(Self { network, manifest: bundle.manifest.clone() })
+    }
+
     /// Encodes a batch of images.
     ///
     /// # Shapes
@@ -86,7 +102,10 @@ impl Encoder {
         let gaussian = self.manifest.posterior == crate::manifest::PosteriorKind::Gaussian;
         let mean = ranked::<Ix2>("mean", outputs.next())?;
         let log_var = if gaussian { Some(ranked("log_var", outputs.next())?) } else { None };
-        Ok(Encoding { posterior: Posterior { mean, log_var }, skips: outputs.collect() })
+        let mut skips: Vec<_> = outputs.collect();
+        let declared = self.manifest.encoder.outputs.len() - 1 - usize::from(gaussian);
+        let layers = skips.split_off(declared);
+        Ok(Encoding { posterior: Posterior { mean, log_var }, skips, layers })
     }
 
     /// What really runs the encoder.
@@ -143,9 +162,26 @@ impl Model {
     ///
     /// [`Error::Graph`] or [`Error::Engine`].
     pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        Self::side_by_side(|| Encoder::load(bundle, options), || Decoder::load(bundle, options))
+    }
+
+    /// Prepares both halves of a bundle, with an encoder that shows its hidden layers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn load_with_layers(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
+        let encoder = || Encoder::load_with_layers(bundle, options);
+        Self::side_by_side(encoder, || Decoder::load(bundle, options))
+    }
+
+    fn side_by_side(
+        encoder: impl FnOnce() -> Result<Encoder, Error> + Send,
+        decoder: impl FnOnce() -> Result<Decoder, Error>,
+    ) -> Result<Self, Error> {
         let (encoder, decoder) = std::thread::scope(|scope| {
-            let encoder = scope.spawn(|| Encoder::load(bundle, options));
-            let decoder = Decoder::load(bundle, options);
+            let encoder = scope.spawn(encoder);
+            let decoder = decoder();
             (encoder.join(), decoder)
         });
         let encoder = encoder.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -184,7 +220,7 @@ impl Model {
     ///
     /// As [`Encoder::encode`] and [`Decoder::decode`].
     pub fn reconstruct(&mut self, images: ArrayView4<f32>) -> Result<Reconstruction, Error> {
-        let Encoding { posterior, skips } = self.encode(images)?;
+        let Encoding { posterior, skips, .. } = self.encode(images)?;
         let images = self.decode(posterior.mean.view(), &skips)?;
         Ok(Reconstruction { images, posterior })
     }

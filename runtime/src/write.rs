@@ -64,6 +64,10 @@ impl Staged {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(std::fs::Permissions::from_mode(0o777));
         }
+        if !parent(folder).is_dir() {
+            let missing = format!("there is no folder `{}`", parent(folder).display());
+            return Err(Error::write(folder)(io::Error::other(missing)));
+        }
         let made = builder.prefix(".vae-").tempdir_in(parent(folder));
         Ok(Self { made: made.map_err(Error::write(folder))?, folder: folder.into() })
     }

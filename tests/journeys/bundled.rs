@@ -78,7 +78,20 @@ fn runs_alone(_: PathBuf) -> Result<(), String> {
     if opened.files() != files.files() {
         return Err("the program is not the bundle that is in it".into());
     }
-    Ok(())
+    lost_its_end(&inspector)
+}
+
+/// A copy that was cut off does not run another model in the place of its own.
+fn lost_its_end(inspector: &Path) -> Result<(), String> {
+    let half = inspector.with_file_name("half");
+    std::fs::copy(inspector, &half).map_err(|e| e.to_string())?;
+    let file = std::fs::File::options().write(true).open(&half).map_err(|e| e.to_string())?;
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    file.set_len(size - 1).map_err(|e| e.to_string())?;
+    drop(file);
+    let failed = expect(Command::new(&half).arg("info").env_clear(), 2)?;
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    if said.contains("not whole") && said.lines().count() == 1 { Ok(()) } else { Err(said) }
 }
 
 fn replaces(_: PathBuf) -> Result<(), String> {

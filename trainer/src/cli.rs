@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use vae_infer::anomaly::Method;
 use vae_infer::manifest::Precision;
 
 use crate::data::Known;
@@ -174,10 +175,15 @@ pub struct Export {
     /// Images of the kind that the model will see, which the ranges of int8 are taken from
     #[arg(long, value_name = "DIR", required_if_eq("precision", "int8"))]
     pub calibrate: Option<PathBuf>,
-    /// Folder of the run's data, whose held-out images the verdicts are compared on [default: the
-    /// one that it was trained on]
+    /// Folder of the run's data, for statistics of the training images and the verdicts on held-out
+    /// ones [default: the one that it was trained on]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// How the bundle scores anomalies where nothing else is asked for: mse, nll, elbo, probability,
+    /// mahalanobis, path, sap, nap, ms-ssim or gradient; what the method has to know of the training
+    /// images goes into the bundle
+    #[arg(long, value_name = "METHOD", default_value_t = Method::Mse)]
+    pub score: Method,
     /// Export int8 even where it is no faster than f32 on this machine
     #[arg(long)]
     pub allow_slower: bool,
@@ -258,9 +264,12 @@ pub struct Report {
     /// The runs' folders
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// The file [default: RUN/report.html for one run]
+    /// The file [default: RUN/report.html for one run, which makes room for a new one]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// Options of `vae-train reproduce`.

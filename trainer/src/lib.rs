@@ -29,4 +29,5 @@ pub mod run;
 pub mod schedule;
 pub mod signals;
 pub mod split;
+pub mod statistics;
 pub mod trained;

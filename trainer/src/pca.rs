@@ -1,7 +1,7 @@
 //! Principal component analysis: the best linear autoencoder (Baldi and Hornik, Neural Networks 2, 1989).
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array1, Array2, Axis, Slice};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Slice};
 
 /// The directions in which rows vary most.
 ///
@@ -57,6 +57,11 @@ impl Pca {
     /// The variance of the rows along each component, with N in its denominator.
     pub fn variances(&self) -> &[f64] {
         &self.variances
+    }
+
+    /// The components, each `[D]` of length 1.
+    pub fn axes(&self) -> impl Iterator<Item = ArrayView1<'_, f64>> {
+        self.components.columns().into_iter()
     }
 
     /// The coordinates of rows on the components.

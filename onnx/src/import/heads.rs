@@ -86,6 +86,7 @@ impl Heads {
 
     fn pair(mean: &Port, spread: &Port, kind: Spread) -> Result<Self, String> {
         match (mean.size(), spread.size()) {
+            _ if mean == spread => Err(format!("{mean} cannot be both the mean and the spread")),
             (Some(a), Some(b)) if a != b => Err(format!("{mean} and {spread} differ in size")),
             _ => Ok(Self::Pair { mean: mean.clone(), spread: spread.clone(), kind }),
         }

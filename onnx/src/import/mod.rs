@@ -240,6 +240,7 @@ impl Parts<'_> {
             precision: Precision::F32,
             tolerance: Limits::of(Precision::F32).replay,
             verdicts: None,
+            anomaly: None,
             parity: Vec::<Parity>::new(),
             provenance: self.provenance(),
         };

@@ -95,6 +95,8 @@ pub(crate) fn graphs(model: &Export<'_>, device: &Device) -> Result<[Graph; 2], 
         Precision::F16Gpu => {
             for graph in [&mut encoder, &mut decoder] {
                 half::compute(graph.body()).map_err(too_large)?;
+                // What is inside is in half precision, and outputs are not.
+                graph.layers.clear();
             }
         }
         Precision::Int8 => {
@@ -103,7 +105,8 @@ pub(crate) fn graphs(model: &Export<'_>, device: &Device) -> Result<[Graph; 2], 
                 let vectors = graph.outputs.iter().filter(|output| output.shape.len() == 1);
                 let vectors = vectors.map(|output| output.name.clone()).collect();
                 int8::quantize(graph.body(), vectors, seen);
-                names::shorten(graph.body());
+                let layers = graph.layers.iter().map(|layer| layer.name.clone()).collect();
+                names::shorten(graph.body(), layers);
             }
         }
     }

@@ -8,9 +8,11 @@ use tract_onnx::pb::GraphProto;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Gives every tensor inside a graph the shortest name that is free, in the order of the nodes, and
-/// takes the names of nodes away. Inputs and outputs of the graph keep theirs.
-pub(super) fn shorten(graph: &mut GraphProto) {
+/// takes the names of nodes away. Inputs and outputs of the graph keep theirs, and so do those that
+/// are named elsewhere.
+pub(super) fn shorten(graph: &mut GraphProto, known: Vec<String>) {
     let public = graph.input.iter().chain(&graph.output).map(|value| value.name.clone());
+    let public = public.chain(known);
     let mut names: BTreeMap<String, String> = public.map(|name| (name.clone(), name)).collect();
     let taken: Vec<String> = names.keys().cloned().collect();
     let mut free = (0..).map(short).filter(|name| !taken.contains(name));
@@ -52,16 +54,23 @@ mod tests {
         };
         let value = |name: &str| ValueInfoProto { name: name.into(), ..ValueInfoProto::default() };
         let mut graph = GraphProto {
-            node: vec![node(&["image", "", "weight"], "inner"), node(&["inner", "weight"], "1")],
+            node: vec![
+                node(&["image", "", "weight"], "layer"),
+                node(&["layer"], "inner"),
+                node(&["inner", "weight"], "1"),
+            ],
             input: vec![value("image")],
             output: vec![value("1")],
             initializer: vec![TensorProto { name: "weight".into(), ..TensorProto::default() }],
             ..GraphProto::default()
         };
-        shorten(&mut graph);
+        shorten(&mut graph, vec!["layer".into()]);
         let wires = |place: usize| (&graph.node[place].input[..], &graph.node[place].output[..]);
-        assert_eq!(wires(0), (&["image".into(), String::new(), "0".into()][..], &["2".into()][..]));
-        assert_eq!(wires(1), (&["2".into(), "0".into()][..], &["1".into()][..]));
+        let [image, none, zero, two] = ["image", "", "0", "2"].map(String::from);
+        let [layer, one] = ["layer", "1"].map(String::from);
+        assert_eq!(wires(0), (&[image, none, zero.clone()][..], &[layer.clone()][..]));
+        assert_eq!(wires(1), (&[layer][..], &[two.clone()][..]));
+        assert_eq!(wires(2), (&[two, zero][..], &[one][..]));
         assert_eq!(graph.initializer[0].name, "0");
         assert!(graph.node.iter().all(|node| node.name.is_empty()));
     }

@@ -24,13 +24,15 @@ struct Line<'a> {
 impl Info {
     pub(super) fn run(self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
-        let model = options.untested(&bundle)?;
         let manifest = &bundle.manifest;
         let encoder = graph::inspect("encoder", bundle.encoder(), &manifest.encoder)?;
         let decoder = graph::inspect("decoder", bundle.decoder(), &manifest.decoder)?;
         let line = Line {
             source: bundle.source().display().to_string(),
-            engine: model.decoder.backend().to_string(),
+            engine: match options.untested(&bundle) {
+                Ok(model) => model.decoder.backend().to_string(),
+                Err(error) => format!("none here: {error:#}"),
+            },
             costs: Costs::of(&bundle)?,
             manifest,
         };

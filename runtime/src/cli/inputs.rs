@@ -47,18 +47,28 @@ impl Inputs {
         self.files.iter().map(|file| file.path.as_path())
     }
 
-    /// The images in order, in batches; a file is read when its turn comes.
-    pub(super) fn batches(&self) -> Batches<'_> {
-        Batches { files: self.files.iter(), waiting: VecDeque::new() }
+    /// The images in order; a file is read when its turn comes. After one that cannot be read, the
+    /// next one follows.
+    pub(super) fn items(&self) -> Items<'_> {
+        Items { files: self.files.iter(), waiting: VecDeque::new() }
+    }
+
+    /// The images in order, in batches.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Result<Vec<Item>>> {
+        let mut items = self.items();
+        std::iter::from_fn(move || {
+            let batch: Result<Vec<_>> = items.by_ref().take(BATCH).collect();
+            batch.map(|batch| if batch.is_empty() { None } else { Some(batch) }).transpose()
+        })
     }
 }
 
-pub(super) struct Batches<'a> {
+pub(super) struct Items<'a> {
     files: std::slice::Iter<'a, File>,
     waiting: VecDeque<Item>,
 }
 
-impl Batches<'_> {
+impl Items<'_> {
     fn read(&mut self, file: &File) -> Result<()> {
         let pictures = images::read(&file.path)?;
         let alone = pictures.len() == 1;
@@ -70,18 +80,18 @@ impl Batches<'_> {
     }
 }
 
-impl Iterator for Batches<'_> {
-    type Item = Result<Vec<Item>>;
+impl Iterator for Items<'_> {
+    type Item = Result<Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.waiting.len() < BATCH {
-            let Some(file) = self.files.next() else { break };
+        loop {
+            if let Some(item) = self.waiting.pop_front() {
+                return Some(Ok(item));
+            }
+            let file = self.files.next()?;
             if let Err(error) = self.read(file) {
-                self.waiting.clear();
                 return Some(Err(error));
             }
         }
-        let batch: Vec<_> = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
-        if batch.is_empty() { None } else { Some(Ok(batch)) }
     }
 }

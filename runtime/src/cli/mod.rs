@@ -1,12 +1,15 @@
 //! The commands: one file each, and what they share.
 
 mod bundle;
+mod calibrate;
 mod completions;
 mod costs;
 mod decode;
 mod diff;
 mod doctor;
 mod encode;
+mod examine;
+mod heatmaps;
 mod ids;
 mod info;
 mod inputs;
@@ -37,7 +40,8 @@ pub(crate) use report::report;
 ///
 /// Without --model, the model inside the program is used: the one that `vae-infer bundle` put
 /// there, or else `digits`. Data goes to standard output, everything else to standard error; the
-/// exit code is 0, or 2 after an error, and `diff` has 1 where models do not give the same answers.
+/// exit code is 0, or 2 after an error; `score` has 1 where an image is an anomaly, `diff` where models
+/// do not give the same answers.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -56,6 +60,7 @@ enum Command {
     Perturb(perturb::Perturb),
     Interpolate(interpolate::Interpolate),
     Score(score::Score),
+    Calibrate(calibrate::Calibrate),
     Info(info::Info),
     Verify(verify::Verify),
     Diff(diff::Diff),
@@ -76,7 +81,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Sample(command) => command.run(&options),
         Command::Perturb(command) => command.run(&options),
         Command::Interpolate(command) => command.run(&options),
-        Command::Score(command) => command.run(&options),
+        Command::Score(command) => return command.run(&options),
+        Command::Calibrate(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),
         Command::Diff(command) => return command.run(&options),

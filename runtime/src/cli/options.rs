@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::selftest::{self, Stamps};
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
@@ -13,6 +14,9 @@ use vae_infer::{
 /// The images that go through a model at once; memory is bounded by it, results are not
 /// affected.
 pub(super) const BATCH: usize = 64;
+
+/// Draws from the posterior that give a score of little noise.
+pub(super) const DRAWS: usize = 16;
 
 /// The most memory that a result may take which is collected before it is written.
 const MAX_RESULT_BYTES: u64 = 8 << 30;
@@ -106,34 +110,52 @@ impl Options {
         }
     }
 
+    /// The engine for a bundle.
+    pub(super) fn engine_for(&self, bundle: &Bundle) -> EngineOptions {
+        self.engine().suited_to(bundle.manifest.precision)
+    }
+
     /// A model that has passed its self-test.
     pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
         let mut model = self.untested(bundle)?;
         if let Some(stamps) = self.selftest() {
-            selftest::model(&mut model, bundle, &self.engine(), &stamps)?;
+            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
         }
         Ok(model)
     }
 
     /// A model that is to be described, or compared with another one.
     pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
-        named(bundle, Model::load(bundle, &self.engine()))
+        named(bundle, Model::load(bundle, &self.engine_for(bundle)))
+    }
+
+    /// A model that has passed its self-test, and scores by a method.
+    pub(super) fn scorer(&self, bundle: &Bundle, method: Method, draws: usize) -> Result<Scorer> {
+        method.check(bundle)?;
+        let mut model = match method.looks_inside() {
+            true => named(bundle, Model::load_with_layers(bundle, &self.engine_for(bundle)))?,
+            false => self.untested(bundle)?,
+        };
+        if let Some(stamps) = self.selftest() {
+            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
+        }
+        Ok(Scorer::new(bundle, model, method, draws)?)
     }
 
     /// An encoder that has passed its self-test.
     pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        let mut encoder = named(bundle, Encoder::load(bundle, &self.engine()))?;
+        let mut encoder = named(bundle, Encoder::load(bundle, &self.engine_for(bundle)))?;
         if let Some(stamps) = self.selftest() {
-            selftest::encoder(&mut encoder, bundle, &self.engine(), &stamps)?;
+            selftest::encoder(&mut encoder, bundle, &self.engine_for(bundle), &stamps)?;
         }
         Ok(encoder)
     }
 
     /// A decoder that has passed its self-test.
     pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        let mut decoder = named(bundle, Decoder::load(bundle, &self.engine()))?;
+        let mut decoder = named(bundle, Decoder::load(bundle, &self.engine_for(bundle)))?;
         if let Some(stamps) = self.selftest() {
-            selftest::decoder(&mut decoder, bundle, &self.engine(), &stamps)?;
+            selftest::decoder(&mut decoder, bundle, &self.engine_for(bundle), &stamps)?;
         }
         Ok(decoder)
     }
@@ -157,6 +179,12 @@ impl Options {
     pub(super) fn format(&self, default: Format) -> Format {
         self.format.unwrap_or(default)
     }
+}
+
+/// The method that was asked for, or the one that a bundle was exported with.
+pub(super) fn method(asked: Option<Method>, bundle: &Bundle) -> Method {
+    let exported = bundle.manifest.anomaly.as_ref().map(|anomaly| anomaly.method);
+    asked.or(exported).unwrap_or(Method::Mse)
 }
 
 /// Puts the bundle's name before what is wrong with its graphs.

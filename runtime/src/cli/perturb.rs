@@ -180,6 +180,7 @@ fn repeat(encoding: &Encoding, row: usize, copies: usize) -> Encoding {
             log_var: encoding.posterior.log_var.as_ref().map(|l| l.select(Axis(0), &rows)),
         },
         skips: encoding.skips.iter().map(|skip| skip.select(Axis(0), &rows)).collect(),
+        layers: vec![],
     }
 }
 

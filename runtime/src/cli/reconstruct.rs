@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, concatenate};
+use serde::Serialize;
+use vae_infer::engine::Backend;
 use vae_infer::write::Staged;
 use vae_infer::{Error, ImageSpec, score};
 
@@ -14,7 +16,6 @@ use super::lines::Lines;
 use super::options::{Format, Options};
 use super::output::{self, Kind, Results, Target};
 use super::pictures;
-use super::score::Line;
 
 /// Encode images and decode them again, and say how far the result is
 ///
@@ -217,4 +218,31 @@ fn output_file(folder: &Path, name: &Path, force: bool, inputs: &[PathBuf]) -> R
         return Ok(());
     }
     output::check(&path, force, inputs.iter().map(PathBuf::as_path))
+}
+
+/// The line that an image gets.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    mse: f64,
+    nll: Option<f64>,
+    kl: Option<f64>,
+    elbo: Option<f64>,
+    engine: String,
+}
+
+impl<'a> Line<'a> {
+    fn new(name: &'a str, score: &vae_infer::Score, backend: &Backend) -> Self {
+        let vae_infer::Score { mse, nll, kl, elbo } = *score;
+        Self { name, mse, nll, kl, elbo, engine: backend.to_string() }
+    }
+
+    fn print(&self, lines: &mut Lines) -> Result<()> {
+        lines.print(self, |line| {
+            let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
+            let [nll, kl, elbo] = [line.nll, line.kl, line.elbo].map(number);
+            let mse = line.mse;
+            format!("mse {mse:.6}  nll {nll:>9}  kl {kl:>8}  elbo {elbo:>10}  {}", line.name)
+        })
+    }
 }

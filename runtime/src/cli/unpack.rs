@@ -7,7 +7,7 @@ use vae_infer::write::{self, Staged};
 
 use super::options::Options;
 
-/// Write the model as a folder of four files, each as it was before it was packed
+/// Write the model as a folder of files, each as it was before it was packed
 ///
 /// With --force, a folder is replaced that holds a bundle and nothing else.
 #[derive(Args)]

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Session;
-use crate::manifest::GraphSpec;
+use crate::manifest::{GraphSpec, Precision};
 use crate::{Error, graph};
 
 /// The program that runs a graph.
@@ -56,6 +56,15 @@ impl EngineOptions {
     /// Options for one engine, with everything else left to it.
     pub fn new(engine: Engine) -> Self {
         Self { engine, ..Self::default() }
+    }
+
+    /// These options for a model of a precision: where no engine is named, one that gains by it. tract
+    /// cannot compute in half precision.
+    pub fn suited_to(self, precision: Precision) -> Self {
+        match (self.engine, precision) {
+            (Engine::Auto, Precision::F16Gpu) => Self { engine: Engine::Ort, ..self },
+            _ => self,
+        }
     }
 
     /// The engine that [`Engine::Auto`] stands for.

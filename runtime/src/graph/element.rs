@@ -49,6 +49,11 @@ impl Element {
         known.map(|(element, ..)| *element).ok_or_else(unsupported)
     }
 
+    /// ONNX's code of the type.
+    pub fn code(self) -> i32 {
+        ELEMENTS[self as usize].1
+    }
+
     /// The size of one element in bytes.
     pub fn bytes(self) -> usize {
         ELEMENTS[self as usize].2
@@ -74,7 +79,7 @@ mod tests {
     fn the_table_is_in_the_order_of_the_types() {
         for (place, (element, code, ..)) in ELEMENTS.into_iter().enumerate() {
             assert_eq!(element as usize, place);
-            assert_eq!(Element::of(code), Ok(element));
+            assert_eq!((Element::of(code), element.code()), (Ok(element), code));
         }
         assert!(Element::of(8).is_err() && Element::of(i64::MAX).is_err(), "no text, no nonsense");
     }

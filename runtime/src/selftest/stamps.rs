@@ -43,13 +43,12 @@ impl Stamps {
         backend: &Backend,
     ) -> Result<Option<Stamp>, Error> {
         let Some(folder) = &self.folder else { return Ok(None) };
-        let [(_, manifest), ..] = bundle.files();
         let backend = backend.to_string();
         let engine = options.version()?;
         let program = env!("CARGO_PKG_VERSION");
         let texts = [graph, &backend, &engine, program, &processor()];
         let mut hash = Sha256::new();
-        for part in texts.map(str::as_bytes).into_iter().chain([manifest]) {
+        for part in texts.map(str::as_bytes).into_iter().chain([bundle.json()]) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

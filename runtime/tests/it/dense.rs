@@ -75,7 +75,7 @@ fn recorded(copy: Copy) -> Copy {
     let mut model = Model::load(&bundle, &EngineOptions::default()).unwrap();
     let image =
         Array4::from_shape_fn((2, 1, 28, 28), |(n, _, y, x)| ((n + x * y) % 7) as f32 / 6.0);
-    let Encoding { posterior, skips } = model.encode(image.view()).unwrap();
+    let Encoding { posterior, skips, .. } = model.encode(image.view()).unwrap();
     let mean = posterior.mean.into_dyn();
     let reconstruction = model.decode(mean.view().into_dimensionality().unwrap(), &skips).unwrap();
     let mut tensors = vec![("image", image.into_dyn()), ("latent", mean.clone()), ("mean", mean)];

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests may stop at the first surprise")]
 
+mod anomaly;
 mod arrays;
 mod commands;
 mod dense;

@@ -126,7 +126,7 @@ fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
 /// The bundle's archive with other members, by a change of the true ones.
 fn members(change: impl FnOnce(&mut Vec<(&str, &[u8])>)) -> Vec<u8> {
     let bundle = Bundle::open(digits()).unwrap();
-    let mut members = bundle.files().to_vec();
+    let mut members = bundle.files();
     change(&mut members);
     archive(&members)
 }

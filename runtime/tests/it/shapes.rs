@@ -43,6 +43,7 @@ fn inferred(case: &Case, x: [i64; 3], y: &[usize]) -> Result<Vec<usize>, Error> 
         file: FileSpec::of("one.onnx", &onnx),
         inputs: vec![TensorSpec::new("x", &sizes(&x))],
         outputs: vec![TensorSpec::new("y", &y[1..])],
+        layers: vec![],
     };
     Ok(facts("encoder", &onnx, &spec, 1)?["y"].dims.clone())
 }
@@ -250,6 +251,7 @@ fn costed(
         file: FileSpec::of("small.onnx", &onnx),
         inputs: vec![TensorSpec::new("x", &[1, 4, 4])],
         outputs: vec![TensorSpec::new("y", &sizes)],
+        layers: vec![],
     };
     Ok(cost("decoder", &onnx, &spec)?.work)
 }

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use ndarray::{Array4, Axis};
+use vae_infer::anomaly::Statistics;
 use vae_infer::manifest::{Precision, Provenance, Verdicts};
-use vae_infer::sha256;
-use vae_onnx::{CALIBRATION_IMAGES, Exported, Timing};
+use vae_infer::{Bundle, EngineOptions, sha256};
+use vae_onnx::{Anomaly, CALIBRATION_IMAGES, Exported, Timing};
 
 use super::{agreement, open, print};
 use crate::cli::{Export, PrecisionName};
@@ -15,6 +16,7 @@ use crate::device::DeviceName;
 use crate::evaluation;
 use crate::run::RunInfo;
 use crate::split::{Part, Split, spread};
+use crate::statistics::{self, TRAINING_IMAGES};
 use crate::trained::Trained;
 
 /// The most held-out images that verdicts are compared on.
@@ -52,13 +54,16 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
     let calibration = options.calibrate.as_deref().map(|folder| calibration(folder, &trained));
     let calibration = calibration.transpose()?;
     let probe = trained.run.probe()?;
-    let held_out = match held_out(&trained, options.data.as_deref()) {
-        Ok(images) => images,
+    let (training, held_out) = match parts(&trained, options.data.as_deref()) {
+        Ok([training, held_out]) => (Some(training), held_out),
         Err(error) if options.data.is_some() => return Err(error),
         Err(error) => {
             let count = probe.len_of(Axis(0));
-            eprintln!("note: verdicts are compared on the {count} images in the run: {error:#}");
-            probe.clone()
+            eprintln!(
+                "note: verdicts are compared on the {count} images in the run, and no statistics of \
+                 training images go into the bundle: {error:#}"
+            );
+            (None, probe.clone())
         }
     };
     let Trained { run, config, info, vae, epoch, device } = trained;
@@ -71,6 +76,11 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
     if let Some(warning) = evaluation::collapse(&carried) {
         eprintln!("warning: {warning}");
     }
+    let method = options.score;
+    let fit = |bundle: &Bundle, engine: &EngineOptions| match &training {
+        Some(images) => statistics::fit(bundle, engine, images.view(), method),
+        None => Ok(Statistics::default()),
+    };
     let model = vae_onnx::Export {
         name: &config.name,
         config: &config.model,
@@ -93,6 +103,7 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
         held_out: &held_out,
         calibration: calibration.as_ref(),
         allow_slower: options.allow_slower,
+        anomaly: Some(Anomaly { method, fit: &fit }),
     };
     let ort_library = options.ort_lib.as_deref();
     let exported = vae_onnx::export(model, &options.out, options.force, ort_library, &device)?;
@@ -106,14 +117,19 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
     Ok(exported)
 }
 
-/// The held-out images of a run: its test images, those of its validation where there are none.
-fn held_out(trained: &Trained, folder: Option<&Path>) -> Result<Array4<f32>> {
-    let Split { validation, test, .. } = trained.data(folder)?;
+/// Images that a run was trained on, and images that it holds out: test images, those of its
+/// validation where there are none.
+fn parts(trained: &Trained, folder: Option<&Path>) -> Result<[Array4<f32>; 2]> {
+    let Split { train, validation, test, .. } = trained.data(folder)?;
     let part = if test.is_empty() { validation } else { test };
     if part.is_empty() {
         bail!("the run holds no images out");
     }
-    Ok(part.select(&spread(part.len(), HELD_OUT)).images)
+    let some = |part: Part, count| {
+        let chosen = spread(part.len(), count);
+        part.select(&chosen).images
+    };
+    Ok([some(train, TRAINING_IMAGES), some(part, HELD_OUT)])
 }
 
 /// Images of a folder that has nothing to do with the run.

@@ -15,6 +15,9 @@ pub(super) fn run(options: Report) -> Result<ExitCode> {
     if out.extension().is_none_or(|extension| extension != "html") {
         bail!("cannot write `{}`: a report ends in .html", out.display());
     }
+    if options.out.is_some() && out.symlink_metadata().is_ok() && !options.force {
+        bail!("cannot write `{}`: it exists (hint: --force writes over it)", out.display());
+    }
     report::write(&options.runs, &out)?;
     print(&format!("{}\n", out.display()))
 }

@@ -7,6 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use vae_infer::anomaly::Method;
 
 pub use seeds::{Fit, Row, SEEDS, Seed};
 use table::Line;
@@ -39,6 +40,17 @@ impl Options<'_> {
     fn run(&self, fit: &Fit) -> PathBuf {
         self.out.join(fit.name)
     }
+
+    /// The weights of a fit's feature network, where they are not part of the program.
+    fn weights(&self, fit: &Fit) -> Option<PathBuf> {
+        self.data.zip(fit.weights).map(|(data, weights)| data.join(weights))
+    }
+
+    /// Whether a fit has what it needs.
+    fn takes(&self, fit: &Fit) -> bool {
+        let there = self.weights(fit).is_some_and(|weights| weights.is_file());
+        fit.weights.is_none() || there && !self.quick
+    }
 }
 
 /// Trains, evaluates, draws and exports the runs of seeds, and writes a report and a table: for all
@@ -66,6 +78,11 @@ pub fn reproduce(
     let mut runs = vec![];
     for (seed, data) in seeds.iter().zip(folders) {
         for fit in seed.runs {
+            if !options.takes(fit) {
+                let weights = fit.weights.unwrap_or_default();
+                eprintln!("note: {} is left out: it takes `{weights}` below --data", fit.name);
+                continue;
+            }
             let outcome = train(fit, data.as_deref(), options, signals)
                 .with_context(|| format!("in {}", fit.name))?;
             if outcome != Outcome::Finished {
@@ -76,7 +93,11 @@ pub fn reproduce(
         if seed.noise {
             compare_noise(seed, options).with_context(|| format!("in {}", seed.name))?;
         }
-        for row in seed.rows {
+        let left_out = |row: &Row| {
+            let mut fits = seed.runs.iter().filter(|fit| fit.name == row.run);
+            fits.any(|fit| !options.takes(fit))
+        };
+        for row in seed.rows.iter().filter(|row| !left_out(row)) {
             lines.push(compare(seed, row, options).with_context(|| format!("in {}", row.run))?);
             if let Some(signal) = signals.received() {
                 return Ok((Outcome::Interrupted(signal), table));
@@ -122,7 +143,13 @@ fn train(
         resume: Run::open(&out).is_ok(),
         out: out.clone(),
         device: options.device,
-        settings: fit.settings.iter().chain(quick).map(|s| (*s).to_owned()).collect(),
+        settings: fit
+            .settings
+            .iter()
+            .chain(quick)
+            .map(|s| (*s).to_owned())
+            .chain(options.weights(fit).map(|path| perceptual_weights(&path)))
+            .collect(),
     };
     let outcome = commands::fit::fit(asked, signals)?;
     if outcome == Outcome::Finished {
@@ -134,6 +161,7 @@ fn train(
             precision: PrecisionName::F32,
             calibrate: None,
             data: None,
+            score: Method::Mse,
             allow_slower: false,
             force: true,
             ort_lib: None,
@@ -141,6 +169,11 @@ fn train(
         commands::export::export(&export)?;
     }
     Ok(outcome)
+}
+
+/// The setting of a feature network's weights.
+fn perceptual_weights(path: &Path) -> String {
+    format!("train.perceptual.weights={}", toml::Value::from(path.display().to_string()))
 }
 
 /// Draws what the first two runs of a seed make of the same noise, among the first one's figures.

@@ -1,0 +1,288 @@
+//! Calibration and verdicts, from a set of normal images to an alarm.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use image::DynamicImage;
+use ndarray::{Axis, Slice};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use vae_infer::anomaly::{Conformal, Method, Scorer};
+use vae_infer::{Bundle, EngineOptions, Model, noise};
+
+use crate::fixture::{Copy, all_well, not_refused, ring as ring_image, rings, run, succeed};
+
+/// A bundle with 250 images that are normal for it, 150 others, and rings, which are not.
+struct Line {
+    bundle: Copy,
+    normal: PathBuf,
+    more: PathBuf,
+    rings: PathBuf,
+}
+
+impl Line {
+    fn new() -> Self {
+        let bundle = Copy::new();
+        let beside = bundle.path().join("images");
+        fs::create_dir_all(beside.join("rings")).unwrap();
+        let (normal, more) = (beside.join("normal.npy"), beside.join("more.npy"));
+        for (file, count, seed) in [(&normal, "250", "1"), (&more, "150", "2")] {
+            succeed(["sample", "-n", count, "--seed", seed, "-o", file.to_str().unwrap()]);
+        }
+        rings(&beside.join("rings"), 3);
+        Self { bundle, normal, more, rings: beside.join("rings") }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        run(["--model", self.bundle.path().to_str().unwrap()].iter().chain(arguments))
+    }
+
+    fn calibrate(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["calibrate", "--format", "json"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn calibration(&self) -> PathBuf {
+        self.bundle.file("calibration.json")
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn normal_images_are_called_so_at_the_promised_rate() {
+    let line = Line::new();
+    let graphs = |name: &str| fs::read(line.bundle.file(name)).unwrap();
+    let before = ["manifest.json", "encoder.onnx", "decoder.onnx"].map(graphs);
+    let report = line.calibrate(&[text(&line.normal), "--far", "0.02"]);
+    assert_eq!((&report["images"], &report["method"]), (&250.into(), &"mse".into()));
+    let interval = report["achieved"]["interval"].as_array().unwrap();
+    assert!(interval[0].as_f64() < Some(0.02) && Some(0.02) < interval[1].as_f64(), "{report}");
+    assert_eq!(before, ["manifest.json", "encoder.onnx", "decoder.onnx"].map(graphs));
+
+    let output = line.run(&["score", text(&line.more), text(&line.rings)]);
+    assert_eq!(output.status.code(), Some(1));
+    let scored = lines(&output);
+    let label =
+        |label: &str, scored: &[Value]| scored.iter().filter(|l| l["label"] == label).count();
+    assert_eq!((scored.len(), label("anomaly", &scored[150..])), (153, 3));
+    // Of 150 normal images, 3 on average and more than 12 once in ten thousand times.
+    let alarms = label("anomaly", &scored[..150]);
+    assert!(alarms <= 12, "{alarms} false alarms");
+    assert!(scored[152]["p_value"].as_f64().unwrap() * 251.0 >= 1.0, "{}", scored[152]);
+    let threshold = report["threshold"].as_f64().unwrap();
+    for line in &scored {
+        let alarm = line["score"].as_f64().unwrap() > threshold;
+        assert_eq!(alarm, line["label"] == "anomaly", "{line}");
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let counts = format!("153 images: {} normal, 0 unsure, {} anomalies", 150 - alarms, alarms + 3);
+    assert!(said.starts_with(&counts), "{said}");
+
+    let unsure = line.run(&["score", text(&line.more), "--unsure-band", "0.9"]);
+    let labels = lines(&unsure);
+    assert!(label("unsure", &labels) > 100, "{}", label("unsure", &labels));
+    let strict = lines(&line.run(&["score", text(&line.more), "--far", "0.5"]));
+    assert!((50..100).contains(&label("anomaly", &strict)), "{}", label("anomaly", &strict));
+}
+
+#[test]
+fn a_calibration_grows_and_changes_its_rate() {
+    let line = Line::new();
+    line.calibrate(&[text(&line.normal)]);
+    let report = line.calibrate(&[text(&line.normal), text(&line.more), "--append"]);
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!([count("images"), count("added"), count("known")], [400, 150, 250]);
+    let report = line.calibrate(&["--far", "0.1"]);
+    assert_eq!((&report["images"], &report["rate"]), (&400.into(), &0.1.into()));
+    let file: Value = serde_json::from_slice(&fs::read(line.calibration()).unwrap()).unwrap();
+    let audit = file["audit"].as_array().unwrap();
+    let counts: Vec<_> = audit.iter().map(|entry| entry["images"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [250, 150]);
+    assert!(audit[0]["date"].as_str().unwrap().ends_with('Z'), "{}", audit[0]);
+}
+
+#[test]
+fn what_would_break_the_promise_is_refused() {
+    let line = Line::new();
+    let normal = text(&line.normal);
+    line.calibrate(&[normal, "-o", text(&line.bundle.file("other.json"))]);
+    line.calibrate(&[normal]);
+    let other = Copy::new().with_manifest(|manifest| manifest["name"] = "other".into());
+    let other = other.path().to_str().unwrap().to_owned();
+    let calibration = line.calibration();
+    let empty = line.bundle.path().join("images/none.json");
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["calibrate", normal, "--far", "0.001", "--force"], &["999 are needed, 749 more"]),
+        (&["calibrate", normal, "--far", "0", "--force"], &["a number between 0 and 1"]),
+        (&["calibrate", normal, "--unsure-band", "0.001", "--force"], &["at least 0.01"]),
+        (&["calibrate", normal], &["it exists", "--append"]),
+        (&["calibrate", "-o", text(&empty)], &["cannot read", "none.json"]),
+        (&["calibrate", normal, "--method", "nap", "--force"], &["nap", "layers"]),
+        (&["calibrate", normal, "--method", "path", "--force"], &["path", "statistics"]),
+        (&["calibrate", normal, "--append", "--method", "nll"], &["one of `mse`"]),
+        (&["score", normal, "--method", "nll"], &["calibrated with `mse`"]),
+        (&["score", normal, "--far", "0.001"], &["999 are needed"]),
+        (&["score", normal, "--calibration", normal], &["not a usable calibration"]),
+        (&["score", normal, "--heatmap", text(line.bundle.path())], &["it exists"]),
+        (
+            &["score", normal, "--model", &other, "--calibration", text(&calibration)],
+            &["another bundle than `other`"],
+        ),
+        (&["score", normal, "--model", &other, "--far", "0.1"], &["takes a calibration"]),
+    ];
+    let before = fs::read(&calibration).unwrap();
+    let failures = cases.iter().filter_map(|(arguments, words)| {
+        let output = match arguments.contains(&"--model") {
+            true => run(*arguments),
+            false => line.run(arguments),
+        };
+        not_refused(&output, words).map(|reason| format!("{arguments:?}: {reason}"))
+    });
+    all_well(failures.collect());
+    assert_eq!(fs::read(&calibration).unwrap(), before, "a refusal leaves the calibration");
+    let inside = run(["calibrate", normal]);
+    assert_eq!(not_refused(&inside, &["inside this program", "-o FILE"]), None);
+}
+
+#[test]
+fn a_bad_image_among_many_is_skipped_and_counted() {
+    let line = Line::new();
+    let bad = line.rings.join("bad.png");
+    fs::write(&bad, "no picture").unwrap();
+    let folder = text(&line.rings);
+    assert_eq!(not_refused(&line.run(&["score", folder]), &["bad.png"]), None);
+    let output = line.run(&["score", folder, "--on-error", "skip"]);
+    assert!(output.status.success());
+    assert_eq!(lines(&output).len(), 3);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let [skipped, counts] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    assert!(skipped.starts_with("skipped: ") && skipped.contains("bad.png"), "{said}");
+    assert_eq!(counts, "4 images: 3 scored, 1 skipped");
+}
+
+#[test]
+fn maps_say_where() {
+    let line = Line::new();
+    line.calibrate(&[text(&line.normal), "--far", "0.02"]);
+    let [maps, masked] = ["maps", "masked"].map(|name| line.bundle.path().join(name));
+    // A ring on white, where the model knows black.
+    let ring = line.bundle.path().join("negative.png");
+    let mut negative = DynamicImage::from(ring_image(2));
+    negative.invert();
+    negative.save(&ring).unwrap();
+    let output = line.run(&["score", text(&ring), "--heatmap", text(&maps)]);
+    let found = lines(&output);
+    let regions = found[0]["regions"].as_array().unwrap();
+    assert!(!regions.is_empty() && regions[0]["peak"].is_number(), "{found:?}");
+    let size = |name: &str| image::open(maps.join(name)).unwrap().to_rgb8().dimensions();
+    assert_eq!([size("negative.png"), size("negative-overlay.png")], [(28, 28); 2]);
+    let map: ndarray::Array2<f32> = ndarray_npy::read_npy(maps.join("negative.npy")).unwrap();
+    let peak = map.iter().fold(0.0_f32, |peak, &v| peak.max(v));
+    assert_eq!(regions[0]["peak"].as_f64().map(|v| v as f32), Some(peak));
+
+    // A mask that is dark everywhere leaves no region, and specks are dropped.
+    let mask = line.bundle.path().join("mask.png");
+    image::GrayImage::new(28, 28).save(&mask).unwrap();
+    let arguments = ["score", text(&ring), "--heatmap", text(&masked), "--mask", text(&mask)];
+    assert_eq!(lines(&line.run(&arguments))[0]["regions"], Value::Array(vec![]));
+    let specks = line.bundle.path().join("specks");
+    let large = ["score", text(&ring), "--heatmap", text(&specks), "--min-area", "785"];
+    assert_eq!(lines(&line.run(&large))[0]["regions"], Value::Array(vec![]));
+}
+
+/// Every method that the embedded model has, with images one by one and together.
+#[test]
+fn scores_do_not_depend_on_the_batch() {
+    let bundle = Bundle::embedded();
+    for method in Method::ALL {
+        let load = || Model::load(&bundle, &EngineOptions::default()).unwrap();
+        let Ok(mut scorer) = Scorer::new(&bundle, load(), method, 3) else {
+            assert!(method.looks_inside() || method.check(&bundle).is_err(), "{method}");
+            continue;
+        };
+        let latent = noise::standard_normal(3, 0, 5, bundle.manifest.latent);
+        let images = load().decode(latent.view(), &[]).unwrap();
+        let together = scorer.score(images.view()).unwrap().scores;
+        for (place, &score) in together.iter().enumerate() {
+            let alone = images.slice_axis(Axis(0), Slice::from(place..=place));
+            assert_eq!(scorer.score(alone).unwrap().scores, [score], "{method}");
+        }
+    }
+}
+
+/// 200 random splits of scored images into 1,000 to calibrate on and 1,000 to judge.
+#[test]
+fn the_promise_holds_from_images_to_verdicts() {
+    let bundle = Bundle::embedded();
+    let mut model = Model::load(&bundle, &EngineOptions::default()).unwrap();
+    let latent = noise::standard_normal(4, 0, 2000, bundle.manifest.latent);
+    let pictures = model.decode(latent.view(), &[]).unwrap();
+    let mut scorer = Scorer::new(&bundle, model, Method::Mse, 1).unwrap();
+    let mut scores = scorer.score(pictures.view()).unwrap().scores;
+    let mut generator = ChaCha8Rng::seed_from_u64(5);
+    for (rate, within) in [(0.01, [0.9, 1.0]), (0.001, [0.9, 1.0])] {
+        let (mut alarms, mut inside) = (0.0, 0);
+        for _ in 0..200 {
+            scores.shuffle(&mut generator);
+            let conformal = Conformal::new(scores[..1000].to_vec()).unwrap();
+            let observed = scores[1000..].iter().filter(|&&s| conformal.p_value(s) <= rate).count();
+            alarms += observed as f64;
+            // The rate is Beta's, and what is observed of it Binomial: twice the interval holds it.
+            let [low, high] = conformal.achieved(rate, 0.999).unwrap().interval;
+            let slack = 3.3 * (rate * 1000.0_f64).sqrt();
+            inside += usize::from(
+                (1000.0 * low - slack..=1000.0 * high + slack).contains(&(observed as f64)),
+            );
+        }
+        let mean = alarms / 200.0 / 1000.0;
+        // One split has a standard deviation of about sqrt(2 rate / 1000), 200 of them a fourteenth.
+        let error = 4.0 * (2.0 * rate / 1000.0_f64 / 200.0).sqrt();
+        assert!((mean - rate).abs() < error, "{mean} at {rate}");
+        let share = f64::from(u32::try_from(inside).unwrap()) / 200.0;
+        assert!(within[0] <= share && share <= within[1], "{share} at {rate}");
+    }
+}
+
+/// A tensor inside the encoder becomes an output without touching the file.
+#[test]
+fn hidden_layers_are_shown_to_those_who_ask() {
+    let graph = fs::read(Copy::new().file("encoder.onnx")).unwrap();
+    let layer = vae_infer::manifest::TensorSpec::new("encoder.1.relu", &[32, 7, 7]);
+    let shown = Copy::new().with_manifest(|manifest| {
+        manifest["encoder"]["layers"] = serde_json::json!([layer]);
+    });
+    assert_eq!(fs::read(shown.file("encoder.onnx")).unwrap(), graph);
+    let bundle = Bundle::open(shown.path()).unwrap();
+    let options = EngineOptions::default();
+    let images = ndarray::Array4::from_elem((3, 1, 28, 28), 0.5);
+    let plain = Model::load(&bundle, &options).unwrap().encode(images.view()).unwrap();
+    let shown = Model::load_with_layers(&bundle, &options).unwrap().encode(images.view()).unwrap();
+    assert!(plain.layers.is_empty() && plain.posterior == shown.posterior);
+    assert_eq!(shown.layers.iter().map(|layer| layer.shape()).collect::<Vec<_>>(), [[3, 32, 7, 7]]);
+    assert!(shown.layers[0].iter().all(|&v| v >= 0.0) && shown.layers[0].iter().any(|&v| v > 0.0));
+
+    // Pixels, the layer averaged to 5 x 5 cells, and the mean; the same image differs by nothing.
+    let model = Model::load_with_layers(&bundle, &options).unwrap();
+    let mut scorer = Scorer::new(&bundle, model, Method::Sap, 1).unwrap();
+    let encoding = scorer.encode(images.view()).unwrap();
+    let itself = scorer.decode(&encoding).unwrap();
+    let same = vae_infer::Reconstruction { images: images.clone(), ..itself.clone() };
+    let none = scorer.differences(images.view(), &encoding, &same).unwrap();
+    assert_eq!(none, ndarray::Array2::<f32>::zeros((3, 784 + 32 * 5 * 5 + 10)));
+    let some = scorer.differences(images.view(), &encoding, &itself).unwrap();
+    let score = scorer.score(images.view()).unwrap().scores[0];
+    let squares: f64 = some.row(0).iter().map(|&v| f64::from(v).powi(2)).sum();
+    assert!((score - squares).abs() < 1e-9 * squares && squares > 0.0, "{score}, not {squares}");
+}
