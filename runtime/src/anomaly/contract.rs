@@ -13,6 +13,8 @@
 mod bets;
 mod urn;
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::Conformal;
@@ -83,6 +85,18 @@ pub enum Drift {
     Narrower,
     /// None of these describes it.
     Other,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::Wider => "more extreme",
+            Self::Narrower => "less extreme",
+            Self::Other => "other",
+        })
+    }
 }
 
 impl Contract {

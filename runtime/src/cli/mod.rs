@@ -3,6 +3,7 @@
 mod bundle;
 mod calibrate;
 mod completions;
+mod contract;
 mod costs;
 mod decode;
 mod diff;

@@ -8,6 +8,7 @@ use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Label, Method, Verdict};
 use vae_infer::maps::regions::Region;
 
+use super::contract::{Monitor, Monitored};
 use super::examine::{Scored, examine};
 use super::heatmaps::{Heatmaps, Where};
 use super::inputs::Inputs;
@@ -54,6 +55,8 @@ pub(super) struct Score {
     on_error: OnError,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    monitored: Monitored,
 }
 
 /// What becomes of an image that cannot be scored.
@@ -111,6 +114,7 @@ impl Score {
         let mut lines = Lines::new(options.format(Format::Json));
         let mut scorer = options.scorer(&bundle, method, draws)?;
         let engine = scorer.model().decoder.backend().to_string();
+        let mut monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
         let mut counts = Counts::default();
         examine(&inputs, &spec, &mut scorer, |scored| {
             let scored = match scored {
@@ -123,6 +127,7 @@ impl Score {
             };
             let verdict = judge.as_ref().map(|judge| judge.judge(scored.score));
             counts.add(verdict);
+            monitor.as_mut().map_or(Ok(()), |monitor| monitor.observe(scored.score))?;
             let Scored { item, score, parts, .. } = &scored;
             let vae_infer::Score { mse, nll, kl, elbo } = *parts;
             let regions = heatmaps.as_mut().map(|heatmaps| heatmaps.take(&scored)).transpose()?;
@@ -137,6 +142,7 @@ impl Score {
             heatmaps.publish()?;
         }
         counts.report(judge.is_some());
+        monitor.map_or(Ok(()), Monitor::finish)?;
         Ok(if counts.anomalies > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 

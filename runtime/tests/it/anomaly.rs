@@ -202,6 +202,46 @@ fn maps_say_where() {
     assert_eq!(lines(&line.run(&large))[0]["regions"], Value::Array(vec![]));
 }
 
+/// The same images keep the contract; brighter ones break it, say so once and start the program.
+#[test]
+fn a_drift_breaks_the_contract() {
+    let line = Line::new();
+    line.calibrate(&[text(&line.normal), "--far", "0.02"]);
+    let contract = ["score", text(&line.more), "--contract", "0.01"];
+    let held = line.run(&contract);
+    let said = String::from_utf8_lossy(&held.stderr).into_owned();
+    assert!(said.contains("contract holds after 150 images"), "{said}");
+
+    let pixels: ndarray::Array4<f32> = ndarray_npy::read_npy(&line.more).unwrap();
+    let brighter = line.bundle.path().join("brighter.npy");
+    ndarray_npy::write_npy(&brighter, &pixels.mapv(|v| (v + 0.1).min(1.0))).unwrap();
+    let started = line.bundle.path().join("started");
+    let script = line.bundle.path().join("alarm.sh");
+    fs::write(&script, format!("#!/bin/sh\necho \"$1\" >> '{}'\n", started.display())).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut arguments = vec!["score", text(&brighter), "--contract", "0.01"];
+    if cfg!(unix) {
+        arguments.extend(["--on-broken", text(&script)]);
+    }
+    let said = String::from_utf8(line.run(&arguments).stderr).unwrap();
+    let broken: Vec<_> = said.lines().filter(|line| line.starts_with("contract broken")).collect();
+    let [broken] = broken[..] else { panic!("{said}") };
+    assert!(broken.contains("scores are higher"), "{broken}");
+    let at: usize =
+        broken["contract broken at image ".len()..].split(':').next().unwrap().parse().unwrap();
+    assert!(at <= 40, "{broken}");
+    if cfg!(unix) {
+        let json: Value = serde_json::from_slice(&fs::read(&started).unwrap()).unwrap();
+        assert_eq!((&json["contract"], &json["at"]), (&"broken".into(), &at.into()));
+    }
+    let none = run(["score", text(&line.more), "--contract", "0.01"]);
+    assert_eq!(not_refused(&none, &["takes a calibration"]), None);
+}
+
 /// Every method that the embedded model has, with images one by one and together.
 #[test]
 fn scores_do_not_depend_on_the_batch() {

@@ -1,0 +1,80 @@
+//! Whether what is scored is still like what was calibrated on.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use vae_infer::anomaly::{Contract, Judge, State};
+
+/// Options of the contract.
+#[derive(Args)]
+pub(super) struct Monitored {
+    /// Test whether the images, in their order, are still like those of the calibration; RATE is the
+    /// chance that images which are, however many, are ever said not to be
+    #[arg(long, value_name = "RATE")]
+    contract: Option<f64>,
+    /// Start this program once when they are not, with the evidence as JSON for its argument
+    #[arg(long, value_name = "PROGRAM", requires = "contract")]
+    on_broken: Option<PathBuf>,
+}
+
+/// A contract that says when it is broken.
+pub(super) struct Monitor<'a> {
+    contract: Contract,
+    on_broken: Option<&'a PathBuf>,
+    broken: bool,
+    alarm: Option<Child>,
+}
+
+impl<'a> Monitor<'a> {
+    pub(super) fn of(
+        options: &'a Monitored,
+        judge: Option<&Judge>,
+        seed: u64,
+    ) -> Result<Option<Self>> {
+        let Some(rate) = options.contract else { return Ok(None) };
+        let judge = judge.context(
+            "a contract takes a calibration (hint: vae-infer calibrate, or --calibration FILE)",
+        )?;
+        let contract = Contract::new(judge.conformal(), rate, seed)?;
+        Ok(Some(Self {
+            contract,
+            on_broken: options.on_broken.as_ref(),
+            broken: false,
+            alarm: None,
+        }))
+    }
+
+    /// Takes the score of the next image.
+    pub(super) fn observe(&mut self, score: f64) -> Result<()> {
+        let state = self.contract.observe(score);
+        let State::Broken { at, drift, p_value, .. } = state else { return Ok(()) };
+        if self.broken {
+            return Ok(());
+        }
+        self.broken = true;
+        eprintln!(
+            "contract broken at image {at}: scores are {drift} than at calibration, with p-values \
+             about {p_value:.2} (hint: find the cause, or calibrate again)"
+        );
+        let Some(program) = self.on_broken else { return Ok(()) };
+        let started = Command::new(program)
+            .arg(serde_json::to_string(&state)?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        let child = started.with_context(|| format!("cannot start `{}`", program.display()))?;
+        self.alarm = Some(child);
+        Ok(())
+    }
+
+    /// Says how it stands after the last image, and waits for a program that was started.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if let State::Holding { frames, evidence } = self.contract.state() {
+            eprintln!("contract holds after {frames} images, evidence against it 10^{evidence:.1}");
+        }
+        self.alarm.as_mut().map_or(Ok(()), |alarm| alarm.wait().map(drop))?;
+        Ok(())
+    }
+}
