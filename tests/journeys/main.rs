@@ -1,6 +1,7 @@
 //! The journeys, each a test of its own, by the programs that `cargo test --workspace` has built
 //! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
+mod anomaly;
 mod bundled;
 mod embedded;
 mod evaluate;
@@ -45,6 +46,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let journeys: Vec<&[Journey]> = vec![
         house::JOURNEYS,
+        anomaly::JOURNEYS,
         embedded::JOURNEYS,
         bundled::JOURNEYS,
         onnx_runtime::JOURNEYS,

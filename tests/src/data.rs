@@ -1,10 +1,12 @@
 //! A data set that the tests make themselves: bright blobs on 28x28 grey pixels, in MNIST's files.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ndarray::Array3;
 
 /// Pixels along a side.
 const SIDE: usize = 28;
@@ -28,6 +30,19 @@ pub fn write_blobs(folder: &Path, count: usize) -> std::io::Result<()> {
         gzip(&folder.join(format!("{prefix}-labels-idx1-ubyte.gz")), &labels)?;
     }
     Ok(())
+}
+
+/// Writes blobs as an array `[N, 28, 28]`: of the images of [`write_blobs`] those with these numbers,
+/// which counts on from the images to train on to those to test on.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn write_blob_array(path: &Path, numbers: Range<usize>) -> Result<(), String> {
+    let shape = (numbers.len(), SIDE, SIDE);
+    let pixels = numbers.flat_map(blob).collect();
+    let array = Array3::from_shape_vec(shape, pixels).expect("a blob has so many pixels");
+    vae_infer::npy::write(path, &array).map_err(|e| e.to_string())
 }
 
 /// A blob whose place and width depend on its number.
