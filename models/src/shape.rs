@@ -65,7 +65,7 @@ impl Shape {
                 Self::Flat(units)
             }
             Block::Conv { channels, kernel, stride, padding, .. } => {
-                self.map("conv", channels, |side| {
+                self.map(&format!("conv with kernel {kernel}"), channels, |side| {
                     let padded = side.checked_add(padding.checked_mul(2)?)?;
                     padded.checked_sub(kernel).map(|room| room / stride + 1)
                 })?
@@ -76,15 +76,17 @@ impl Shape {
                         "output_padding {output_padding} must be below the stride {stride}"
                     ));
                 }
-                self.map("deconv", channels, |side| {
+                self.map(&format!("deconv with kernel {kernel}"), channels, |side| {
                     let strides = side.checked_sub(1)?.checked_mul(stride)?;
                     let full = strides.checked_add(kernel)?.checked_add(output_padding)?;
                     full.checked_sub(padding.checked_mul(2)?)
                 })?
             }
-            Block::Pool { kernel, stride, .. } => self.map("pool", self.dims()[0], |side| {
-                side.checked_sub(kernel).map(|room| room / stride + 1)
-            })?,
+            Block::Pool { kernel, stride, .. } => {
+                self.map(&format!("pool with kernel {kernel}"), self.dims()[0], |side| {
+                    side.checked_sub(kernel).map(|room| room / stride + 1)
+                })?
+            }
             Block::Upsample { scale } => {
                 self.map("upsample", self.dims()[0], |side| side.checked_mul(scale))?
             }
@@ -142,7 +144,10 @@ impl Shape {
                 return Err(format!("it has more than {MAX_VALUES} {what}"));
             }
         }
-        if shape.is_empty() { Err("nothing is left".into()) } else { Ok(shape) }
+        match shape.is_empty() {
+            true => Err(format!("it leaves nothing, a shape of {shape}")),
+            false => Ok(shape),
+        }
     }
 
     fn flat(&self, block: &str) -> Result<usize, String> {

@@ -79,7 +79,7 @@ fn a_cost_is_that_of_the_arithmetic() {
 fn a_block_that_does_not_fit_is_named() {
     let cases = [
         (r#"{ block = "dense", units = 3 }"#, "dense takes a vector and gets 2x8x8"),
-        (r#"{ block = "conv", channels = 3, kernel = 9 }"#, "conv does not fit 8x8"),
+        (r#"{ block = "conv", channels = 3, kernel = 9 }"#, "conv with kernel 9 does not fit 8x8"),
         (
             r#"{ block = "conv", channels = 3, kernel = 0 }"#,
             "kernel 0 and stride 1 must be above 0",
@@ -88,19 +88,16 @@ fn a_block_that_does_not_fit_is_named() {
             r#"{ block = "conv", channels = 3, kernel = 3, stride = 0 }"#,
             "kernel 3 and stride 0 must",
         ),
-        (r#"{ block = "conv", channels = 0, kernel = 3 }"#, "nothing is left"),
+        (r#"{ block = "conv", channels = 0, kernel = 3 }"#, "it leaves nothing"),
         (r#"{ block = "crop", height = 9, width = 8 }"#, "8x8 cannot be cropped to 9x8"),
         (r#"{ block = "upsample", scale = 99999999 }"#, "more than 1073741824 values"),
         (r#"{ block = "conv", channels = 99999999, kernel = 8 }"#, "more than 1073741824 weights"),
         (
             r#"{ block = "conv", channels = 1, kernel = 3, padding = 9223372036854775807 }"#,
-            "conv does not fit 8x8",
+            "does not fit 8x8",
         ),
         (r#"{ block = "join", skip = "a" }"#, "no tap before it is named `a`"),
-        (
-            r#"{ block = "pool", kind = "average", kernel = 9, stride = 1 }"#,
-            "pool does not fit 8x8",
-        ),
+        (r#"{ block = "pool", kind = "average", kernel = 9, stride = 1 }"#, "does not fit 8x8"),
         (
             r#"{ block = "deconv", channels = 1, kernel = 2, stride = 1, output_padding = 1 }"#,
             "output_padding 1 must be below the stride 1",

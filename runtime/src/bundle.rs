@@ -76,6 +76,11 @@ impl Bundle {
 
     fn read(mut files: Files, source: PathBuf) -> Result<Self, Error> {
         let wrong = |reason| Error::Bundle { path: source.clone(), reason };
+        if !files.hold(MANIFEST) && files.hold("run.json") {
+            let reason =
+                "it is a run, from which `vae-train export` makes a bundle (hint: export it)";
+            return Err(wrong(reason.into()));
+        }
         if !files.hold(MANIFEST) {
             return Err(wrong(format!("it is no bundle: it holds no {MANIFEST}")));
         }

@@ -102,7 +102,7 @@ fn other_images_are_refused(_: PathBuf) -> Result<(), String> {
     let other = TempDir::new().map_err(|e| e.to_string())?;
     write_blobs(other.path(), 128).map_err(|e| e.to_string())?;
     let other = other.path().to_string_lossy();
-    refused(&mut evaluate(folder.path(), &["--data", &other])?, &["not those", "--data"])?;
+    refused(&mut evaluate(folder.path(), &["--data", &other])?, &["not those", &other])?;
     if folder.path().join("run").join("evaluations").exists() {
         return Err("a refused evaluation is written".into());
     }

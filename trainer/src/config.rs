@@ -170,7 +170,11 @@ impl RunConfig {
             ("schedule", train.schedule.is_sound()),
         ] {
             if !ok {
-                bail!("train.{key} is out of its range");
+                let path = key.split('.');
+                let table = toml::Value::try_from(train).ok();
+                let value = path.fold(table, |table, key| table?.get(key).cloned());
+                let value = value.map_or(String::new(), |value| format!(" {value},"));
+                bail!("train.{key} is{value} out of its range");
             }
         }
         Ok(())

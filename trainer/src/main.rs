@@ -11,7 +11,16 @@ fn main() -> ExitCode {
         Err(error) => {
             let chain = format!("{error:#}");
             let line: Vec<_> = chain.lines().map(str::trim).collect();
-            eprintln!("error: {}", line.join(" "));
+            let another_size = |cause: &(dyn std::error::Error + 'static)| {
+                matches!(cause.downcast_ref(), Some(vae_infer::Error::ImageSize { .. }))
+            };
+            let hint = match error.chain().any(another_size) {
+                true => {
+                    " (hint: image.resize = \"stretch\" or \"crop\" in the configuration, or --set)"
+                }
+                false => "",
+            };
+            eprintln!("error: {}{hint}", line.join(" "));
             ExitCode::from(2)
         }
     }

@@ -55,11 +55,18 @@ impl Trained {
     ///
     /// Where they cannot be read, or where they are not the images that the run was trained on.
     pub fn data(&self, folder: Option<&Path>) -> Result<Split> {
+        let given = folder.is_some();
         let folder = folder.or(self.info.data.as_deref());
-        let loaded = data::load(&self.config.data, folder, &self.config.image)?;
+        let hint = || match given {
+            true => "the run's images",
+            false => "the run's images are not where they were (hint: --data DIR)",
+        };
+        let loaded =
+            data::load(&self.config.data, folder, &self.config.image).with_context(hint)?;
         let test = loaded.test.as_ref().map(|test| &test.hash);
         if loaded.train.hash != self.info.data_sha256 || test != self.info.test_sha256.as_ref() {
-            bail!("the images are not those that the run was trained on (hint: --data DIR)");
+            let folder = folder.map_or("made here".into(), |f| format!("in `{}`", f.display()));
+            bail!("the images {folder} are not those that the run was trained on");
         }
         Ok(split(loaded, &self.config))
     }

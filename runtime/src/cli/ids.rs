@@ -16,14 +16,15 @@ impl Ids {
 
     /// Refuses an index that none of `count` images has.
     pub(super) fn check(&self, count: usize) -> Result<()> {
-        match self.0.iter().map(RangeInclusive::end).max() {
-            Some(&last) if last >= count => {
+        let beyond = self.0.iter().filter(|range| *range.end() >= count);
+        match beyond.map(|range| count.max(*range.start())).min() {
+            Some(first) => {
                 bail!(
-                    "--ids names {last}, and the {count} images are numbered from 0 to {}",
+                    "--ids names {first}, and the {count} images are numbered from 0 to {}",
                     count - 1
                 )
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

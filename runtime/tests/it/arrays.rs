@@ -150,7 +150,7 @@ fn senseless_numbers_are_refused() {
         (vec!["sample", "-n", "9223372036854775807", "-o", out], "GiB"),
         (vec!["sample", "-n", "1000000000", "-o", out], "GiB"),
         (perturb(&["--ids", "0,3"]), "--ids names 3"),
-        (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 18446744073709551615"),
+        (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 3"),
         (perturb(&["--copies", "4294967295"]), "GiB"),
         ([&["perturb", images, "-o", out], &labelled[..]].concat(), "2 labels for 3 images"),
     ];
