@@ -278,7 +278,8 @@ pub struct Reproduce {
     /// seed0 to seed4, or all
     #[arg(default_value = "all")]
     pub seeds: Vec<String>,
-    /// Folder with the data sets in `mnist/`, `emnist-letters/` and `eyes/`
+    /// Folder with the data sets in `mnist/`, `emnist-letters/` and `eyes/`, and in `squeezenet1.1/` the
+    /// weights that two of seed 0's runs take, which are left out where there are none
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The folder that gets everything
