@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use vae_infer::ImageSpec;
-use vae_models::{Likelihood, VaeConfig, Warmup};
+use vae_models::{Block, Likelihood, VaeConfig, Warmup};
 
 use crate::data::DataConfig;
 use crate::objective::{KlEstimate, TermWeights};
@@ -95,6 +95,19 @@ fn four_gib() -> usize {
     4096
 }
 
+/// Names the block that is none; the reader of the whole configuration names its list alone.
+fn blocks_are_blocks(table: &toml::Table) -> Result<()> {
+    let model = table.get("model").and_then(toml::Value::as_table);
+    for network in ["encoder", "decoder"] {
+        let blocks = model.and_then(|model| model.get(network)).and_then(toml::Value::as_array);
+        for (place, block) in blocks.into_iter().flatten().enumerate() {
+            let read: Result<Block, _> = block.clone().try_into();
+            read.with_context(|| format!("block {} of the {network}", place + 1))?;
+        }
+    }
+    Ok(())
+}
+
 impl RunConfig {
     /// A preset by name or a TOML file by path, with `key=value` settings laid over it. Relative
     /// paths in it are those of the working folder, and become absolute.
@@ -131,6 +144,7 @@ impl RunConfig {
         for setting in settings {
             set(&mut table, setting)?;
         }
+        blocks_are_blocks(&table)?;
         let config: Self = table.try_into()?;
         config.check()?;
         Ok(config)
@@ -248,6 +262,24 @@ mod tests {
             assert_eq!(config.name, name);
             let again = RunConfig::parse(&config.to_toml(), &[]).expect("its own words");
             assert_eq!(config, again, "{}", config.diff(&again));
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_named_with_its_block() {
+        let (_, preset) = PRESETS.iter().find(|(name, _)| *name == "mnist-conv").expect("there");
+        let words = ["filters = 64, kernel", "block 2 of the encoder", "`filters`"];
+        for (from, to, words) in [
+            ("channels = 64, kernel", words[0], &words[1..]),
+            (
+                "units = 1568, activation = \"relu\"",
+                "units = 1568, activation = \"gelu\"",
+                &["block 1 of the decoder", "`gelu`", "`silu`"],
+            ),
+        ] {
+            let text = preset.replacen(from, to, 1);
+            let error = format!("{:#}", RunConfig::parse(&text, &[]).expect_err("it is wrong"));
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
     }
 
