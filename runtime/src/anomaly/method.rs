@@ -83,10 +83,10 @@ impl Method {
         let lacking = match self {
             Self::Mse | Self::MsSsim | Self::Gradient => None,
             Self::Nll | Self::Elbo | Self::Probability if !likely => {
-                Some("a squared error is no likelihood")
+                Some("it takes a likelihood, and a squared error is none")
             }
             Self::Elbo | Self::Probability if !gaussian => {
-                Some("its encoder gives a point, nothing to draw")
+                Some("its encoder gives a point, and there is nothing to draw from")
             }
             Self::Nll | Self::Elbo | Self::Probability => None,
             Self::Mahalanobis => fitted(statistics.latent.map(drop)),
@@ -105,7 +105,7 @@ impl Method {
             Some(reason) => Err(Error::Unsupported {
                 model: name.clone(),
                 operation: "be scored by this method",
-                reason: format!("`{self}` needs what it lacks, {reason}"),
+                reason: format!("for `{self}` {reason}"),
             }),
         }
     }
