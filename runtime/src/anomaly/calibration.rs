@@ -140,12 +140,6 @@ impl Calibration {
         write::atomically(path, &json)
     }
 
-    /// Whether an image is one of it already.
-    pub fn knows(&self, hash: u64) -> bool {
-        let hash = hexadecimal(hash);
-        self.images.iter().any(|image| image.hash == hash)
-    }
-
     /// What gives verdicts at its rates.
     ///
     /// # Errors
@@ -165,7 +159,7 @@ impl Calibration {
 impl Calibrated {
     /// An image's entry.
     pub fn new(hash: u64, score: f64, peak: f64) -> Self {
-        Self { hash: hexadecimal(hash), score, peak }
+        Self { hash: format!("{hash:016x}"), score, peak }
     }
 }
 
@@ -186,8 +180,4 @@ impl Judge {
     pub fn level(&self) -> f64 {
         self.level
     }
-}
-
-fn hexadecimal(hash: u64) -> String {
-    format!("{hash:016x}")
 }

@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Statistics;
 use crate::manifest::{Likelihood, Manifest, PosteriorKind};
 use crate::{Bundle, Error};
 
@@ -70,16 +71,24 @@ impl Method {
     ///
     /// [`Error::Unsupported`].
     pub fn check(self, bundle: &Bundle) -> Result<(), Error> {
-        let Manifest { name, likelihood, posterior, encoder, .. } = &bundle.manifest;
+        self.check_with(&bundle.manifest, &bundle.statistics()?)
+    }
+
+    /// [`Method::check`], where the statistics were read already.
+    pub(super) fn check_with(
+        self,
+        manifest: &Manifest,
+        statistics: &Statistics,
+    ) -> Result<(), Error> {
+        let Manifest { name, likelihood, posterior, encoder, .. } = manifest;
         let gaussian = *posterior == PosteriorKind::Gaussian;
         let likely = *likelihood != Likelihood::SquaredError;
-        let fitted = |statistics: Option<()>| match statistics {
-            Some(()) => None,
-            None => {
+        let fitted = |there: bool| match there {
+            true => None,
+            false => {
                 Some("its bundle holds no statistics for it (hint: `vae-train export` fits them)")
             }
         };
-        let statistics = bundle.statistics()?;
         let lacking = match self {
             Self::Mse | Self::MsSsim | Self::Gradient => None,
             Self::Nll | Self::Elbo | Self::Probability if !likely => {
@@ -89,16 +98,16 @@ impl Method {
                 Some("its encoder gives a point, and there is nothing to draw from")
             }
             Self::Nll | Self::Elbo | Self::Probability => None,
-            Self::Mahalanobis => fitted(statistics.latent.map(drop)),
+            Self::Mahalanobis => fitted(statistics.latent.is_some()),
             Self::Path if !gaussian => {
                 Some("its encoder gives a point without a standard deviation")
             }
-            Self::Path => fitted(statistics.path.map(drop)),
+            Self::Path => fitted(statistics.path.is_some()),
             Self::Sap | Self::Nap if encoder.layers.is_empty() => {
                 Some("its manifest names no layers of the encoder")
             }
             Self::Sap => None,
-            Self::Nap => fitted(statistics.layers.map(drop)),
+            Self::Nap => fitted(statistics.layers.is_some()),
         };
         match lacking {
             None => Ok(()),

@@ -40,18 +40,23 @@ impl Scorer {
     ///
     /// Those of [`Method::check`], and [`Error::Setting`] for no draws.
     pub fn new(bundle: &Bundle, model: Model, method: Method, draws: usize) -> Result<Self, Error> {
-        method.check(bundle)?;
+        let statistics = bundle.statistics()?;
+        method.check_with(&bundle.manifest, &statistics)?;
         if draws == 0 {
             let (what, expected) = ("the number of draws", "at least 1".into());
             return Err(Error::Setting { what, got: "0".into(), expected });
         }
-        let statistics = bundle.statistics()?;
         Ok(Self { model, method, draws, statistics, manifest: bundle.manifest.clone() })
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What its bundle knows of the training images.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// Scores a batch of images.

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -136,26 +137,28 @@ impl Calibrate {
         let inputs = Inputs::find(&self.images)?;
         let mut scorer = options.scorer(bundle, calibration.method, calibration.draws)?;
         let engine = scorer.model().decoder.backend().to_string();
-        let seen = bundle.statistics()?.seen;
+        let trained: HashSet<u64> = scorer.statistics().seen.iter().copied().collect();
+        let mut there: HashSet<String> =
+            calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
         let spec = calibration.image.clone();
         examine(&inputs, &spec, &mut scorer, |scored| {
             let Scored { item, score, image, reconstruction, .. } = scored?;
             let hash = hash(image.view());
-            if seen.contains(&hash) {
+            if trained.contains(&hash) {
                 bail!(
                     "the model was trained on `{}`, which would promise too much (hint: calibrate \
                      on images that it has not seen)",
                     item.picture.name
                 );
             }
-            if calibration.knows(hash) {
-                known += 1;
-                return Ok(());
-            }
             let map = error_map(image.view(), reconstruction.view(), SIGMA)?;
             let peak = map.iter().fold(0.0_f32, |peak, &v| peak.max(v));
             let image = Calibrated::new(hash, score, f64::from(peak));
+            if !there.insert(image.hash.clone()) {
+                known += 1;
+                return Ok(());
+            }
             added.push(image.hash.clone());
             calibration.images.push(image);
             Ok(())

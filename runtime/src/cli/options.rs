@@ -131,7 +131,6 @@ impl Options {
 
     /// A model that has passed its self-test, and scores by a method.
     pub(super) fn scorer(&self, bundle: &Bundle, method: Method, draws: usize) -> Result<Scorer> {
-        method.check(bundle)?;
         let mut model = match method.looks_inside() {
             true => named(bundle, Model::load_with_layers(bundle, &self.engine_for(bundle)))?,
             false => self.untested(bundle)?,

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vae_infer::compare::psnr;
 
-use super::ssim::{Window, ssim, ssim_global};
 use super::statistic::Statistic;
+use vae_infer::maps::ssim::{Window, ssim, ssim_global};
 
 /// How near the reconstructions of images are to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

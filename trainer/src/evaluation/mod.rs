@@ -6,7 +6,6 @@ mod fidelity;
 mod importance;
 mod latents;
 mod protocol;
-mod ssim;
 mod statistic;
 mod terms;
 mod text;
@@ -19,7 +18,6 @@ pub use baseline::Baseline;
 pub use fidelity::Fidelity;
 pub use latents::{Latents, collapse, kl_per_dimension};
 pub use protocol::{PartName, Protocol, Targets};
-pub use ssim::{Window, ssim, ssim_global};
 pub use statistic::{Measured, Statistic};
 
 use crate::config::RunConfig;
