@@ -19,6 +19,7 @@ mod layers;
 mod method;
 mod scorer;
 mod statistics;
+mod tiling;
 
 pub use calibration::{Audit, CALIBRATION_VERSION, Calibrated, Calibration, Judge, Verdict};
 pub use conformal::{Achieved, Conformal, images_needed};
@@ -28,3 +29,4 @@ pub use layers::differences;
 pub use method::Method;
 pub use scorer::{Examined, Scorer, path};
 pub use statistics::{PathStatistics, Statistics, Whitening, hash, normal_score};
+pub use tiling::{Tile, Tiled, Tiling};

@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use ndarray::Array3;
+use ndarray::{Array3, Axis, Slice};
 
 use crate::{Error, npy};
 
@@ -24,6 +24,46 @@ pub enum Pixels {
     Integer(DynamicImage),
     /// Values that are already in a network's range, `[H, W, C]`.
     Float(Array3<f32>),
+}
+
+impl Picture {
+    /// Its width and height in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        match &self.pixels {
+            Pixels::Integer(image) => (image.width() as usize, image.height() as usize),
+            Pixels::Float(values) => (values.dim().1, values.dim().0),
+        }
+    }
+}
+
+impl Pixels {
+    /// The memory that they take, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Integer(image) => image.as_bytes().len(),
+            Self::Float(values) => size_of::<f32>() * values.len(),
+        }
+    }
+
+    /// The part whose leftmost column and topmost row are `[x, y]`, of a width and a height, as far
+    /// as it lies within.
+    pub(crate) fn cut(&self, [x, y]: [usize; 2], [width, height]: [usize; 2]) -> Self {
+        match self {
+            Self::Integer(image) => {
+                let [x, y, width, height] = [x, y, width, height].map(|v| v as u32);
+                Self::Integer(image.crop_imm(x, y, width, height))
+            }
+            Self::Float(values) => {
+                let within = |start: usize, length: usize, axis| {
+                    let end = values.len_of(axis);
+                    Slice::from(start.min(end)..(start + length).min(end))
+                };
+                let rows = values.slice_axis(Axis(0), within(y, height, Axis(0)));
+                let part = rows.slice_axis(Axis(1), within(x, width, Axis(1)));
+                Self::Float(part.to_owned())
+            }
+        }
+    }
 }
 
 /// The most bytes of one file that are read.
@@ -168,17 +208,28 @@ pub fn expand(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
             files.push(input.clone());
             continue;
         }
-        let before = files.len();
-        walk(input, &mut files)?;
-        if files.len() == before {
+        let found = within_folder(input)?;
+        if found.is_empty() {
             let reason = format!(
                 "the folder holds no file named {}",
                 EXTENSIONS.map(|e| format!(".{e}")).join(", ")
             );
             return Err(Error::Image { name: input.display().to_string(), reason });
         }
-        files[before..].sort();
+        files.extend(found);
     }
+    Ok(files)
+}
+
+/// The images and `.npy` files below a folder in the order of their paths, none of them hidden.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn within_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    files.sort();
     Ok(files)
 }
 
@@ -191,7 +242,11 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
             continue;
         }
         if entry.file_type().map_err(Error::read(&path))?.is_dir() {
-            walk(&path, files)?;
+            match walk(&path, files) {
+                // It was removed meanwhile.
+                Err(_) if !path.exists() => {}
+                walked => walked?,
+            }
         } else if is_image(&path) && !path.is_dir() {
             files.push(path);
         }
@@ -199,7 +254,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_image(path: &Path) -> bool {
+/// Whether a file's name is one that a folder is searched for.
+pub fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
 }

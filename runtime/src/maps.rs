@@ -9,6 +9,7 @@ pub mod gaussian;
 pub mod gradient;
 pub mod heatmap;
 pub mod regions;
+pub mod resized;
 pub mod ssim;
 pub mod structure;
 pub mod tiles;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Conformal, Label, Method};
+use super::{Band, Conformal, Label, Method, Tiling};
 use crate::preprocess::ImageSpec;
 use crate::{Bundle, Error, images, write};
 
@@ -27,7 +27,10 @@ pub struct Calibration {
     pub method: Method,
     /// Draws from the posterior, where the method draws.
     pub draws: usize,
-    /// How pictures became tensors.
+    /// How large pictures were cut into tiles; absent where images were scored as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiling: Option<Tiling>,
+    /// How pictures, or their tiles, became tensors.
     pub image: ImageSpec,
     /// The rate of false alarms that is promised where no other is asked for.
     pub rate: f64,
@@ -44,7 +47,7 @@ pub struct Calibration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibrated {
     /// The first 8 bytes of the SHA-256 of its tensor, as [`hash`](super::hash) has it, in
-    /// hexadecimal.
+    /// hexadecimal; of the hashes of its tiles where it was cut.
     pub hash: String,
     /// Its score.
     pub score: f64,

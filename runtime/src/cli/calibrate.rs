@@ -4,21 +4,25 @@ use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use ndarray::{Array4, ArrayView3};
 use serde::Serialize;
 use vae_infer::anomaly::{
     Achieved, Audit, CALIBRATION_VERSION, Calibrated, Calibration, Judge, Method, hash,
     images_needed,
 };
-use vae_infer::maps::error_map::{SIGMA, error_map};
+use vae_infer::images::Picture;
 use vae_infer::{Bundle, sha256};
 
-use super::examine::{Scored, examine};
+use super::examine::{Examiner, Scored};
 use super::inputs::Inputs;
 use super::lines::Lines;
-use super::options::{DRAWS, Format, Options, method};
+use super::measure::{Measure, Measured};
+use super::options::{BATCH, Format, Options};
 
+/// The rate of false alarms where none is asked for.
+const RATE: f64 = 0.01;
 /// The confidence of the range that the achieved rate lies in.
-const CONFIDENCE: f64 = 0.95;
+pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// Set the threshold of anomalies on normal images, for a promised rate of false alarms
 ///
@@ -32,19 +36,16 @@ pub(super) struct Calibrate {
     /// Images, folders of images, .npy arrays, or - for standard input
     #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The promised rate of false alarms, between 0 and 1
-    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
-    far: f64,
-    /// Call images `unsure` up to this larger rate
+    /// The promised rate of false alarms, between 0 and 1 [default: that of the calibration that is
+    /// there, or 0.01]
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
+    /// Call images `unsure` up to this larger rate [default: that of the calibration that is there, or
+    /// no image is]
     #[arg(long, value_name = "RATE")]
     unsure_band: Option<f64>,
-    /// What makes a score of an image: mse, nll, elbo, probability, mahalanobis, path, sap, nap,
-    /// ms-ssim or gradient [default: the one that the model was exported with]
-    #[arg(long, value_name = "METHOD")]
-    method: Option<Method>,
-    /// Draws from the posterior, for the methods that draw
-    #[arg(long, value_name = "L", default_value_t = DRAWS)]
-    draws: usize,
+    #[command(flatten)]
+    measure: Measure,
     /// Add the images to the calibration that is there
     #[arg(long)]
     append: bool,
@@ -76,7 +77,7 @@ impl Calibrate {
                 "the model is inside this program (hint: -o FILE, and `score --calibration FILE`)"
             ),
         };
-        images_needed(self.far)?;
+        images_needed(self.far.unwrap_or(RATE))?;
         let changes = self.append || self.images.is_empty();
         let before = match changes {
             true => Some(Calibration::open(&path, &bundle)?),
@@ -105,26 +106,24 @@ impl Calibrate {
         bundle: &Bundle,
         options: &Options,
     ) -> Result<Calibration> {
-        let begun = match before {
-            None => Calibration {
-                format_version: CALIBRATION_VERSION,
-                manifest_sha256: bundle.id(),
-                method: method(self.method, bundle),
-                draws: self.draws,
-                image: options.image(bundle),
-                rate: self.far,
-                unsure: self.unsure_band,
-                audit: vec![],
-                images: vec![],
-            },
-            Some(before) => {
-                if let Some(method) = self.method.filter(|&method| method != before.method) {
-                    bail!("the calibration is one of `{}`, not of `{method}`", before.method);
-                }
-                Calibration { rate: self.far, unsure: self.unsure_band, ..before }
-            }
-        };
-        Ok(begun)
+        let measured = self.measure.settled(before.as_ref(), bundle, options)?;
+        if let Some(before) = before {
+            let rate = self.far.unwrap_or(before.rate);
+            return Ok(Calibration { rate, unsure: self.unsure_band.or(before.unsure), ..before });
+        }
+        let Measured { method, draws, tiling, image } = measured;
+        Ok(Calibration {
+            format_version: CALIBRATION_VERSION,
+            manifest_sha256: bundle.id(),
+            method,
+            draws,
+            tiling,
+            image,
+            rate: self.far.unwrap_or(RATE),
+            unsure: self.unsure_band,
+            audit: vec![],
+            images: vec![],
+        })
     }
 
     /// Scores the images and adds them; gives the number of those that were there already.
@@ -135,45 +134,72 @@ impl Calibrate {
         options: &Options,
     ) -> Result<usize> {
         let inputs = Inputs::find(&self.images)?;
-        let mut scorer = options.scorer(bundle, calibration.method, calibration.draws)?;
-        let engine = scorer.model().decoder.backend().to_string();
-        let trained: HashSet<u64> = scorer.statistics().seen.iter().copied().collect();
+        let measured = self.measure.settled(Some(calibration), bundle, options)?;
+        let mut examiner = Examiner::load(bundle, &measured, true, options)?;
+        let trained: HashSet<u64> = examiner.scorer.statistics().seen.iter().copied().collect();
         let mut there: HashSet<String> =
             calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
-        let spec = calibration.image.clone();
-        examine(&inputs, &spec, &mut scorer, |scored| {
-            let Scored { item, score, image, reconstruction, .. } = scored?;
-            let hash = hash(image.view());
-            if trained.contains(&hash) {
-                bail!(
-                    "the model was trained on `{}`, which would promise too much (hint: calibrate \
-                     on images that it has not seen)",
-                    item.picture.name
-                );
+        for batch in inputs.batches() {
+            for scored in examiner.examine(batch?.into_iter().map(Ok).collect()) {
+                let Scored { item, score, map, .. } = scored?;
+                let hash = untrained(&item.picture, &measured, &trained)?;
+                let peak = map.iter().flatten().fold(0.0_f32, |peak, &v| peak.max(v));
+                let image = Calibrated::new(hash, score, f64::from(peak));
+                if !there.insert(image.hash.clone()) {
+                    known += 1;
+                    continue;
+                }
+                added.push(image.hash.clone());
+                calibration.images.push(image);
             }
-            let map = error_map(image.view(), reconstruction.view(), SIGMA)?;
-            let peak = map.iter().fold(0.0_f32, |peak, &v| peak.max(v));
-            let image = Calibrated::new(hash, score, f64::from(peak));
-            if !there.insert(image.hash.clone()) {
-                known += 1;
-                return Ok(());
-            }
-            added.push(image.hash.clone());
-            calibration.images.push(image);
-            Ok(())
-        })?;
+        }
         calibration.audit.push(Audit {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             sources: self.images.iter().map(|path| path.display().to_string()).collect(),
             images: added.len(),
             known,
             sha256: sha256(added.join("\n").as_bytes()),
-            engine,
+            engine: examiner.engine(),
             version: env!("CARGO_PKG_VERSION").into(),
         });
         Ok(known)
     }
+}
+
+/// An image's hash, that of its tensor or of those of its tiles. Refuses one that the model was trained
+/// on, and one with such a tile; those of one colour may be in any image.
+fn untrained(picture: &Picture, measured: &Measured, trained: &HashSet<u64>) -> Result<u64> {
+    let Measured { tiling, image, .. } = measured;
+    let seen = |tensor: ArrayView3<f32>, hash: &u64| {
+        trained.contains(hash)
+            && (tiling.is_none() || tensor.iter().any(|v| v != &tensor[[0, 0, 0]]))
+    };
+    let mut hashes = vec![];
+    let mut add = |tensors: Array4<f32>| {
+        for tensor in tensors.outer_iter() {
+            let hash = hash(tensor);
+            if seen(tensor, &hash) {
+                bail!(
+                    "the model was trained on `{}`, which would promise too much (hint: calibrate \
+                     on images that it has not seen)",
+                    picture.name
+                );
+            }
+            hashes.push(hash);
+        }
+        Ok(())
+    };
+    let Some(tiling) = tiling else {
+        add(image.batch(std::slice::from_ref(picture))?)?;
+        return Ok(hashes[0]);
+    };
+    let (width, height) = picture.size();
+    for tiles in tiling.tiles(height, width)?.batches(picture, image, BATCH)? {
+        add(tiles?)?;
+    }
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+    Ok(u64::from_str_radix(&sha256(&bytes)[..16], 16)?)
 }
 
 fn report(
@@ -211,6 +237,6 @@ fn report(
 }
 
 /// A share in percent, without the digits that multiplication adds.
-fn percent(share: f64) -> f64 {
+pub(super) fn percent(share: f64) -> f64 {
     (share * 1e8).round() / 1e6
 }

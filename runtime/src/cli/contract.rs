@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use vae_infer::anomaly::{Contract, Judge, State};
 
+use super::say::say;
+
 /// Options of the contract.
 #[derive(Args)]
 pub(super) struct Monitored {
@@ -54,10 +56,10 @@ impl<'a> Monitor<'a> {
             return Ok(());
         }
         self.broken = true;
-        eprintln!(
+        say(format!(
             "contract broken at image {at}: scores are {drift} than at calibration, with p-values \
              about {p_value:.2} (hint: find the cause, or calibrate again)"
-        );
+        ));
         let Some(program) = self.on_broken else { return Ok(()) };
         let started = Command::new(program)
             .arg(serde_json::to_string(&state)?)
@@ -72,7 +74,9 @@ impl<'a> Monitor<'a> {
     /// Says how it stands after the last image, and waits for a program that was started.
     pub(super) fn finish(mut self) -> Result<()> {
         if let State::Holding { frames, evidence } = self.contract.state() {
-            eprintln!("contract holds after {frames} images, evidence against it 10^{evidence:.1}");
+            say(format!(
+                "contract holds after {frames} images, evidence against it 10^{evidence:.1}"
+            ));
         }
         self.alarm.as_mut().map_or(Ok(()), |alarm| alarm.wait().map(drop))?;
         Ok(())

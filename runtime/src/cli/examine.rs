@@ -1,88 +1,113 @@
 //! Images on their way through a scorer.
 
 use anyhow::{Context, Result};
-use ndarray::{Array3, Array4, ArrayView4, Axis, concatenate};
-use vae_infer::anomaly::{Examined, Scorer};
-use vae_infer::{ImageSpec, Score};
+use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate};
+use vae_infer::anomaly::{Examined, Scorer, Tile, Tiled, Tiling};
+use vae_infer::maps::error_map::{SIGMA, error_map};
+use vae_infer::{Bundle, Error, ImageSpec, Score};
 
-use super::inputs::{Inputs, Item};
-use super::options::BATCH;
+use super::inputs::Item;
+use super::measure::Measured;
+use super::options::Options;
+use super::source::Batch;
 
 /// An image that was scored.
 pub(super) struct Scored {
     pub(super) item: Item,
     pub(super) score: f64,
+    /// Of the image, or of the tile with the highest score.
     pub(super) parts: Score,
-    /// As the model saw it, `[C, H, W]`.
-    pub(super) image: Array3<f32>,
-    /// `[C, H, W]`
-    pub(super) reconstruction: Array3<f32>,
+    /// That tile and the number of tiles, where the image was cut.
+    pub(super) worst: Option<(Tile, usize)>,
+    /// The error map, where it was asked for.
+    pub(super) map: Option<Array2<f32>>,
 }
 
-/// Scores images in batches and hands on one after the other, with what is wrong in the place of one
-/// that cannot be scored. Ends early where `take` gives an error.
-pub(super) fn examine(
-    inputs: &Inputs,
-    spec: &ImageSpec,
-    scorer: &mut Scorer,
-    mut take: impl FnMut(Result<Scored>) -> Result<()>,
-) -> Result<()> {
-    let mut items = inputs.items();
-    loop {
-        let mut batch = vec![];
-        let mut read = 0;
-        for item in items.by_ref().take(BATCH) {
-            read += 1;
-            let prepared = item.and_then(|item| {
-                let image = spec.batch(std::slice::from_ref(&item.picture))?;
-                Ok((item, image))
-            });
-            match prepared {
-                Ok(prepared) => batch.push(prepared),
-                Err(error) => take(Err(error))?,
-            }
-        }
-        if read == 0 {
-            return Ok(());
-        }
-        score(batch, scorer, &mut take)?;
-    }
+/// What scores images, as wholes or by tiles.
+pub(super) struct Examiner {
+    pub(super) scorer: Scorer,
+    spec: ImageSpec,
+    tiling: Option<Tiling>,
+    mapped: bool,
 }
 
-/// Scores a batch, and one image after the other where it cannot be scored as a whole.
-fn score(
-    batch: Vec<(Item, Array4<f32>)>,
-    scorer: &mut Scorer,
-    take: &mut impl FnMut(Result<Scored>) -> Result<()>,
-) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
+impl Examiner {
+    /// Loads a model to score by what was settled on; with `mapped`, images get their error map.
+    pub(super) fn load(
+        bundle: &Bundle,
+        measured: &Measured,
+        mapped: bool,
+        options: &Options,
+    ) -> Result<Self> {
+        let scorer = options.scorer(bundle, measured.method, measured.draws)?;
+        let Measured { ref image, tiling, .. } = *measured;
+        Ok(Self { scorer, spec: image.clone(), tiling, mapped })
     }
-    let views: Vec<ArrayView4<f32>> = batch.iter().map(|(_, image)| image.view()).collect();
-    let images = concatenate(Axis(0), &views)?;
-    match scorer.score(images.view()) {
-        Ok(examined) => {
-            for (place, (item, image)) in batch.into_iter().enumerate() {
-                take(Ok(scored(item, image, &examined, place)))?;
-            }
-        }
-        Err(_) => {
-            for (item, image) in batch {
-                let examined = scorer.score(image.view());
-                let examined = examined.with_context(|| format!("`{}`", item.picture.name));
-                take(examined.map(|examined| scored(item, image, &examined, 0)))?;
-            }
-        }
-    }
-    Ok(())
-}
 
-fn scored(item: Item, image: Array4<f32>, examined: &Examined, place: usize) -> Scored {
-    Scored {
-        item,
-        score: examined.scores[place],
-        parts: examined.parts[place],
-        image: image.index_axis_move(Axis(0), 0),
-        reconstruction: examined.reconstruction.images.index_axis(Axis(0), place).to_owned(),
+    /// What runs the model.
+    pub(super) fn engine(&self) -> String {
+        self.scorer.model().decoder.backend().to_string()
+    }
+
+    /// Scores a batch, with what is wrong in the place of an image that cannot be scored.
+    pub(super) fn examine(&mut self, batch: Batch) -> Vec<Result<Scored>> {
+        match self.tiling {
+            Some(tiling) => batch.into_iter().map(|item| self.tiled(tiling, item?)).collect(),
+            None => self.whole(batch),
+        }
+    }
+
+    fn tiled(&mut self, tiling: Tiling, item: Item) -> Result<Scored> {
+        let tiled = tiling.score(&mut self.scorer, &self.spec, &item.picture, self.mapped);
+        let Tiled { score, tiles, worst, parts, map } = match tiled {
+            // They have the name already.
+            Err(error @ (Error::Image { .. } | Error::ImageSize { .. })) => {
+                return Err(error.into());
+            }
+            tiled => tiled.with_context(|| format!("`{}`", item.picture.name))?,
+        };
+        Ok(Scored { item, score, parts, worst: Some((worst, tiles)), map })
+    }
+
+    /// Scores images as wholes, together, and one after the other where they cannot be.
+    fn whole(&mut self, batch: Batch) -> Vec<Result<Scored>> {
+        let prepare = |item: Result<Item>| {
+            let item = item?;
+            let image = self.spec.batch(std::slice::from_ref(&item.picture))?;
+            Ok((item, image))
+        };
+        let prepared: Vec<Result<(Item, Array4<f32>)>> = batch.into_iter().map(prepare).collect();
+        let images: Vec<ArrayView4<f32>> =
+            prepared.iter().flatten().map(|(_, image)| image.view()).collect();
+        let images = concatenate(Axis(0), &images).ok();
+        let together = images.and_then(|images| self.scorer.score(images.view()).ok());
+        let mut places = 0..;
+        let scored = prepared.into_iter().map(|prepared| {
+            let (item, image) = prepared?;
+            let place = places.next().unwrap_or_default();
+            match &together {
+                Some(examined) => self.scored(item, image.view(), examined, place),
+                None => {
+                    let examined = self.scorer.score(image.view());
+                    let examined = examined.with_context(|| format!("`{}`", item.picture.name))?;
+                    self.scored(item, image.view(), &examined, 0)
+                }
+            }
+        });
+        scored.collect()
+    }
+
+    fn scored(
+        &self,
+        item: Item,
+        image: ArrayView4<f32>,
+        examined: &Examined,
+        place: usize,
+    ) -> Result<Scored> {
+        let reconstruction = examined.reconstruction.images.index_axis(Axis(0), place);
+        let image = image.index_axis_move(Axis(0), 0);
+        let map = self.mapped.then(|| error_map(image, reconstruction, SIGMA)).transpose()?;
+        let (score, parts) = (examined.scores[place], examined.parts[place]);
+        Ok(Scored { item, score, parts, worst: None, map })
     }
 }

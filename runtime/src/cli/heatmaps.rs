@@ -1,18 +1,19 @@
 //! Where in an image the error is: pictures, arrays and boxes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 use vae_infer::anomaly::Judge;
-use vae_infer::maps::error_map::{SIGMA, error_map};
 use vae_infer::maps::heatmap::{heatmap, outline, overlay};
 use vae_infer::maps::regions::{Region, regions};
 use vae_infer::write::Staged;
 use vae_infer::{ImageSpec, images, npy, write};
 
 use super::examine::Scored;
+use super::measure::Measured;
 use super::pictures;
 
 /// How far the colours of a map go beyond the level at which a pixel is abnormal.
@@ -39,48 +40,65 @@ pub(super) struct Where {
     min_area: usize,
 }
 
+impl Where {
+    /// The folder of maps, where one is wanted.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.heatmap.as_deref()
+    }
+}
+
 /// A folder of maps that is being written.
 pub(super) struct Heatmaps {
-    staged: Staged,
+    folder: Folder,
     level: f32,
     mask: Option<Array2<bool>>,
     min_area: usize,
-    range: [f32; 2],
+    image: ImageSpec,
+}
+
+/// Where maps lie until all are there.
+enum Folder {
+    /// Under another name: the folder appears when it is whole.
+    Staged(Staged),
+    /// In the folder itself, one after the other.
+    Open(PathBuf),
 }
 
 impl Heatmaps {
+    /// Makes the folder. One of images without an end is open from the first of them on.
     pub(super) fn open(
         place: &Where,
         judge: Option<&Judge>,
-        spec: &ImageSpec,
+        measured: &Measured,
+        endless: bool,
         force: bool,
     ) -> Result<Option<Self>> {
         let Some(folder) = &place.heatmap else { return Ok(None) };
-        if folder.symlink_metadata().is_ok() {
-            let hint = if force { "--force replaces no folder of maps" } else { "another folder" };
-            bail!("cannot write `{}`: it exists (hint: {hint})", folder.display());
-        }
         let level = place.level.or(judge.map(|judge| judge.level() as f32));
         let level =
             level.context("a map takes a scale (hint: --level X, or a calibrated model)")?;
         if !(level.is_finite() && level > 0.0) {
             bail!("--level is {level}, expected a number above 0");
         }
-        let mask = place.mask.as_deref().map(|path| mask(path, spec)).transpose()?;
-        let (staged, range) = (Staged::new(folder)?, spec.range);
-        Ok(Some(Self { staged, level, mask, min_area: place.min_area, range }))
+        let mask = place.mask.as_deref().map(mask).transpose()?;
+        let folder =
+            if endless { Folder::open(folder, force)? } else { Folder::stage(folder, force)? };
+        let (min_area, image) = (place.min_area, measured.image.clone());
+        Ok(Some(Self { folder, level, mask, min_area, image }))
     }
 
-    /// Writes an image's map, and gives the regions above the level.
-    pub(super) fn take(&mut self, scored: &Scored) -> Result<Vec<Region>> {
-        let map = error_map(scored.image.view(), scored.reconstruction.view(), SIGMA)?;
+    /// Writes an image's map, and gives its name in the folder and the regions above the level.
+    pub(super) fn take(&mut self, scored: &Scored) -> Result<(String, Vec<Region>)> {
+        let Scored { item, map: Some(map), .. } = scored else {
+            bail!("`{}` has no map", scored.item.picture.name);
+        };
         let mask = self.mask.as_ref().map(|mask| mask.view());
         let regions = regions(map.view(), mask, self.level, self.min_area)?;
         let scale = SCALE * self.level;
         let heat = heatmap(map.view(), scale)?;
-        let mut over = overlay(scored.image.view(), self.range, map.view(), scale)?;
+        let mut over = overlay(self.under(scored)?.view(), self.image.range, map.view(), scale)?;
         outline(&mut over, &regions);
-        let path = self.staged.path().join(&scored.item.stem);
+        let path = self.folder.path().join(&item.stem);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(vae_infer::Error::write(folder))?;
         }
@@ -89,38 +107,76 @@ impl Heatmaps {
             name.push(end);
             PathBuf::from(name)
         };
-        for (end, content) in [
-            (".png", pictures::png(&heat.into())?),
-            ("-overlay.png", pictures::png(&over.into())?),
-            (".npy", npy::encode(&map)),
-        ] {
-            let path = with(end);
-            if path.exists() {
-                bail!("two images would be written as `{}`", scored.item.stem.display());
-            }
-            write::atomically(&path, &content)?;
+        let files = [
+            (with(".png"), pictures::png(&heat.into())?),
+            (with("-overlay.png"), pictures::png(&over.into())?),
+            (with(".npy"), npy::encode(map)),
+        ];
+        if matches!(self.folder, Folder::Staged(_)) && files.iter().any(|(path, _)| path.exists()) {
+            bail!("two images would be written as `{}`", item.stem.display());
         }
-        Ok(regions)
+        write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
+        Ok((item.stem.display().to_string(), regions))
     }
 
-    /// Gives the folder its name.
+    /// The image that lies under its map, `[C, H, W]`.
+    fn under(&self, scored: &Scored) -> Result<Array3<f32>> {
+        let picture = &scored.item.picture;
+        let mut image = self.image.clone();
+        if scored.worst.is_some() {
+            (image.width, image.height) = picture.size();
+        }
+        Ok(image.tensor(picture)?)
+    }
+
+    /// Gives the folder its name, where it has it not yet.
     pub(super) fn publish(self) -> Result<()> {
-        Ok(self.staged.publish(false)?)
+        match self.folder {
+            Folder::Staged(staged) => Ok(staged.publish(false)?),
+            Folder::Open(_) => Ok(()),
+        }
+    }
+}
+
+impl Folder {
+    fn stage(folder: &Path, force: bool) -> Result<Self> {
+        if folder.symlink_metadata().is_ok() {
+            let hint = if force { "--force replaces no folder of maps" } else { "another folder" };
+            bail!("cannot write `{}`: it exists (hint: {hint})", folder.display());
+        }
+        Ok(Self::Staged(Staged::new(folder)?))
+    }
+
+    /// Here --force goes on with a folder that is there.
+    fn open(folder: &Path, force: bool) -> Result<Self> {
+        let made = match std::fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !force => bail!(
+                "cannot write `{}`: it exists (hint: --force adds maps to it)",
+                folder.display()
+            ),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            made => made,
+        };
+        made.map_err(vae_infer::Error::write(folder))?;
+        Ok(Self::Open(folder.into()))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Staged(staged) => staged.path(),
+            Self::Open(folder) => folder,
+        }
     }
 }
 
 /// The pixels that are looked at.
-fn mask(path: &Path, spec: &ImageSpec) -> Result<Array2<bool>> {
+fn mask(path: &Path) -> Result<Array2<bool>> {
     let content = images::read_file(path)?;
     let picture = images::decode(&content)
         .map_err(|reason| vae_infer::Error::Image { name: path.display().to_string(), reason })?;
     let picture = picture.to_luma8();
-    let (width, height) = (spec.width, spec.height);
-    if picture.dimensions() != (width as u32, height as u32) {
-        let (w, h) = picture.dimensions();
-        bail!("`{}` is {w}x{h} pixels, a mask has the model's {width}x{height}", path.display());
-    }
-    Ok(Array2::from_shape_fn((height, width), |(y, x)| {
+    let (width, height) = picture.dimensions();
+    Ok(Array2::from_shape_fn((height as usize, width as usize), |(y, x)| {
         picture.get_pixel(x as u32, y as u32).0[0] >= LIT
     }))
 }

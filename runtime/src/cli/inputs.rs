@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use vae_infer::images::{self, Picture};
 
-use super::options::BATCH;
+use super::signals::Signals;
+use super::source::{Batch, Source, full};
 
 /// The files that a command reads images from.
 pub(super) struct Inputs {
@@ -57,7 +58,7 @@ impl Inputs {
     pub(super) fn batches(&self) -> impl Iterator<Item = Result<Vec<Item>>> {
         let mut items = self.items();
         std::iter::from_fn(move || {
-            let batch: Result<Vec<_>> = items.by_ref().take(BATCH).collect();
+            let batch: Result<Vec<_>> = full(&mut items).into_iter().collect();
             batch.map(|batch| if batch.is_empty() { None } else { Some(batch) }).transpose()
         })
     }
@@ -66,18 +67,6 @@ impl Inputs {
 pub(super) struct Items<'a> {
     files: std::slice::Iter<'a, File>,
     waiting: VecDeque<Item>,
-}
-
-impl Items<'_> {
-    fn read(&mut self, file: &File) -> Result<()> {
-        let pictures = images::read(&file.path)?;
-        let alone = pictures.len() == 1;
-        self.waiting.extend(pictures.into_iter().enumerate().map(|(i, picture)| {
-            let stem = if alone { file.stem.clone() } else { file.stem.join(format!("{i:06}")) };
-            Item { picture, stem }
-        }));
-        Ok(())
-    }
 }
 
 impl Iterator for Items<'_> {
@@ -89,9 +78,31 @@ impl Iterator for Items<'_> {
                 return Some(Ok(item));
             }
             let file = self.files.next()?;
-            if let Err(error) = self.read(file) {
-                return Some(Err(error));
+            match read(&file.path, &file.stem) {
+                Ok(items) => self.waiting.extend(items),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
+}
+
+impl Source for Items<'_> {
+    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>> {
+        if signals.received().is_some() {
+            return Ok(None);
+        }
+        let batch = full(self);
+        Ok(if batch.is_empty() { None } else { Some(batch) })
+    }
+}
+
+/// The images of a file, whose results get the name `stem`.
+pub(super) fn read(path: &Path, stem: &Path) -> Result<Vec<Item>> {
+    let pictures = images::read(path)?;
+    let alone = pictures.len() == 1;
+    let items = pictures.into_iter().enumerate().map(|(i, picture)| {
+        let stem = if alone { stem.to_owned() } else { stem.join(format!("{i:06}")) };
+        Item { picture, stem }
+    });
+    Ok(items.collect())
 }

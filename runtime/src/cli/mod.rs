@@ -1,10 +1,12 @@
 //! The commands: one file each, and what they share.
 
+mod arrivals;
 mod bundle;
 mod calibrate;
 mod completions;
 mod contract;
 mod costs;
+mod counts;
 mod decode;
 mod diff;
 mod doctor;
@@ -15,19 +17,27 @@ mod ids;
 mod info;
 mod inputs;
 mod interpolate;
+mod line;
 mod lines;
 mod man;
+mod measure;
 mod options;
 mod output;
 mod pack;
 mod perturb;
 mod pictures;
+mod raw;
 mod reconstruct;
 mod report;
 mod sample;
+mod say;
 mod score;
+mod scoring;
+mod signals;
+mod source;
 mod unpack;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -41,8 +51,8 @@ pub(crate) use report::report;
 ///
 /// Without --model, the model inside the program is used: the one that `vae-infer bundle` put
 /// there, or else `digits`. Data goes to standard output, everything else to standard error; the
-/// exit code is 0, or 2 after an error; `score` has 1 where an image is an anomaly, `diff` where models
-/// do not give the same answers.
+/// exit code is 0, or 2 after an error; `score` and `watch` have 1 where an image is an anomaly,
+/// `diff` where models do not give the same answers.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -61,6 +71,7 @@ enum Command {
     Perturb(perturb::Perturb),
     Interpolate(interpolate::Interpolate),
     Score(score::Score),
+    Watch(watch::Watch),
     Calibrate(calibrate::Calibrate),
     Info(info::Info),
     Verify(verify::Verify),
@@ -83,6 +94,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Perturb(command) => command.run(&options),
         Command::Interpolate(command) => command.run(&options),
         Command::Score(command) => return command.run(&options),
+        Command::Watch(command) => return command.run(&options),
         Command::Calibrate(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),

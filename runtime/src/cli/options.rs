@@ -175,15 +175,14 @@ impl Options {
         image
     }
 
+    /// The policy for images of another size that was asked for.
+    pub(super) fn resize(&self) -> Option<Resize> {
+        self.resize
+    }
+
     pub(super) fn format(&self, default: Format) -> Format {
         self.format.unwrap_or(default)
     }
-}
-
-/// The method that was asked for, or the one that a bundle was exported with.
-pub(super) fn method(asked: Option<Method>, bundle: &Bundle) -> Method {
-    let exported = bundle.manifest.anomaly.as_ref().map(|anomaly| anomaly.method);
-    asked.or(exported).unwrap_or(Method::Mse)
 }
 
 /// Puts the bundle's name before what is wrong with its graphs.

@@ -1,8 +1,9 @@
 //! Large images by tiles: cut out, scored one by one, and put together again.
 
-use ndarray::{Array4, ArrayView3, Axis, Slice};
+use ndarray::Array4;
 
-use crate::Error;
+use crate::images::Picture;
+use crate::{Error, ImageSpec};
 
 mod assembly;
 
@@ -61,40 +62,43 @@ impl Tiles {
         (self.tops[index / self.lefts.len()], self.lefts[index % self.lefts.len()])
     }
 
-    /// Cuts the tiles out of an image in batches of `size`, at least 1, of which the last may be
-    /// smaller; each is cut when it is asked for.
+    /// Cuts the tiles out of a picture in batches of `size`, at least 1, of which the last may be
+    /// smaller. Each is cut from the picture as it is and becomes a tensor as by
+    /// [`ImageSpec::tensor`], when it is asked for.
     ///
     /// # Shapes
     ///
-    /// image: `[C, H, W]`, output: `[N, C, side, side]`
+    /// output: `[N, C, H, W]`
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] for an image of another size.
+    /// [`Error::Shape`] for a picture of another size, and in the place of a batch those of
+    /// [`ImageSpec::tensor`].
     pub fn batches<'a>(
         &'a self,
-        image: ArrayView3<'a, f32>,
+        picture: &'a Picture,
+        spec: &'a ImageSpec,
         size: usize,
-    ) -> Result<impl Iterator<Item = Array4<f32>> + 'a, Error> {
-        let (channels, height, width) = image.dim();
+    ) -> Result<impl Iterator<Item = Result<Array4<f32>, Error>> + 'a, Error> {
+        let (width, height) = picture.size();
         if (height, width) != (self.height, self.width) {
-            return Err(Error::Shape {
-                what: "the image",
-                got: image.shape().to_vec(),
-                expected: format!("[C, {}, {}]", self.height, self.width),
-            });
+            let (what, got) = ("the image", vec![height, width]);
+            let expected = format!("[{}, {}]", self.height, self.width);
+            return Err(Error::Shape { what, got, expected });
         }
-        let (side, size) = (self.side, size.max(1));
+        let size = size.max(1);
         Ok((0..self.count()).step_by(size).map(move |first| {
-            let count = size.min(self.count() - first);
-            let mut batch = Array4::zeros((count, channels, side, side));
-            for (i, mut tile) in batch.outer_iter_mut().enumerate() {
-                let (y, x) = self.position(first + i);
-                let rows = image.slice_axis(Axis(1), Slice::from(y..y + side));
-                tile.assign(&rows.slice_axis(Axis(2), Slice::from(x..x + side)));
-            }
-            batch
+            let places = first..(first + size).min(self.count());
+            let tiles: Vec<_> = places.map(|index| self.tile(picture, index)).collect();
+            spec.batch(&tiles)
         }))
+    }
+
+    /// A picture's tile, under a name that says where it lies.
+    fn tile(&self, picture: &Picture, index: usize) -> Picture {
+        let (y, x) = self.position(index);
+        let name = format!("{}, tile at {x},{y}", picture.name);
+        Picture { name, pixels: picture.pixels.cut([x, y], [self.side, self.side]) }
     }
 
     /// A map of the image that takes the tiles' maps.
@@ -125,10 +129,23 @@ pub fn worst_tiles(scores: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, Array3};
+    use image::{GrayImage, Luma};
+    use ndarray::{Array2, Array3, Axis};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Resize;
+    use crate::images::Pixels;
+
+    /// A picture of the values `[H, W, C]`.
+    pub(super) fn picture(values: Array3<f32>) -> Picture {
+        Picture { name: "values".into(), pixels: Pixels::Float(values) }
+    }
+
+    /// Tiles of a side as they are, whatever their values.
+    pub(super) fn spec(channels: usize, side: usize) -> ImageSpec {
+        ImageSpec { range: [-1e30, 1e30], ..ImageSpec::new(channels, side, side) }
+    }
 
     #[test]
     fn tiles_follow_each_other_row_by_row_to_the_border() {
@@ -148,14 +165,33 @@ mod tests {
 
     #[test]
     fn batches_hold_the_tiles_with_all_channels() {
-        let image = Array3::from_shape_fn((2, 3, 5), |(c, y, x)| (100 * c + 10 * y + x) as f32);
+        let picture =
+            picture(Array3::from_shape_fn((3, 5, 3), |(y, x, c)| (100 * c + 10 * y + x) as f32));
         let tiles = Tiles::new(3, 5, 2, 2).expect("they fit");
-        let batches: Vec<_> = tiles.batches(image.view(), 4).expect("its size").collect();
+        let spec = spec(3, 2);
+        let batches = tiles.batches(&picture, &spec, 4).expect("its size");
+        let batches: Vec<_> = batches.map(|batch| batch.expect("within the range")).collect();
         let shapes: Vec<_> = batches.iter().map(Array4::dim).collect();
-        assert_eq!(shapes, [(4, 2, 2, 2), (2, 2, 2, 2)]);
+        assert_eq!(shapes, [(4, 3, 2, 2), (2, 3, 2, 2)]);
         // The sixth tile lies at row 1 and column 3.
         let last = batches[1].index_axis(Axis(0), 1);
-        assert!(last.iter().eq(&[13.0, 14.0, 23.0, 24.0, 113.0, 114.0, 123.0, 124.0]));
+        let first = [13.0, 14.0, 23.0, 24.0];
+        let expected = [0.0, 100.0, 200.0].map(|c| first.map(|v| v + c));
+        assert!(last.iter().eq(expected.as_flattened()));
+    }
+
+    #[test]
+    fn a_tile_of_another_size_is_resized_where_that_is_asked_for() {
+        let grey = GrayImage::from_fn(8, 4, |x, _| Luma([if x < 4 { 0 } else { 255 }]));
+        let picture = Picture { name: "x".into(), pixels: Pixels::Integer(grey.into()) };
+        let tiles = Tiles::new(4, 8, 4, 4).expect("they fit");
+        let first = |spec: &ImageSpec| tiles.batches(&picture, spec, 8).expect("its size").next();
+        let refused = first(&ImageSpec::new(1, 2, 2)).expect("a batch");
+        let message = refused.expect_err("it is of another size").to_string();
+        assert!(message.starts_with("`x, tile at 0,0` is 4x4 pixels"), "{message}");
+        let stretched = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(1, 2, 2) };
+        let batch = first(&stretched).expect("a batch").expect("stretched");
+        assert!(batch.iter().eq(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]), "{batch}");
     }
 
     #[test]
@@ -169,7 +205,7 @@ mod tests {
             assert!(matches!(refused, Err(Error::Setting { .. })), "{side} at {stride}");
         }
         let tiles = Tiles::new(4, 6, 4, 2).expect("they fit");
-        assert!(tiles.batches(Array3::zeros((1, 6, 4)).view(), 1).is_err());
+        assert!(tiles.batches(&picture(Array3::zeros((6, 4, 1))), &spec(1, 4), 1).is_err());
     }
 
     #[test]

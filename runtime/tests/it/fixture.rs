@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use ndarray::ArrayD;
@@ -129,6 +129,12 @@ pub(crate) fn succeed<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{:?}: {stderr}", output.status);
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Sends a signal, as `kill` names it, to a command that runs.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 /// Why an output is not the refusal that it should be: exit code 2, nothing on standard output,

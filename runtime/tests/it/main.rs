@@ -16,5 +16,8 @@ mod models;
 mod onnx;
 mod outputs;
 mod packed;
+mod pipe;
 mod selftest;
 mod shapes;
+mod tiles;
+mod watch;

@@ -17,7 +17,7 @@ impl<'a> Assembly<'a> {
         Self { tiles, sums: Array2::zeros((tiles.height, tiles.width)), added: 0 }
     }
 
-    /// Adds the maps of the next tiles, in the order of [`Tiles::batches`].
+    /// Adds the maps of the next tiles, in the order of [`Tiles::batches`] and at the tiles' size.
     ///
     /// # Shapes
     ///
@@ -86,14 +86,16 @@ mod tests {
     use ndarray::{Array3, ArrayView2};
     use proptest::prelude::*;
 
-    use super::super::tests::layouts;
+    use super::super::tests::{layouts, picture, spec};
     use super::*;
 
     /// The map of an image of one channel whose tiles are their own maps.
     fn reassembled(tiles: &Tiles, image: ArrayView2<f32>, size: usize) -> Array2<f32> {
         let mut assembly = tiles.assembly();
-        let image = image.insert_axis(Axis(0));
-        for batch in tiles.batches(image, size).expect("the tiles are of its size") {
+        let picture = picture(image.insert_axis(Axis(2)).to_owned());
+        let spec = spec(1, tiles.side);
+        for batch in tiles.batches(&picture, &spec, size).expect("the tiles are of its size") {
+            let batch = batch.expect("within the range");
             assembly.add(batch.index_axis(Axis(1), 0)).expect("a map for a tile");
         }
         assembly.finish().expect("every tile is there")

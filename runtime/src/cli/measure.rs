@@ -1,0 +1,101 @@
+//! What makes a score of an image, and whether it is what a calibration knows.
+
+use std::fmt::Display;
+
+use anyhow::{Result, bail};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
+use vae_infer::anomaly::{Calibration, Method, Tiling};
+use vae_infer::{Bundle, ImageSpec, Resize};
+
+use super::options::{DRAWS, Options};
+
+/// Options of what makes a score of an image.
+#[derive(Args)]
+pub(super) struct Measure {
+    /// What makes a score of an image: mse, nll, elbo, probability, mahalanobis, path, sap, nap,
+    /// ms-ssim or gradient [default: that of the calibration, or the one that the model was exported
+    /// with]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
+    /// Draws from the posterior, for the methods that draw [default: those of the calibration, or 16]
+    #[arg(long, value_name = "L")]
+    draws: Option<usize>,
+    /// Score large images by square tiles with a side of so many of their pixels, an image by the worst
+    /// of its tiles [default: the calibration's, or none: the image as a whole]
+    #[arg(long, value_name = "PIXELS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=32_768))]
+    tile: Option<usize>,
+    /// From one tile to the next [default: half of the side]
+    #[arg(long, value_name = "PIXELS", requires = "tile", value_parser = RangedU64ValueParser::<usize>::new().range(1..=32_768))]
+    stride: Option<usize>,
+}
+
+/// What makes a score of an image.
+pub(super) struct Measured {
+    pub(super) method: Method,
+    pub(super) draws: usize,
+    pub(super) tiling: Option<Tiling>,
+    /// How pictures, or their tiles, become tensors.
+    pub(super) image: ImageSpec,
+}
+
+impl Measure {
+    /// What was asked for. Where there is a calibration it decides, and nothing else may be asked for.
+    pub(super) fn settled(
+        &self,
+        calibration: Option<&Calibration>,
+        bundle: &Bundle,
+        options: &Options,
+    ) -> Result<Measured> {
+        if let Some(calibration) = calibration {
+            return self.calibrated(calibration, options);
+        }
+        let exported = bundle.manifest.anomaly.as_ref().map(|anomaly| anomaly.method);
+        let measured = Measured {
+            method: self.method.or(exported).unwrap_or(Method::Mse),
+            draws: self.draws.unwrap_or(DRAWS),
+            tiling: self
+                .tile
+                .map(|side| Tiling { side, stride: self.stride.unwrap_or(side.div_ceil(2)) }),
+            image: options.image(bundle),
+        };
+        measured.tiling.map_or(Ok(()), |tiling| tiling.check(&measured.image))?;
+        Ok(measured)
+    }
+
+    fn calibrated(&self, calibration: &Calibration, options: &Options) -> Result<Measured> {
+        let Calibration { method, draws, tiling, ref image, .. } = *calibration;
+        let side = tiling.map(|tiling| tiling.side);
+        let stride = tiling.map(|tiling| tiling.stride);
+        contradicted("--method", self.method, Some(method))?;
+        contradicted("--draws", self.draws, Some(draws))?;
+        contradicted("--tile", self.tile, side)?;
+        contradicted("--stride", self.stride, stride)?;
+        contradicted("--resize", options.resize().map(named), Some(named(image.resize)))?;
+        Ok(Measured { method, draws, tiling, image: image.clone() })
+    }
+}
+
+/// Refuses what is asked for and is not the calibration's.
+fn contradicted<T: PartialEq + Display>(
+    option: &str,
+    asked: Option<T>,
+    calibrated: Option<T>,
+) -> Result<()> {
+    let Some(asked) = asked.filter(|asked| calibrated.as_ref() != Some(asked)) else {
+        return Ok(());
+    };
+    let with = match calibrated {
+        Some(calibrated) => format!("with `{option} {calibrated}`"),
+        None => format!("without `{option}`"),
+    };
+    bail!(
+        "the model was calibrated {with}, and scores with `{option} {asked}` cannot be held against \
+         that (hint: `vae-infer calibrate`, or another calibration's file)"
+    )
+}
+
+/// The word for a resizing on the command line.
+fn named(resize: Resize) -> String {
+    resize.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+}

@@ -1,0 +1,165 @@
+//! From images to lines: what `score` and `watch` share.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use vae_infer::Bundle;
+use vae_infer::anomaly::{Calibration, Judge, Method};
+
+use super::contract::{Monitor, Monitored};
+use super::counts::Counts;
+use super::examine::{Examiner, Scored};
+use super::heatmaps::{Heatmaps, Where};
+use super::line::{Line, SCHEMA};
+use super::lines::Lines;
+use super::measure::Measure;
+use super::options::{Format, Options};
+use super::say::say;
+use super::signals::Signals;
+use super::source::Source;
+
+/// Options of scores and verdicts.
+#[derive(Args)]
+pub(super) struct Scoring {
+    #[command(flatten)]
+    measure: Measure,
+    /// The calibration's file [default: the one in the model's folder or beside its file, if any]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Promise another rate of false alarms than the calibration's
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
+    /// Call images `unsure` up to this larger rate
+    #[arg(long, value_name = "RATE")]
+    unsure_band: Option<f64>,
+    /// What becomes of an image that cannot be scored [default: fail; in `watch` skip]
+    #[arg(long, value_enum)]
+    on_error: Option<OnError>,
+    #[command(flatten)]
+    pub(super) place: Where,
+    #[command(flatten)]
+    monitored: Monitored,
+}
+
+/// What becomes of an image that cannot be scored.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnError {
+    /// the command ends there
+    Fail,
+    /// it is named and counted, and the next one follows
+    Skip,
+}
+
+/// What is done with an image that was scored.
+struct Take<'a> {
+    method: Method,
+    engine: String,
+    judge: Option<Judge>,
+    heatmaps: Option<Heatmaps>,
+    monitor: Option<Monitor<'a>>,
+    lines: Lines,
+    counts: Counts,
+}
+
+impl Scoring {
+    /// Scores what a source gives, to its end or a signal.
+    pub(super) fn run(
+        &self,
+        mut source: impl Source,
+        on_error: OnError,
+        options: &Options,
+    ) -> Result<ExitCode> {
+        let on_error = self.on_error.unwrap_or(on_error);
+        let bundle = options.bundle()?;
+        let calibration = self.calibration(&bundle)?;
+        let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
+        let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
+        let (endless, force) = (source.endless(), options.force);
+        let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, force)?;
+        let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
+        let mut examiner = Examiner::load(&bundle, &measured, heatmaps.is_some(), options)?;
+        let (method, engine) = (measured.method, examiner.engine());
+        let (lines, counts) = (Lines::new(options.format(Format::Json)), Counts::default());
+        let mut take = Take { method, engine, judge, heatmaps, monitor, lines, counts };
+
+        let signals = Signals::watch()?;
+        while take.is_wanted()
+            && let Some(batch) = source.batch(&signals)?
+        {
+            for scored in examiner.examine(batch) {
+                match scored {
+                    Err(error) if on_error == OnError::Skip => take.skip(&error),
+                    scored => take.take(&scored?)?,
+                }
+            }
+            take.lines.flush()?;
+        }
+        let (anomaly, stopped) = (take.counts.anomalies > 0, signals.received());
+        take.finish(stopped.is_some(), source.dropped())?;
+        Ok(stopped.unwrap_or(ExitCode::from(u8::from(anomaly))))
+    }
+
+    /// The calibration that was named, or the one beside the model.
+    fn calibration(&self, bundle: &Bundle) -> Result<Option<Calibration>> {
+        let beside = || Calibration::beside(bundle.source()).filter(|path| path.exists());
+        let Some(path) = self.calibration.clone().or_else(beside) else {
+            if self.far.is_some() || self.unsure_band.is_some() {
+                bail!("a rate of false alarms takes a calibration (hint: vae-infer calibrate)");
+            }
+            return Ok(None);
+        };
+        let mut calibration = Calibration::open(&path, bundle)?;
+        calibration.rate = self.far.unwrap_or(calibration.rate);
+        calibration.unsure = self.unsure_band.or(calibration.unsure);
+        Ok(Some(calibration))
+    }
+}
+
+impl Take<'_> {
+    /// Whether there is anyone left for whom images are scored.
+    fn is_wanted(&self) -> bool {
+        self.lines.wanted() || self.heatmaps.is_some() || self.monitor.is_some()
+    }
+
+    fn take(&mut self, scored: &Scored) -> Result<()> {
+        let Scored { item, score, parts, worst, .. } = scored;
+        let verdict = self.judge.as_ref().map(|judge| judge.judge(*score));
+        self.counts.add(verdict);
+        self.monitor.as_mut().map_or(Ok(()), |monitor| monitor.observe(*score))?;
+        let mapped = self.heatmaps.as_mut().map(|heatmaps| heatmaps.take(scored)).transpose()?;
+        let (map, regions) = mapped.unzip();
+        let vae_infer::Score { mse, nll, kl, elbo } = *parts;
+        let line = Line {
+            name: &item.picture.name,
+            schema: SCHEMA,
+            method: self.method,
+            score: *score,
+            verdict,
+            mse,
+            nll,
+            kl,
+            elbo,
+            tiles: worst.map(|(_, tiles)| tiles),
+            tile: worst.map(|(tile, _)| tile),
+            map,
+            regions,
+            engine: &self.engine,
+        };
+        self.lines.print(&line, Line::text)
+    }
+
+    fn skip(&mut self, error: &anyhow::Error) {
+        self.counts.skipped += 1;
+        say(format!("skipped: {error:#}"));
+    }
+
+    fn finish(self, stopped: bool, dropped: Option<usize>) -> Result<()> {
+        if let Some(heatmaps) = self.heatmaps.filter(|_| !stopped) {
+            heatmaps.publish()?;
+        }
+        self.counts.report(self.judge.is_some(), stopped, dropped);
+        self.monitor.map_or(Ok(()), Monitor::finish)
+    }
+}

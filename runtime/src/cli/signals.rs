@@ -1,0 +1,34 @@
+//! SIGINT and SIGTERM end a command after the images that are under way.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::Result;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// The signals that have come since they were watched.
+#[derive(Clone)]
+pub(super) struct Signals {
+    last: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Watches for signals. A second one ends the process at once.
+    pub(super) fn watch() -> Result<Self> {
+        let (again, last) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+            flag::register(signal, Arc::clone(&again))?;
+            flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
+        }
+        Ok(Self { last })
+    }
+
+    /// The exit code after the signal that has come, if one has.
+    pub(super) fn received(&self) -> Option<ExitCode> {
+        let signal = self.last.load(Ordering::Relaxed);
+        (signal != 0).then(|| ExitCode::from(128 + signal as u8))
+    }
+}
