@@ -7,6 +7,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
-        Err(error) => cli::report(&error),
+        Err(error) => cli::failure(&error),
     }
 }

@@ -3,6 +3,7 @@
 mod arrivals;
 mod bundle;
 mod calibrate;
+mod calibrated;
 mod completions;
 mod contract;
 mod costs;
@@ -12,6 +13,7 @@ mod diff;
 mod doctor;
 mod encode;
 mod examine;
+mod failure;
 mod heatmaps;
 mod ids;
 mod info;
@@ -44,8 +46,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+pub(crate) use failure::failure;
 use options::Options;
-pub(crate) use report::report;
 
 /// Run variational autoencoders at the edge: reconstruct, sample, perturb and score images
 ///
@@ -73,6 +75,7 @@ enum Command {
     Score(score::Score),
     Watch(watch::Watch),
     Calibrate(calibrate::Calibrate),
+    Report(report::Report),
     Info(info::Info),
     Verify(verify::Verify),
     Diff(diff::Diff),
@@ -96,6 +99,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Score(command) => return command.run(&options),
         Command::Watch(command) => return command.run(&options),
         Command::Calibrate(command) => command.run(&options),
+        Command::Report(command) => command.run(&options),
         Command::Info(command) => command.run(&options),
         Command::Verify(command) => command.run(&options),
         Command::Diff(command) => return command.run(&options),

@@ -1,6 +1,5 @@
 //! From images to lines: what `score` and `watch` share.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -8,6 +7,7 @@ use clap::{Args, ValueEnum};
 use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
 
+use super::calibrated::Calibrated;
 use super::contract::{Monitor, Monitored};
 use super::counts::Counts;
 use super::examine::{Examiner, Scored};
@@ -25,12 +25,8 @@ use super::source::Source;
 pub(super) struct Scoring {
     #[command(flatten)]
     measure: Measure,
-    /// The calibration's file [default: the one in the model's folder or beside its file, if any]
-    #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
-    /// Promise another rate of false alarms than the calibration's
-    #[arg(long, value_name = "RATE")]
-    far: Option<f64>,
+    #[command(flatten)]
+    calibrated: Calibrated,
     /// Call images `unsure` up to this larger rate
     #[arg(long, value_name = "RATE")]
     unsure_band: Option<f64>,
@@ -101,17 +97,13 @@ impl Scoring {
         Ok(stopped.unwrap_or(ExitCode::from(u8::from(anomaly))))
     }
 
-    /// The calibration that was named, or the one beside the model.
     fn calibration(&self, bundle: &Bundle) -> Result<Option<Calibration>> {
-        let beside = || Calibration::beside(bundle.source()).filter(|path| path.exists());
-        let Some(path) = self.calibration.clone().or_else(beside) else {
-            if self.far.is_some() || self.unsure_band.is_some() {
-                bail!("a rate of false alarms takes a calibration (hint: vae-infer calibrate)");
+        let Some((_, mut calibration)) = self.calibrated.open(bundle)? else {
+            if self.unsure_band.is_some() {
+                bail!("--unsure-band takes a calibration (hint: vae-infer calibrate)");
             }
             return Ok(None);
         };
-        let mut calibration = Calibration::open(&path, bundle)?;
-        calibration.rate = self.far.unwrap_or(calibration.rate);
         calibration.unsure = self.unsure_band.or(calibration.unsure);
         Ok(Some(calibration))
     }

@@ -17,6 +17,7 @@ mod onnx;
 mod outputs;
 mod packed;
 mod pipe;
+mod report;
 mod selftest;
 mod shapes;
 mod tiles;

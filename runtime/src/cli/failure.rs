@@ -1,0 +1,36 @@
+//! The one place where an error is printed.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use vae_infer::Error;
+
+/// Prints an error as one line on standard error and gives the exit code: 2, or 0 where whoever
+/// reads standard output has had enough.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    let closed = |cause: &io::Error| cause.kind() == ErrorKind::BrokenPipe;
+    if error.chain().any(|cause| cause.downcast_ref().is_some_and(closed)) {
+        return ExitCode::SUCCESS;
+    }
+    let mut line = format!("error: {error:#}");
+    if let Some(hint) = error.chain().find_map(|cause| hint(cause.downcast_ref()?))
+        && !line.contains("(hint: ")
+    {
+        line.push_str(&format!(" (hint: {hint})"));
+    }
+    let line: Vec<_> = line.lines().map(str::trim).collect();
+    let _ = writeln!(io::stderr(), "{}", line.join(" "));
+    ExitCode::from(2)
+}
+
+fn hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::ImageSize { .. } => Some("--resize stretch or --resize crop"),
+        Error::Engine { .. } => Some("`vae-infer doctor` says what works here"),
+        Error::Bundle { .. } => Some("export it again, or copy the whole of it again"),
+        Error::SelfTest { .. } => {
+            Some("`vae-infer verify` shows every output, --selftest off runs it all the same")
+        }
+        _ => None,
+    }
+}
