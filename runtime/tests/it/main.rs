@@ -18,6 +18,7 @@ mod outputs;
 mod packed;
 mod pipe;
 mod report;
+mod schema;
 mod selftest;
 mod shapes;
 mod tiles;
