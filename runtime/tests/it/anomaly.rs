@@ -6,11 +6,8 @@ use std::process::Output;
 
 use image::DynamicImage;
 use ndarray::{Axis, Slice};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use vae_infer::anomaly::{Conformal, Method, Scorer};
+use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::{Bundle, EngineOptions, Model, noise};
 
 use crate::fixture::{Copy, all_well, not_refused, ring as ring_image, rings, run, succeed};
@@ -259,39 +256,6 @@ fn scores_do_not_depend_on_the_batch() {
             let alone = images.slice_axis(Axis(0), Slice::from(place..=place));
             assert_eq!(scorer.score(alone).unwrap().scores, [score], "{method}");
         }
-    }
-}
-
-/// 200 random splits of scored images into 1,000 to calibrate on and 1,000 to judge.
-#[test]
-fn the_promise_holds_from_images_to_verdicts() {
-    let bundle = Bundle::embedded();
-    let mut model = Model::load(&bundle, &EngineOptions::default()).unwrap();
-    let latent = noise::standard_normal(4, 0, 2000, bundle.manifest.latent);
-    let pictures = model.decode(latent.view(), &[]).unwrap();
-    let mut scorer = Scorer::new(&bundle, model, Method::Mse, 1).unwrap();
-    let mut scores = scorer.score(pictures.view()).unwrap().scores;
-    let mut generator = ChaCha8Rng::seed_from_u64(5);
-    for (rate, within) in [(0.01, [0.9, 1.0]), (0.001, [0.9, 1.0])] {
-        let (mut alarms, mut inside) = (0.0, 0);
-        for _ in 0..200 {
-            scores.shuffle(&mut generator);
-            let conformal = Conformal::new(scores[..1000].to_vec()).unwrap();
-            let observed = scores[1000..].iter().filter(|&&s| conformal.p_value(s) <= rate).count();
-            alarms += observed as f64;
-            // The rate is Beta's, and what is observed of it Binomial: twice the interval holds it.
-            let [low, high] = conformal.achieved(rate, 0.999).unwrap().interval;
-            let slack = 3.3 * (rate * 1000.0_f64).sqrt();
-            inside += usize::from(
-                (1000.0 * low - slack..=1000.0 * high + slack).contains(&(observed as f64)),
-            );
-        }
-        let mean = alarms / 200.0 / 1000.0;
-        // One split has a standard deviation of about sqrt(2 rate / 1000), 200 of them a fourteenth.
-        let error = 4.0 * (2.0 * rate / 1000.0_f64 / 200.0).sqrt();
-        assert!((mean - rate).abs() < error, "{mean} at {rate}");
-        let share = f64::from(u32::try_from(inside).unwrap()) / 200.0;
-        assert!(within[0] <= share && share <= within[1], "{share} at {rate}");
     }
 }
 

@@ -17,6 +17,7 @@ mod onnx;
 mod outputs;
 mod packed;
 mod pipe;
+mod promise;
 mod report;
 mod schema;
 mod selftest;
