@@ -8,8 +8,11 @@ pub mod error_map;
 pub mod gaussian;
 pub mod gradient;
 pub mod heatmap;
+mod mask;
 pub mod regions;
 pub mod resized;
 pub mod ssim;
 pub mod structure;
 pub mod tiles;
+
+pub use mask::Mask;

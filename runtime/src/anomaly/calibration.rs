@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Band, Conformal, Label, Method, Tiling};
+use crate::maps::Mask;
 use crate::preprocess::ImageSpec;
 use crate::{Bundle, Error, images, write};
 
@@ -30,6 +31,9 @@ pub struct Calibration {
     /// How large pictures were cut into tiles; absent where images were scored as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiling: Option<Tiling>,
+    /// The pixels that count; absent where all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
     /// How pictures, or their tiles, became tensors.
     pub image: ImageSpec,
     /// The rate of false alarms that is promised where no other is asked for.

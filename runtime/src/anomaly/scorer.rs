@@ -1,4 +1,4 @@
-use ndarray::{Array2, ArrayD, ArrayView4, Axis};
+use ndarray::{Array2, ArrayD, ArrayView3, ArrayView4, Axis};
 
 use super::layers::{differences, squared};
 use super::{Method, Statistics};
@@ -6,6 +6,10 @@ use crate::manifest::Manifest;
 use crate::maps::{gradient::gradient_distance, structure::structural_distance};
 use crate::model::{Encoding, Model, Reconstruction};
 use crate::{Bundle, Error, Posterior, Score, noise, score};
+
+mod hidden;
+
+use hidden::replace_hidden;
 
 /// The seed of the draws from a posterior. Every image gets the same ones, so that its score depends
 /// on nothing but the image.
@@ -69,14 +73,42 @@ impl Scorer {
     ///
     /// As [`Model::reconstruct`], and [`Error::NotFinite`] for a score that is not a number.
     pub fn score(&mut self, images: ArrayView4<f32>) -> Result<Examined, Error> {
+        self.examined(images, None)
+    }
+
+    /// Scores images of which only what is seen counts, with nothing hidden left in them.
+    fn examined(
+        &mut self,
+        images: ArrayView4<f32>,
+        seen: Option<ArrayView3<bool>>,
+    ) -> Result<Examined, Error> {
         let encoding = self.model.encode(images)?;
-        let reconstruction = self.decode(&encoding)?;
-        let parts = score(self.manifest.likelihood, images, &reconstruction)?;
-        let scores = self.scores(images, &encoding, &reconstruction, &parts)?;
+        let mut reconstruction = self.decode(&encoding)?;
+        if let Some(seen) = seen {
+            replace_hidden(&mut reconstruction.images, images, seen);
+        }
+        let parts = self.parts(images, &reconstruction, seen)?;
+        let scores = self.scores(images, &encoding, &reconstruction, &parts, seen)?;
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(Error::NotFinite { what: format!("a score by `{}`", self.method) });
         }
         Ok(Examined { scores, parts, reconstruction })
+    }
+
+    /// The scores at a reconstruction, of what is seen.
+    fn parts(
+        &self,
+        images: ArrayView4<f32>,
+        reconstruction: &Reconstruction,
+        seen: Option<ArrayView3<bool>>,
+    ) -> Result<Vec<Score>, Error> {
+        let likelihood = self.manifest.likelihood;
+        let Some(seen) = seen else { return score(likelihood, images, reconstruction) };
+        // A grey pixel that is its own reconstruction has a likelihood of its own, a black one has none.
+        let images = self.blackened(images, seen);
+        let decoded = self.blackened(reconstruction.images.view(), seen);
+        let posterior = reconstruction.posterior.clone();
+        score(likelihood, images.view(), &Reconstruction { images: decoded, posterior })
     }
 
     /// Encodes a batch of images.
@@ -104,6 +136,7 @@ impl Scorer {
         encoding: &Encoding,
         reconstruction: &Reconstruction,
         parts: &[Score],
+        seen: Option<ArrayView3<bool>>,
     ) -> Result<Vec<f64>, Error> {
         let method = self.method;
         let missing = || Error::NotFinite { what: format!("a score by `{method}`") };
@@ -113,10 +146,10 @@ impl Scorer {
         match method {
             Method::Mse => Ok(parts.iter().map(|part| part.mse).collect()),
             Method::Nll => parts.iter().map(|part| part.nll.ok_or_else(missing)).collect(),
-            Method::Probability => self.drawn(images, encoding),
+            Method::Probability => self.drawn(images, encoding, seen),
             Method::Elbo => {
                 let kl = encoding.posterior.kl().ok_or_else(missing)?;
-                let drawn = self.drawn(images, encoding)?;
+                let drawn = self.drawn(images, encoding, seen)?;
                 Ok(drawn.iter().zip(&kl).map(|(nll, &kl)| nll + f64::from(kl)).collect())
             }
             Method::Mahalanobis => {
@@ -145,7 +178,12 @@ impl Scorer {
     }
 
     /// The mean negative log-likelihood over draws from every image's posterior.
-    fn drawn(&mut self, images: ArrayView4<f32>, encoding: &Encoding) -> Result<Vec<f64>, Error> {
+    fn drawn(
+        &mut self,
+        images: ArrayView4<f32>,
+        encoding: &Encoding,
+        seen: Option<ArrayView3<bool>>,
+    ) -> Result<Vec<f64>, Error> {
         let Encoding { posterior, skips, .. } = encoding;
         let (batch, latent) = posterior.mean.dim();
         let mut sums = vec![0.0; batch];
@@ -155,7 +193,7 @@ impl Scorer {
                 epsilon.broadcast((batch, latent)).expect("one row becomes many").to_owned();
             let drawn = self.model.decode(posterior.draw(&epsilon, 1.0)?.view(), skips)?;
             let drawn = Reconstruction { images: drawn, posterior: posterior.clone() };
-            let scores = score(self.manifest.likelihood, images, &drawn)?;
+            let scores = self.parts(images, &drawn, seen)?;
             for (sum, score) in sums.iter_mut().zip(scores) {
                 *sum += score.nll.unwrap_or(f64::NAN) / self.draws as f64;
             }

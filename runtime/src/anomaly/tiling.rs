@@ -1,10 +1,11 @@
 //! Large images by tiles: each is scored as an image, and the worst make the score of the whole.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::Scorer;
 use crate::images::Picture;
+use crate::maps::Mask;
 use crate::maps::error_map::{SIGMA, error_map};
 use crate::maps::gaussian::smooth;
 use crate::maps::resized::resized;
@@ -41,7 +42,7 @@ pub struct Tile {
 pub struct Tiled {
     /// The score of the whole, as [`worst_tiles`] makes it.
     pub score: f64,
-    /// The number of tiles.
+    /// The number of tiles that have a score.
     pub tiles: usize,
     /// The tile with the highest score; of equal ones, the first row by row.
     pub worst: Tile,
@@ -79,29 +80,46 @@ impl Tiling {
         Tiles::new(height, width, self.side, self.stride)
     }
 
-    /// Scores a picture by its tiles, each of which becomes a tensor as by [`ImageSpec::tensor`].
-    /// With `mapped`, it gets a map too.
+    /// Scores a picture by its tiles, each of which becomes a tensor as by [`ImageSpec::tensor`], and
+    /// by what a mask of its size leaves of them: a tile that is hidden has no part in it. With
+    /// `mapped`, the picture gets a map too.
     ///
     /// # Errors
     ///
-    /// Those of [`Tiles::new`], [`Tiles::batches`] and [`Scorer::score`].
+    /// [`Error::Shape`] for a mask of another size, and those of [`Tiles::new`], [`Tiles::batches`] and
+    /// [`Scorer::score`].
     pub fn score(
         self,
         scorer: &mut Scorer,
         spec: &ImageSpec,
         picture: &Picture,
+        mask: Option<&Mask>,
         mapped: bool,
     ) -> Result<Tiled, Error> {
         let (width, height) = picture.size();
+        if let Some((w, h)) = mask.map(Mask::size).filter(|&size| size != (width, height)) {
+            let (what, got) = ("the mask", vec![h, w]);
+            return Err(Error::Shape { what, got, expected: format!("[{height}, {width}]") });
+        }
         let tiles = self.tiles(height, width)?;
-        let mut scores = Vec::with_capacity(tiles.count());
-        let mut parts = Vec::with_capacity(tiles.count());
+        let mut scored = Vec::with_capacity(tiles.count());
         let mut assembly = mapped.then(|| tiles.assembly());
+        let mut places = (0..tiles.count()).map(|index| tiles.position(index));
         for batch in tiles.batches(picture, spec, BATCH)? {
             let batch = batch?;
-            let examined = scorer.score(batch.view())?;
-            scores.extend(examined.scores);
-            parts.extend(examined.parts);
+            let places: Vec<_> = places.by_ref().take(batch.len_of(Axis(0))).collect();
+            let seen = mask.map(|mask| self.seen(mask, &places, spec));
+            let examined = match &seen {
+                Some(seen) => scorer.score_seen(batch.view(), seen.view())?,
+                None => scorer.score(batch.view())?,
+            };
+            let is_seen = |tile: usize| match &seen {
+                Some(seen) => seen.index_axis(Axis(0), tile).iter().any(|&seen| seen),
+                None => true,
+            };
+            let numbers = examined.scores.into_iter().zip(examined.parts);
+            let numbers = places.into_iter().zip(numbers).enumerate();
+            scored.extend(numbers.filter(|&(tile, _)| is_seen(tile)).map(|(_, scored)| scored));
             let Some(assembly) = &mut assembly else { continue };
             let pairs = batch.outer_iter().zip(examined.reconstruction.images.outer_iter());
             for (tile, reconstruction) in pairs {
@@ -110,18 +128,25 @@ impl Tiling {
                 assembly.add(map.insert_axis(Axis(0)).view())?;
             }
         }
-        let score = worst_tiles(&scores).expect("there is a tile, and its score is finite");
-        let first_worst =
-            |worst: usize, i: usize| if scores[i] > scores[worst] { i } else { worst };
-        let worst = (0..scores.len()).fold(0, first_worst);
-        let (y, x) = tiles.position(worst);
+        let scores: Vec<f64> = scored.iter().map(|&(_, (score, _))| score).collect();
+        let nothing = || Error::NotFinite { what: "the score of a picture without a tile".into() };
+        let score = worst_tiles(&scores).ok_or_else(nothing)?;
+        let worse = |worst: usize, tile: usize| match scores[tile] > scores[worst] {
+            true => tile,
+            false => worst,
+        };
+        let ((y, x), (_, parts)) = scored[(0..scores.len()).fold(0, worse)];
+        let worst = Tile { x, y, width: self.side, height: self.side };
         let map = assembly.map(|assembly| smooth(assembly.finish()?.view(), SIGMA)).transpose()?;
-        Ok(Tiled {
-            score,
-            tiles: tiles.count(),
-            worst: Tile { x, y, width: self.side, height: self.side },
-            parts: parts[worst],
-            map,
-        })
+        Ok(Tiled { score, tiles: scores.len(), worst, parts, map })
+    }
+
+    /// What a mask leaves of the tiles at these places `(y, x)`, at the network's size.
+    fn seen(self, mask: &Mask, places: &[(usize, usize)], spec: &ImageSpec) -> Array3<bool> {
+        let mut seen = Array3::from_elem((places.len(), spec.height, spec.width), true);
+        for (mut seen, &(y, x)) in seen.outer_iter_mut().zip(places) {
+            seen.assign(&mask.part([x, y], self.side, [spec.height, spec.width]));
+        }
+        seen
     }
 }

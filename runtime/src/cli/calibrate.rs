@@ -111,13 +111,14 @@ impl Calibrate {
             let rate = self.far.unwrap_or(before.rate);
             return Ok(Calibration { rate, unsure: self.unsure_band.or(before.unsure), ..before });
         }
-        let Measured { method, draws, tiling, image } = measured;
+        let Measured { method, draws, tiling, mask, image } = measured;
         Ok(Calibration {
             format_version: CALIBRATION_VERSION,
             manifest_sha256: bundle.id(),
             method,
             draws,
             tiling,
+            mask,
             image,
             rate: self.far.unwrap_or(RATE),
             unsure: self.unsure_band,

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate};
 use vae_infer::anomaly::{Examined, Scorer, Tile, Tiled, Tiling};
+use vae_infer::maps::Mask;
 use vae_infer::maps::error_map::{SIGMA, error_map};
 use vae_infer::{Bundle, Error, ImageSpec, Score};
 
@@ -28,6 +29,7 @@ pub(super) struct Examiner {
     pub(super) scorer: Scorer,
     spec: ImageSpec,
     tiling: Option<Tiling>,
+    mask: Option<Mask>,
     mapped: bool,
 }
 
@@ -40,8 +42,8 @@ impl Examiner {
         options: &Options,
     ) -> Result<Self> {
         let scorer = options.scorer(bundle, measured.method, measured.draws)?;
-        let Measured { ref image, tiling, .. } = *measured;
-        Ok(Self { scorer, spec: image.clone(), tiling, mapped })
+        let Measured { ref image, ref mask, tiling, .. } = *measured;
+        Ok(Self { scorer, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
     /// What runs the model.
@@ -58,7 +60,8 @@ impl Examiner {
     }
 
     fn tiled(&mut self, tiling: Tiling, item: Item) -> Result<Scored> {
-        let tiled = tiling.score(&mut self.scorer, &self.spec, &item.picture, self.mapped);
+        let Self { ref mut scorer, ref spec, ref mask, mapped, .. } = *self;
+        let tiled = tiling.score(scorer, spec, &item.picture, mask.as_ref(), mapped);
         let Tiled { score, tiles, worst, parts, map } = match tiled {
             // They have the name already.
             Err(error @ (Error::Image { .. } | Error::ImageSize { .. })) => {
@@ -80,7 +83,7 @@ impl Examiner {
         let images: Vec<ArrayView4<f32>> =
             prepared.iter().flatten().map(|(_, image)| image.view()).collect();
         let images = concatenate(Axis(0), &images).ok();
-        let together = images.and_then(|images| self.scorer.score(images.view()).ok());
+        let together = images.and_then(|images| self.score(images.view()).ok());
         let mut places = 0..;
         let scored = prepared.into_iter().map(|prepared| {
             let (item, image) = prepared?;
@@ -88,13 +91,22 @@ impl Examiner {
             match &together {
                 Some(examined) => self.scored(item, image.view(), examined, place),
                 None => {
-                    let examined = self.scorer.score(image.view());
+                    let examined = self.score(image.view());
                     let examined = examined.with_context(|| format!("`{}`", item.picture.name))?;
                     self.scored(item, image.view(), &examined, 0)
                 }
             }
         });
         scored.collect()
+    }
+
+    /// Scores what the mask leaves of images.
+    fn score(&mut self, images: ArrayView4<f32>) -> Result<Examined, Error> {
+        let Some(mask) = &self.mask else { return self.scorer.score(images) };
+        let (batch, _, height, width) = images.dim();
+        let seen = mask.seen();
+        let seen = seen.broadcast((batch, height, width)).expect("it has the model's size");
+        self.scorer.score_seen(images, seen)
     }
 
     fn scored(

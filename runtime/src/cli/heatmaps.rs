@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ndarray::{Array2, Array3};
+use ndarray::Array3;
 use vae_infer::anomaly::Judge;
+use vae_infer::maps::Mask;
 use vae_infer::maps::heatmap::{heatmap, outline, overlay};
 use vae_infer::maps::regions::{Region, regions};
 use vae_infer::write::Staged;
-use vae_infer::{ImageSpec, images, npy, write};
+use vae_infer::{ImageSpec, npy, write};
 
 use super::examine::Scored;
 use super::measure::Measured;
@@ -18,8 +19,6 @@ use super::pictures;
 
 /// How far the colours of a map go beyond the level at which a pixel is abnormal.
 const SCALE: f32 = 2.0;
-/// A pixel of a mask is looked at from this value of 255 on.
-const LIT: u8 = 128;
 
 /// Options of maps.
 #[derive(Args)]
@@ -32,9 +31,6 @@ pub(super) struct Where {
     /// calibration's, which promises boxes in as few normal images as alarms]
     #[arg(long, value_name = "X", requires = "heatmap")]
     level: Option<f32>,
-    /// A picture of the model's size: what is dark in it is left out of the regions
-    #[arg(long, value_name = "PICTURE", requires = "heatmap")]
-    mask: Option<PathBuf>,
     /// The fewest pixels of a region
     #[arg(long, value_name = "PIXELS", default_value_t = 1, requires = "heatmap")]
     min_area: usize,
@@ -51,7 +47,7 @@ impl Where {
 pub(super) struct Heatmaps {
     folder: Folder,
     level: f32,
-    mask: Option<Array2<bool>>,
+    mask: Option<Mask>,
     min_area: usize,
     image: ImageSpec,
 }
@@ -80,10 +76,10 @@ impl Heatmaps {
         if !(level.is_finite() && level > 0.0) {
             bail!("--level is {level}, expected a number above 0");
         }
-        let mask = place.mask.as_deref().map(mask).transpose()?;
         let folder =
             if endless { Folder::open(folder, force)? } else { Folder::stage(folder, force)? };
-        let (min_area, image) = (place.min_area, measured.image.clone());
+        let Measured { image, mask, .. } = measured;
+        let (image, mask, min_area) = (image.clone(), mask.clone(), place.min_area);
         Ok(Some(Self { folder, level, mask, min_area, image }))
     }
 
@@ -92,7 +88,7 @@ impl Heatmaps {
         let Scored { item, map: Some(map), .. } = scored else {
             bail!("`{}` has no map", scored.item.picture.name);
         };
-        let mask = self.mask.as_ref().map(|mask| mask.view());
+        let mask = self.mask.as_ref().map(Mask::seen);
         let regions = regions(map.view(), mask, self.level, self.min_area)?;
         let scale = SCALE * self.level;
         let heat = heatmap(map.view(), scale)?;
@@ -167,16 +163,4 @@ impl Folder {
             Self::Open(folder) => folder,
         }
     }
-}
-
-/// The pixels that are looked at.
-fn mask(path: &Path) -> Result<Array2<bool>> {
-    let content = images::read_file(path)?;
-    let picture = images::decode(&content)
-        .map_err(|reason| vae_infer::Error::Image { name: path.display().to_string(), reason })?;
-    let picture = picture.to_luma8();
-    let (width, height) = picture.dimensions();
-    Ok(Array2::from_shape_fn((height as usize, width as usize), |(y, x)| {
-        picture.get_pixel(x as u32, y as u32).0[0] >= LIT
-    }))
 }

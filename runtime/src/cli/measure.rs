@@ -1,12 +1,14 @@
 //! What makes a score of an image, and whether it is what a calibration knows.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use vae_infer::anomaly::{Calibration, Method, Tiling};
-use vae_infer::{Bundle, ImageSpec, Resize};
+use vae_infer::maps::Mask;
+use vae_infer::{Bundle, Error, ImageSpec, Resize, images};
 
 use super::options::{DRAWS, Options};
 
@@ -28,6 +30,10 @@ pub(super) struct Measure {
     /// From one tile to the next [default: half of the side]
     #[arg(long, value_name = "PIXELS", requires = "tile", value_parser = RangedU64ValueParser::<usize>::new().range(1..=32_768))]
     stride: Option<usize>,
+    /// A picture of the model's size, or with tiles of the images': what is dark in it counts neither in
+    /// scores nor in regions [default: the calibration's, or none]
+    #[arg(long, value_name = "PICTURE")]
+    mask: Option<PathBuf>,
 }
 
 /// What makes a score of an image.
@@ -35,6 +41,7 @@ pub(super) struct Measured {
     pub(super) method: Method,
     pub(super) draws: usize,
     pub(super) tiling: Option<Tiling>,
+    pub(super) mask: Option<Mask>,
     /// How pictures, or their tiles, become tensors.
     pub(super) image: ImageSpec,
 }
@@ -57,14 +64,15 @@ impl Measure {
             tiling: self
                 .tile
                 .map(|side| Tiling { side, stride: self.stride.unwrap_or(side.div_ceil(2)) }),
+            mask: self.mask.as_deref().map(mask).transpose()?,
             image: options.image(bundle),
         };
-        measured.tiling.map_or(Ok(()), |tiling| tiling.check(&measured.image))?;
+        measured.check()?;
         Ok(measured)
     }
 
     fn calibrated(&self, calibration: &Calibration, options: &Options) -> Result<Measured> {
-        let Calibration { method, draws, tiling, ref image, .. } = *calibration;
+        let Calibration { method, draws, tiling, ref image, ref mask, .. } = *calibration;
         let side = tiling.map(|tiling| tiling.side);
         let stride = tiling.map(|tiling| tiling.stride);
         contradicted("--method", self.method, Some(method))?;
@@ -72,8 +80,46 @@ impl Measure {
         contradicted("--tile", self.tile, side)?;
         contradicted("--stride", self.stride, stride)?;
         contradicted("--resize", options.resize().map(named), Some(named(image.resize)))?;
-        Ok(Measured { method, draws, tiling, image: image.clone() })
+        if let Some(asked) = self.mask.as_deref()
+            && Some(self::mask(asked)?) != *mask
+        {
+            let with = mask.as_ref().map_or("without `--mask`", |_| "with another `--mask`");
+            bail!(
+                "the model was calibrated {with}, and scores within `{}` cannot be held against that \
+                 (hint: `vae-infer calibrate --mask`)",
+                asked.display()
+            );
+        }
+        let (mask, image) = (mask.clone(), image.clone());
+        let measured = Measured { method, draws, tiling, mask, image };
+        measured.check()?;
+        Ok(measured)
     }
+}
+
+impl Measured {
+    /// Refuses what cannot go together.
+    fn check(&self) -> Result<()> {
+        self.tiling.map_or(Ok(()), |tiling| tiling.check(&self.image))?;
+        let Some(mask) = &self.mask else { return Ok(()) };
+        let (size, model) = (mask.size(), (self.image.width, self.image.height));
+        if self.tiling.is_none() && size != model {
+            let ((width, height), (w, h)) = (size, model);
+            bail!(
+                "the mask is {width}x{height} pixels, and one without tiles has the model's {w}x{h}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Reads a mask.
+fn mask(path: &Path) -> Result<Mask> {
+    let unreadable = |reason| Error::Image { name: path.display().to_string(), reason };
+    let picture = images::decode(&images::read_file(path)?).map_err(unreadable)?;
+    Mask::of(&picture).with_context(|| {
+        format!("`{}` is dark everywhere, and hides all of an image", path.display())
+    })
 }
 
 /// Refuses what is asked for and is not the calibration's.

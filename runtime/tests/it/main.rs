@@ -12,6 +12,7 @@ mod fixture;
 mod formats;
 mod images;
 mod library;
+mod masks;
 mod models;
 mod onnx;
 mod outputs;
