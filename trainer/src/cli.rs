@@ -130,6 +130,17 @@ pub struct Evaluate {
     pub format: Format,
 }
 
+    /// Compare the scores of anomalies instead, and propose one for `export --score`: how well each
+    /// tells abnormal images from validation images, at most 1,000, beside PCA, nearest neighbours
+    /// and LOF
+    #[arg(long, conflicts_with_all = ["samples", "device"])]
+    pub anomaly: bool,
+    /// Folder with real anomalies, sub-folders are kinds [default: some made of validation images]
+    #[arg(long, value_name = "DIR", requires = "anomaly")]
+    pub anomalies: Option<PathBuf>,
+    /// Draws from the posterior, for the scores that draw [default: 16]
+    #[arg(long, value_name = "L", requires = "anomaly")]
+    pub draws: Option<NonZeroUsize>,
 /// What standard output gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

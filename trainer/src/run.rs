@@ -5,6 +5,7 @@
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
 //! evaluations/     one file for each evaluation by part, epoch, limit and draws
+//! anomaly/         one file for each comparison of scores by epoch and anomalies
 //! parity.json      how far the engines were from the trainer at the last export
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use vae_infer::manifest::Parity;
 use vae_infer::{images, npy, write};
 
+use crate::anomaly::Comparison;
 use crate::config::RunConfig;
 use crate::evaluation::{Evaluation, Protocol};
 use crate::means::Means;
@@ -274,11 +276,27 @@ impl Run {
         if samples > 0 {
             name += &format!("-k{samples}");
         }
-        let folder = self.path("evaluations");
+        self.write_into("evaluations", &(name + ".json"), evaluation)
+    }
+
+    /// Keeps a comparison of scores as `anomaly/made-EPOCH.json`, or as `anomaly/given-EPOCH.json` where
+    /// the anomalies are of a folder.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_comparison(&self, comparison: &Comparison) -> Result<()> {
+        let anomalies = if comparison.folder.is_some() { "given" } else { "made" };
+        let file = format!("{anomalies}-{:04}.json", comparison.epoch);
+        self.write_into("anomaly", &file, comparison)
+    }
+
+    /// Writes a file of JSON into a folder of the run.
+    fn write_into(&self, folder: &str, file: &str, content: &impl Serialize) -> Result<()> {
+        let folder = self.path(folder);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        let json = serde_json::to_vec_pretty(evaluation)?;
-        Ok(write::atomically(&folder.join(name + ".json"), &json)?)
+        Ok(write::atomically(&folder.join(file), &serde_json::to_vec_pretty(content)?)?)
     }
 
     /// Keeps the differences between engines that an export measured.

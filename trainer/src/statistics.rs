@@ -1,6 +1,6 @@
 //! What a bundle keeps of the training images, so that others can be held against them.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis, Slice, concatenate};
+use ndarray::{Array2, ArrayView2, ArrayView4, Axis, Slice, concatenate};
 use vae_infer::anomaly::{
     Method, PathStatistics, Scorer, Statistics, Whitening, hash, normal_score, path,
 };
@@ -120,7 +120,7 @@ fn path_statistics(numbers: &[[f64; 3]]) -> PathStatistics {
     let inliers = (INLIERS * numbers.len() as f64).ceil() as usize;
     let mut fitted = whitening(scores.view());
     for _ in 0..STEPS {
-        let distances: Array1<f64> = scores.outer_iter().map(|row| fitted.distance(row)).collect();
+        let distances = fitted.distances(scores.view());
         let mut order: Vec<usize> = (0..numbers.len()).collect();
         order.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
         order.truncate(inliers);
@@ -153,13 +153,12 @@ mod tests {
             let fitted = whitening(draws.view());
             let axes = fitted.axes.nrows();
             assert_eq!(axes, (count - 1).min(2), "what does not vary has no axis");
-            let mean =
-                draws.outer_iter().map(|row| fitted.distance(row)).sum::<f64>() / count as f64;
+            let mean = fitted.distances(draws.view()).iter().sum::<f64>() / count as f64;
             let expected = axes as f64;
             assert!((mean - expected).abs() < 1e-3 * expected, "{count}: {mean}, not {expected}");
         }
         let fitted = whitening(draws(2000).view());
-        let distance = |x: [f32; 3]| fitted.distance(array![x[0], x[1], x[2]].view());
+        let distance = |x: [f32; 3]| fitted.distances(array![x].view())[0];
         assert!(distance([1.0, 1.0, 8.0]) < 0.01);
         assert!(distance([3.0, -1.0, 8.0]) > 5.0 * distance([3.0, 3.0, 8.0]), "across is farther");
     }
@@ -175,7 +174,7 @@ mod tests {
         }
         let spoilt = path_statistics(&numbers);
         let far = [4.0, -4.0, 4.0];
-        let (clean, spoilt) = (clean.distance(far), spoilt.distance(far));
+        let [clean, spoilt] = [clean, spoilt].map(|fitted| fitted.distances(&[far])[0]);
         assert!(spoilt > 0.5 * clean, "{spoilt} of {clean}");
         assert!(clean > 20.0, "{clean}");
     }
