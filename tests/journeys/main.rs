@@ -2,6 +2,7 @@
 //! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
 mod anomaly;
+mod benchmark;
 mod bundled;
 mod embedded;
 mod evaluate;
@@ -47,6 +48,7 @@ fn main() {
     let journeys: Vec<&[Journey]> = vec![
         house::JOURNEYS,
         anomaly::JOURNEYS,
+        benchmark::JOURNEYS,
         embedded::JOURNEYS,
         bundled::JOURNEYS,
         onnx_runtime::JOURNEYS,

@@ -103,6 +103,23 @@ pub fn distinct(names: Vec<String>, folders: &[&Path]) -> Vec<String> {
     }
 }
 
+/// Holds a file against other processes, until it is dropped or the process ends. None where another
+/// one holds it.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn lock(path: &Path) -> Result<Option<File>> {
+    let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+        }
+    }
+}
+
 /// The most images that an export is checked on.
 const PROBE: usize = 64;
 
@@ -157,17 +174,9 @@ impl Run {
     ///
     /// Where another process does so now, or where the file cannot be written.
     pub fn lock(&self) -> Result<File> {
-        let path = self.path("lock");
-        let file =
-            File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another process is training in `{}`", self.folder.display())
-            }
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
-            }
+        match lock(&self.path("lock"))? {
+            Some(file) => Ok(file),
+            None => bail!("another process is training in `{}`", self.folder.display()),
         }
     }
 
