@@ -13,6 +13,7 @@ mod import;
 mod onnx_runtime;
 mod perceptual;
 mod precision;
+mod proposal;
 mod read_back;
 mod readme;
 mod reproduce;
@@ -60,6 +61,7 @@ fn main() {
         figures::JOURNEYS,
         perceptual::JOURNEYS,
         precision::JOURNEYS,
+        proposal::JOURNEYS,
         read_back::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,

@@ -1,4 +1,4 @@
-use ndarray::{Array2, ArrayD, ArrayView2, ArrayView3, ArrayView4, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, ArrayView4, ArrayViewD, Axis};
 
 use super::layers::{differences, squared};
 use super::{Method, Statistics};
@@ -152,7 +152,13 @@ impl Scorer {
                 let numbers = path(&pass.parts, &pass.encoding.posterior).ok_or_else(missing)?;
                 statistics.distances(&numbers)
             }
-            Method::Sap => self.layers(pass)?.outer_iter().map(squared).collect(),
+            Method::Sap => {
+                let [image, other] = [pass.images, pass.reconstruction.images.view()];
+                let pixels = differences(&[image.into_dyn()], &[other.into_dyn()]);
+                let layers = self.layers(pass)?;
+                let both = pixels.outer_iter().zip(layers.outer_iter());
+                both.map(|(pixels, layers)| squared(pixels) + squared(layers)).collect()
+            }
             Method::Nap => {
                 let differences = self.layers(pass)?;
                 let layers = self.statistics.layers.as_ref().ok_or_else(missing)?;
@@ -199,16 +205,16 @@ impl Scorer {
     fn layers<'a>(&mut self, pass: &'a mut Pass<'_>) -> Result<ArrayView2<'a, f32>, Error> {
         let differences = match pass.differences.take() {
             Some(differences) => differences,
-            None => self.differences(pass.images, &pass.encoding, &pass.reconstruction)?,
+            None => self.differences(&pass.encoding, &pass.reconstruction)?,
         };
         Ok(pass.differences.insert(differences).view())
     }
 
-    /// [`differences`] of every layer: the pixels, the hidden ones and the posterior mean.
+    /// [`differences`] of the encoder's layers: the hidden ones and the posterior mean.
     ///
     /// # Shapes
     ///
-    /// images: `[B, C, H, W]`, output: `[B, D]`
+    /// output: `[B, D]`
     ///
     /// # Errors
     ///
@@ -216,7 +222,6 @@ impl Scorer {
     /// show its layers.
     pub fn differences(
         &mut self,
-        images: ArrayView4<f32>,
         encoding: &Encoding,
         reconstruction: &Reconstruction,
     ) -> Result<Array2<f32>, Error> {
@@ -226,15 +231,14 @@ impl Scorer {
             return Err(Error::Shape { what, got: vec![shown], expected });
         }
         let again = self.model.encode(reconstruction.images.view())?;
-        let layers = |pixels: ArrayView4<f32>, encoding: &Encoding| {
-            let mut layers = vec![pixels.to_owned().into_dyn()];
-            layers.extend(encoding.layers.iter().chain(&encoding.skips).cloned());
-            layers.push(encoding.posterior.mean.clone().into_dyn());
-            layers
-        };
-        let image: Vec<ArrayD<f32>> = layers(images, encoding);
-        Ok(differences(&image, &layers(reconstruction.images.view(), &again)))
+        Ok(differences(&layers(encoding), &layers(&again)))
     }
+}
+
+/// The hidden layers and the posterior mean of every image.
+fn layers(encoding: &Encoding) -> Vec<ArrayViewD<'_, f32>> {
+    let hidden = encoding.layers.iter().chain(&encoding.skips).map(|layer| layer.view());
+    hidden.chain([encoding.posterior.mean.view().into_dyn()]).collect()
 }
 
 /// A batch on its way through the methods. What several of them share is made once, by the first

@@ -20,7 +20,8 @@ pub struct Statistics {
     pub latent: Option<Whitening>,
     /// For [`Method::Path`](super::Method::Path).
     pub path: Option<PathStatistics>,
-    /// Of [`differences`](super::differences), for [`Method::Nap`](super::Method::Nap).
+    /// Of [`Scorer::differences`](super::Scorer::differences), for
+    /// [`Method::Nap`](super::Method::Nap).
     pub layers: Option<Whitening>,
     /// The first 8 bytes of the SHA-256 of training images as tensors, some or all of them: a
     /// calibration on one of them would promise too much.
@@ -200,9 +201,10 @@ fn array<D: ndarray::Dimension>(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Axis, array};
 
     use super::*;
+    use crate::noise;
 
     fn statistics() -> Statistics {
         let whitening = Whitening { mean: array![1.0, 2.0], axes: array![[0.5, 0.0], [0.0, 2.0]] };
@@ -223,6 +225,23 @@ mod tests {
             let distance = whitening.distances(array![x].view())[0];
             assert!((distance - expected).abs() < 1e-6, "{x:?}: {distance}");
         }
+    }
+
+    /// Also where rows fill no whole block of a matrix product.
+    #[test]
+    fn a_distance_does_not_depend_on_the_other_rows() {
+        let draw = |seed, rows, columns| noise::standard_normal(seed, 0, rows, columns);
+        let whitening =
+            Whitening { mean: draw(1, 1, 613).row(0).to_owned(), axes: draw(2, 37, 613) };
+        let rows = draw(3, 70, 613);
+        let together = whitening.distances(rows.view());
+        for count in [1, 2, 3, 7, 8, 9, 31, 69] {
+            let first = rows.slice_axis(Axis(0), (..count).into());
+            assert_eq!(whitening.distances(first), together[..count], "{count}");
+            let last = rows.slice_axis(Axis(0), (70 - count..).into());
+            assert_eq!(whitening.distances(last), together[70 - count..], "{count}");
+        }
+        assert!(whitening.distances(Array2::zeros((0, 613)).view()).is_empty());
     }
 
     #[test]

@@ -237,3 +237,25 @@ fn notes(bundle: &Bundle, options: &Options<'_>, images: usize) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_mean_is_proposed_and_of_equals_the_cheapest() {
+        use Method::{Elbo, Gradient, Mse, Nap, Nll, Sap};
+        let cases: [(&[(Method, f64)], Method); 5] = [
+            (&[(Mse, 0.9), (Nap, 0.95), (Gradient, 0.8)], Nap),
+            (&[(Elbo, 0.9502), (Sap, 0.9498), (Nap, 0.9501)], Sap),
+            (&[(Elbo, 0.95), (Sap, 0.95), (Gradient, 0.95)], Gradient),
+            (&[(Mse, 0.5), (Nll, 0.5)], Mse),
+            (&[(Mse, 0.9494), (Elbo, 0.9496)], Elbo),
+        ];
+        for (means, expected) in cases {
+            assert_eq!(proposal(means.iter().copied(), 16), Some(expected), "{means:?}");
+        }
+        // One draw is one more pass, as many as a second look at the layers takes.
+        assert_eq!(proposal([(Elbo, 0.9), (Nap, 0.9)].into_iter(), 1), Some(Elbo));
+    }
+}

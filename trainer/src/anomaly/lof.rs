@@ -25,6 +25,7 @@ impl LocalOutlierFactor {
     ///
     /// points: `[N, Z]`
     pub(super) fn fit(points: Array2<f64>, k: usize) -> Self {
+        let k = k.min(points.nrows() - 1);
         let neighbours = Neighbours::new(points);
         let nearest = neighbours.of_each_other(k);
         let farthest = |near: &Vec<Neighbour>| near.last().map_or(0.0, |&(distance, _)| distance);
@@ -54,4 +55,43 @@ impl LocalOutlierFactor {
 fn density(near: &[Neighbour], reach: &[f64]) -> f64 {
     let distances = near.iter().map(|&(distance, place)| distance.max(reach[place]));
     1.0 / (distances.sum::<f64>() / near.len() as f64 + LEAST_DISTANCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn factors(points: Array2<f64>, k: usize, rows: Array2<f64>) -> Vec<f64> {
+        let local = LocalOutlierFactor::fit(points, k);
+        local.nearest(rows.view()).iter().map(|near| local.factor(near)).collect()
+    }
+
+    /// scikit-learn 1.x: `-LocalOutlierFactor(k, novelty=True).fit(points).score_samples(rows)`.
+    #[test]
+    fn it_is_scikit_learns() {
+        let points = array![[0.0, 0.0], [1.0, 0.1], [0.2, 1.0], [1.1, 1.3], [0.5, 0.4], [3.0, 3.0]];
+        let rows = array![[0.5, 0.6], [2.0, 2.1], [10.0, 0.0], [0.0, 0.0]];
+        let cases = [
+            (2, [0.848_632_272, 1.531_622_802, 5.476_877_240, 0.909_283_669]),
+            (3, [0.964_138_045, 1.716_130_180, 6.428_987_469, 0.964_138_045]),
+            (9, [0.958_376_853, 0.958_376_853, 2.482_219_320, 0.958_376_853]),
+        ];
+        for (k, expected) in cases {
+            let got = factors(points.clone(), k, rows.clone());
+            let close = got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-8);
+            assert!(close, "{k}: {got:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn points_that_coincide_have_a_finite_density() {
+        let points = array![[0.0], [0.0], [0.0], [1.0]];
+        let [inside, outside] = factors(points, 2, array![[0.0], [2.0]])[..] else {
+            panic!("two rows")
+        };
+        assert!((inside - 1.0).abs() < 1e-9, "{inside}");
+        assert!(outside.is_finite() && outside > 1e9, "{outside}");
+    }
 }

@@ -223,3 +223,95 @@ impl fmt::Display for Kind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pictures with no symmetry, in a range.
+    fn pictures(shape: (usize, usize, usize, usize), [black, white]: [f32; 2]) -> Array4<f32> {
+        Array4::from_shape_fn(shape, |(n, c, h, w)| {
+            let wave = ((n + 2 * c) as f32 + 0.9 * h as f32 + 0.3 * (w * w) as f32).sin();
+            black + (white - black) * (0.5 + 0.4 * wave)
+        })
+    }
+
+    fn spec(height: usize, width: usize, range: [f32; 2]) -> ImageSpec {
+        ImageSpec { range, ..ImageSpec::new(1, height, width) }
+    }
+
+    fn make(kind: Kind, images: &Array4<f32>, spec: &ImageSpec, seed: u64) -> Array4<f32> {
+        kind.make(images.view(), spec, seed).expect("finite")
+    }
+
+    #[test]
+    fn every_kind_changes_images_within_the_range_and_as_the_seed_says() {
+        for (shape, range) in [((6, 1, 28, 28), [0.0, 1.0]), ((6, 3, 20, 33), [-1.0, 1.0])] {
+            let images = pictures(shape, range);
+            let spec = spec(shape.2, shape.3, range);
+            for kind in Kind::ALL {
+                let made = make(kind, &images, &spec, 1);
+                assert_eq!(made.dim(), images.dim(), "{kind}");
+                let [black, white] = range;
+                assert!(made.iter().all(|v| (black..=white).contains(v)), "{kind}");
+                assert_eq!(made, make(kind, &images, &spec, 1), "{kind}");
+                let drawn =
+                    !matches!(kind, Kind::Blur | Kind::Contrast | Kind::Mirror | Kind::Turn);
+                assert_eq!(drawn, made != make(kind, &images, &spec, 2), "{kind}");
+                let halves = images.axis_chunks_iter(Axis(0), 3);
+                let first = halves.take(1).map(|half| make(kind, &half.to_owned(), &spec, 1));
+                let same = first.eq([made.slice_axis(Axis(0), (..3).into()).to_owned()]);
+                assert!(same || kind == Kind::Patch, "{kind}: other images take part");
+            }
+        }
+    }
+
+    #[test]
+    fn rectangles_and_lines_leave_the_rest_as_it_was() {
+        let images = pictures((20, 1, 28, 28), [0.0, 1.0]);
+        for (kind, most) in
+            [(Kind::Block, 121), (Kind::Patch, 121), (Kind::Specks, 121), (Kind::Scratch, 24)]
+        {
+            let made = make(kind, &images, &spec(28, 28, [0.0, 1.0]), 5);
+            for (image, made) in images.outer_iter().zip(made.outer_iter()) {
+                let changed = image.iter().zip(&made).filter(|(a, b)| a != b).count();
+                assert!((5..=most).contains(&changed), "{kind}: {changed} pixels");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_is_a_quarter_where_the_image_is_square() {
+        let corner = |height: usize, width: usize| {
+            let mut image = Array4::zeros((1, 1, height, width));
+            image[[0, 0, 0, 1]] = 1.0_f32;
+            make(Kind::Turn, &image, &spec(height, width, [0.0, 1.0]), 0)
+        };
+        assert_eq!(corner(4, 4)[[0, 0, 1, 3]], 1.0);
+        assert_eq!(corner(4, 6)[[0, 0, 3, 4]], 1.0);
+        let mut image = Array4::zeros((1, 1, 4, 6));
+        image[[0, 0, 2, 0]] = 1.0_f32;
+        assert_eq!(make(Kind::Mirror, &image, &spec(4, 6, [0.0, 1.0]), 0)[[0, 0, 2, 5]], 1.0);
+    }
+
+    #[test]
+    fn what_stays_as_it_is_is_no_anomaly_and_binary_images_stay_binary() {
+        let flat = Array4::from_elem((3, 1, 9, 9), 0.5);
+        let gray = spec(9, 9, [0.0, 1.0]);
+        for kind in [Kind::Blur, Kind::Contrast, Kind::Mirror, Kind::Turn, Kind::Patch] {
+            assert_eq!(make(kind, &flat, &gray, 3).dim(), (0, 1, 9, 9), "{kind}");
+        }
+        let binary = ImageSpec { binarize: Some(0.5), ..spec(28, 28, [0.0, 1.0]) };
+        let images = pictures((4, 1, 28, 28), [0.0, 1.0]).mapv(|v| f32::from(v >= 0.5));
+        for kind in Kind::ALL {
+            let made = make(kind, &images, &binary, 3);
+            assert!(made.iter().all(|&v| v == 0.0 || v == 1.0), "{kind}");
+        }
+        let empty = Array4::zeros((0, 1, 9, 9));
+        let tiny = Array4::from_shape_fn((2, 1, 1, 1), |(n, ..)| n as f32);
+        for kind in Kind::ALL {
+            assert_eq!(make(kind, &empty, &gray, 3).len(), 0, "{kind}");
+            assert!(make(kind, &tiny, &spec(1, 1, [0.0, 1.0]), 3).len() <= 2, "{kind}");
+        }
+    }
+}

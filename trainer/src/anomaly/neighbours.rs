@@ -72,3 +72,43 @@ impl Neighbours {
 fn order(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
     a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// Points off the origin, where a difference of squares loses digits.
+    fn points(count: usize) -> Array2<f64> {
+        Array2::from_shape_fn((count, 7), |(i, j)| 100.0 + ((i * (j + 3) * 7919) % 1009) as f64)
+    }
+
+    #[test]
+    fn the_nearest_are_those_of_all_pairs() {
+        let (all, rows) = (points(500), points(800) + 0.25);
+        let found = Neighbours::new(all.clone()).nearest(rows.view(), 4);
+        assert_eq!(found.len(), 800);
+        for (row, found) in rows.outer_iter().zip(found) {
+            let distance = |point: ndarray::ArrayView1<f64>| (&row - &point).mapv(|v| v * v).sum();
+            let mut expected: Vec<f64> = all.outer_iter().map(|p| distance(p).sqrt()).collect();
+            expected.sort_by(f64::total_cmp);
+            let close = found.iter().zip(&expected).all(|((got, _), e)| (got - e).abs() < 1e-9);
+            assert!(close && found.len() == 4, "{found:?}, not {:?}", &expected[..4]);
+        }
+    }
+
+    #[test]
+    fn a_point_is_not_its_own_neighbour_but_its_double_is() {
+        let neighbours = Neighbours::new(array![[0.0], [2.0], [2.0], [5.0]]);
+        let expected: [&[Neighbour]; 4] = [
+            &[(2.0, 1), (2.0, 2)],
+            &[(0.0, 2), (2.0, 0)],
+            &[(0.0, 1), (2.0, 0)],
+            &[(3.0, 1), (3.0, 2)],
+        ];
+        assert_eq!(neighbours.of_each_other(2), expected);
+        let all = neighbours.nearest(array![[1.0]].view(), 9);
+        assert_eq!(all, [[(1.0, 0), (1.0, 1), (1.0, 2), (4.0, 3)]]);
+    }
+}

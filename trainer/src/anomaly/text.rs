@@ -62,3 +62,70 @@ impl Comparison {
         writeln!(f, "{}", line.trim_end())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vae_infer::anomaly::Method;
+
+    use super::*;
+    use crate::anomaly::comparison::{Anomalies, Fitted};
+
+    fn example() -> Comparison {
+        let kind = |name: &str, images| Anomalies { name: name.into(), images };
+        let row = |name: &str, auroc: [f64; 2]| Row {
+            name: name.into(),
+            auroc: auroc.into(),
+            mean: (auroc[0] + auroc[1]) / 2.0,
+        };
+        Comparison {
+            name: "parts".into(),
+            epoch: 3,
+            seed: 7,
+            source_sha256: "abc123".into(),
+            images: 200,
+            images_in_part: 500,
+            draws: 16,
+            folder: Some("defects".into()),
+            kinds: vec![kind("crack", 12), kind("a long name", 3)],
+            methods: vec![row("mse", [0.75, 0.5]), row("probability", [0.9, 0.8])],
+            baselines: Measured::Value(Fitted { images: 99, rows: vec![row("lof", [1.0, 0.0])] }),
+            proposal: Method::Probability,
+            notes: vec!["few".into()],
+        }
+    }
+
+    #[test]
+    fn the_table_says_everything() {
+        let text = example().to_string();
+        for words in [
+            "parts, epoch 3, seed 7\n200 of 500 validation images, source sha256 abc123\n",
+            "anomalies of `defects`\n",
+            "16 draws",
+            "\n                crack  a long name     mean\n",
+            "\nimages             12            3\n",
+            "\nmse             0.750        0.500    0.625\n",
+            "\nprobability     0.900        0.800    0.850\n",
+            "fitted to 99 training images\n\nlof             1.000        0.000    0.500\n",
+            "\nproposed: probability (vae-train export RUN --score probability)\nnote: few\n",
+        ] {
+            assert!(text.contains(words), "no `{words}` in\n{text}");
+        }
+        let made = Comparison {
+            folder: None,
+            baselines: Measured::absent("the training images are all the same"),
+            ..example()
+        };
+        let text = made.to_string();
+        assert!(text.contains("made of the validation images\n"), "{text}");
+        assert!(
+            text.contains("without a network: the training images are all the same\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_brings_everything_back() {
+        let json = serde_json::to_string(&example()).expect("it is plain data");
+        assert_eq!(example(), serde_json::from_str(&json).expect("its own words"), "{json}");
+    }
+}
