@@ -57,7 +57,7 @@ impl Part {
     pub(super) fn epochs(self) -> usize {
         match self {
             Self::Normal => 40,
-            Self::Anomalous => 8,
+            Self::Anomalous => 4,
             Self::Across => 4,
             Self::Tiles => 20,
         }
