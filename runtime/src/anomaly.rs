@@ -25,7 +25,6 @@ pub use calibration::{Audit, CALIBRATION_VERSION, Calibrated, Calibration, Judge
 pub use conformal::{Achieved, Conformal, images_needed};
 pub use contract::{Contract, Drift, State};
 pub use label::{Band, Label};
-pub use layers::differences;
 pub use method::Method;
 pub use scorer::{Examined, Scorer, path};
 pub use statistics::{PathStatistics, Statistics, Whitening, hash, normal_score};

@@ -2,6 +2,7 @@
 //! (`cargo test --workspace --test journeys -- NAME` runs those whose name holds the word). What this machine cannot run is counted as ignored, with the reason on stderr.
 
 mod anomaly;
+mod benchmark;
 mod bundled;
 mod embedded;
 mod evaluate;
@@ -12,6 +13,7 @@ mod import;
 mod onnx_runtime;
 mod perceptual;
 mod precision;
+mod proposal;
 mod read_back;
 mod readme;
 mod reproduce;
@@ -47,6 +49,7 @@ fn main() {
     let journeys: Vec<&[Journey]> = vec![
         house::JOURNEYS,
         anomaly::JOURNEYS,
+        benchmark::JOURNEYS,
         embedded::JOURNEYS,
         bundled::JOURNEYS,
         onnx_runtime::JOURNEYS,
@@ -58,6 +61,7 @@ fn main() {
         figures::JOURNEYS,
         perceptual::JOURNEYS,
         precision::JOURNEYS,
+        proposal::JOURNEYS,
         read_back::JOURNEYS,
         readme::JOURNEYS,
         reproduce::JOURNEYS,

@@ -1,5 +1,6 @@
 //! The command line of `vae-train`.
 
+mod benchmark;
 mod import;
 
 use std::num::NonZeroUsize;
@@ -13,6 +14,7 @@ use crate::data::Known;
 use crate::device::DeviceName;
 use crate::evaluation::PartName;
 
+pub use benchmark::{AnomalyBenchmark, Benchmark};
 pub use import::{Import, LayoutName, ResizeName, SpreadName};
 
 /// Trains variational autoencoders and exports them for `vae-infer`
@@ -65,6 +67,9 @@ pub enum Command {
     /// its figures and its bundle, report.html, and seeds.md with each seed's own result beside
     /// ours; for some of the seeds the two files have their names.
     Reproduce(Reproduce),
+    /// Measure on data sets
+    #[command(subcommand)]
+    Benchmark(Benchmark),
     /// Train a small classifier, whose layers a perceptual loss can compare
     ///
     /// The folder gets features.toml and weights.safetensors;
@@ -100,6 +105,9 @@ pub struct Fit {
     /// Go on from the run's newest whole checkpoint
     #[arg(long)]
     pub resume: bool,
+    /// Draw no pictures of the model, neither after every epoch nor in the end
+    #[arg(long)]
+    pub no_figures: bool,
 }
 
 /// Options of `vae-train evaluate`.
@@ -122,6 +130,17 @@ pub struct Evaluate {
     /// Take this many images at most, spread evenly
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
+    /// Compare the scores of anomalies instead, and propose one for `export --score`: how well each
+    /// tells abnormal images from validation images, at most 1,000, beside PCA, nearest neighbours
+    /// and LOF
+    #[arg(long, conflicts_with_all = ["samples", "device"])]
+    pub anomaly: bool,
+    /// Folder with real anomalies, sub-folders are kinds [default: some made of validation images]
+    #[arg(long, value_name = "DIR", requires = "anomaly")]
+    pub anomalies: Option<PathBuf>,
+    /// Draws from the posterior, for the scores that draw [default: 16]
+    #[arg(long, value_name = "L", requires = "anomaly")]
+    pub draws: Option<NonZeroUsize>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,

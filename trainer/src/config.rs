@@ -13,7 +13,7 @@ use crate::perceptual::PerceptualConfig;
 use crate::schedule::Schedule;
 
 /// The presets by name, as TOML.
-pub const PRESETS: [(&str, &str); 8] = [
+pub const PRESETS: [(&str, &str); 11] = [
     ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
     ("mnist-conv", include_str!("../presets/mnist-conv.toml")),
     ("patterns", include_str!("../presets/patterns.toml")),
@@ -21,6 +21,9 @@ pub const PRESETS: [(&str, &str); 8] = [
     ("eyes-vae", include_str!("../presets/eyes-vae.toml")),
     ("eyes-spatial", include_str!("../presets/eyes-spatial.toml")),
     ("digits", include_str!("../presets/digits.toml")),
+    ("anomaly-mlp", include_str!("../presets/anomaly-mlp.toml")),
+    ("anomaly-mixed", include_str!("../presets/anomaly-mixed.toml")),
+    ("anomaly-patches", include_str!("../presets/anomaly-patches.toml")),
     ("emnist-perceptual", include_str!("../presets/emnist-perceptual.toml")),
 ];
 

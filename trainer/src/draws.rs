@@ -23,6 +23,8 @@ pub enum Purpose {
     Figures = 6,
     /// The fresh weights of a classifier.
     Classifier = 7,
+    /// Anomalies that are made of images.
+    Anomalies = 8,
 }
 
 /// A seed for one draw.

@@ -47,7 +47,7 @@ pub struct Loop<'a> {
     run: &'a Run,
     data: &'a Data,
     device: &'a Device,
-    frames: Frames<'a>,
+    frames: Option<Frames<'a>>,
     vae: Vae,
     optimizer: ModuleOptimizer,
     state: State,
@@ -57,19 +57,21 @@ pub struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    /// A loop at its first step, or after the step of a checkpoint.
+    /// A loop at its first step, or after the step of a checkpoint, which draws a frame of every epoch
+    /// where it gets some.
     ///
     /// Burn draws fresh weights when they are first used: here in the first step, under its seed.
     ///
     /// # Errors
     ///
-    /// Where the checkpoint is of another network, or where the run's probe cannot be read.
+    /// Where the checkpoint is of another network.
     pub fn new(
         config: &'a RunConfig,
         objective: &'a Objective,
         run: &'a Run,
         data: &'a Data,
         device: &'a Device,
+        frames: Option<Frames<'a>>,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Self> {
         let training = device.clone().autodiff();
@@ -79,7 +81,6 @@ impl<'a> Loop<'a> {
             Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?, saved.state.clone()),
             None => (vae, optimizer, State::default()),
         };
-        let frames = Frames::new(config, run, device)?;
         let (unread, unread_images) = (vec![], 0);
         Ok(Self {
             config,
@@ -104,9 +105,9 @@ impl<'a> Loop<'a> {
     /// last good one), or where a file cannot be written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let train = &self.config.train;
-        if self.state.step == 0 {
+        if let (0, Some(frames)) = (self.state.step, &self.frames) {
             let first = train.batch_size.min(self.data.train.len());
-            self.frames.draw(&fresh(self.config, first, self.device)?, 0)?;
+            frames.draw(&fresh(self.config, first, self.device)?, 0)?;
         }
         while self.state.epoch < train.epochs && !self.is_stale() {
             let started = Instant::now();
@@ -212,7 +213,9 @@ impl<'a> Loop<'a> {
         let TermWeights { beta, perceptual: perceptual_weight } = weights;
         let metrics =
             EpochMetrics { epoch, step, train, validation, beta, perceptual_weight, learning_rate };
-        self.frames.draw(&self.vae.valid(), epoch)?;
+        if let Some(frames) = &self.frames {
+            frames.draw(&self.vae.valid(), epoch)?;
+        }
         self.run.write_metrics(&metrics)?;
         self.save()?;
         Ok(metrics)

@@ -4,7 +4,9 @@
 //! images through the preprocessing of inference; [`fit::Loop`] trains; [`run::Run`] is the folder
 //! that keeps it all, from which [`commands`] evaluate, draw [`figures`] and export.
 
+pub mod anomaly;
 pub mod batches;
+pub mod benchmark;
 pub mod checkpoint;
 pub mod classifier;
 pub mod cli;

@@ -1,7 +1,34 @@
 //! Principal component analysis: the best linear autoencoder (Baldi and Hornik, Neural Networks 2, 1989).
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array1, Array2, ArrayView1, Axis, Slice};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView4, Axis, Slice};
+
+use crate::split::spread;
+
+/// The most images of a fit.
+const MAX_IMAGES: usize = 10_000;
+/// The side of the largest matrix that is decomposed: some ten seconds.
+const MAX_SIDE: usize = 2_048;
+/// The most values of a fit: 1 GiB.
+const MAX_VALUES: usize = 1 << 27;
+
+/// The places of the images, spread evenly over `count` of them, that components of this many
+/// pixels are fitted to.
+pub fn places(count: usize, pixels: usize) -> Vec<usize> {
+    let most = if pixels <= MAX_SIDE { MAX_IMAGES } else { MAX_SIDE };
+    spread(count, most.min(MAX_VALUES / pixels))
+}
+
+/// One row an image.
+///
+/// # Shapes
+///
+/// images: `[N, C, H, W]`, output: `[N, C * H * W]`
+pub fn rows(images: ArrayView4<f32>) -> Array2<f64> {
+    let (count, c, h, w) = images.dim();
+    let values = images.iter().map(|&v| f64::from(v)).collect();
+    Array2::from_shape_vec((count, c * h * w), values).expect("every pixel is in its row")
+}
 
 /// The directions in which rows vary most.
 ///
@@ -52,6 +79,16 @@ impl Pca {
     /// The number of components.
     pub fn components(&self) -> usize {
         self.components.ncols()
+    }
+
+    /// The first of its components, at most this many.
+    pub fn first(&self, components: usize) -> Self {
+        let kept = components.min(self.components());
+        Self {
+            mean: self.mean.clone(),
+            components: self.components.slice_axis(Axis(1), Slice::from(..kept)).into_owned(),
+            variances: self.variances[..kept].to_vec(),
+        }
     }
 
     /// The variance of the rows along each component, with N in its denominator.

@@ -5,6 +5,7 @@
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
 //! evaluations/     one file for each evaluation by part, epoch, limit and draws
+//! anomaly/         one file for each comparison of scores by epoch and anomalies
 //! parity.json      how far the engines were from the trainer at the last export
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use vae_infer::manifest::Parity;
 use vae_infer::{images, npy, write};
 
+use crate::anomaly::Comparison;
 use crate::config::RunConfig;
 use crate::evaluation::{Evaluation, Protocol};
 use crate::means::Means;
@@ -101,6 +103,23 @@ pub fn distinct(names: Vec<String>, folders: &[&Path]) -> Vec<String> {
     }
 }
 
+/// Holds a file against other processes, until it is dropped or the process ends. None where another
+/// one holds it.
+///
+/// # Errors
+///
+/// Where it cannot be written.
+pub fn lock(path: &Path) -> Result<Option<File>> {
+    let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+        }
+    }
+}
+
 /// The most images that an export is checked on.
 const PROBE: usize = 64;
 
@@ -155,17 +174,9 @@ impl Run {
     ///
     /// Where another process does so now, or where the file cannot be written.
     pub fn lock(&self) -> Result<File> {
-        let path = self.path("lock");
-        let file =
-            File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another process is training in `{}`", self.folder.display())
-            }
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
-            }
+        match lock(&self.path("lock"))? {
+            Some(file) => Ok(file),
+            None => bail!("another process is training in `{}`", self.folder.display()),
         }
     }
 
@@ -274,11 +285,27 @@ impl Run {
         if samples > 0 {
             name += &format!("-k{samples}");
         }
-        let folder = self.path("evaluations");
+        self.write_into("evaluations", &(name + ".json"), evaluation)
+    }
+
+    /// Keeps a comparison of scores as `anomaly/made-EPOCH.json`, or as `anomaly/given-EPOCH.json` where
+    /// the anomalies are of a folder.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_comparison(&self, comparison: &Comparison) -> Result<()> {
+        let anomalies = if comparison.folder.is_some() { "given" } else { "made" };
+        let file = format!("{anomalies}-{:04}.json", comparison.epoch);
+        self.write_into("anomaly", &file, comparison)
+    }
+
+    /// Writes a file of JSON into a folder of the run.
+    fn write_into(&self, folder: &str, file: &str, content: &impl Serialize) -> Result<()> {
+        let folder = self.path(folder);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        let json = serde_json::to_vec_pretty(evaluation)?;
-        Ok(write::atomically(&folder.join(name + ".json"), &json)?)
+        Ok(write::atomically(&folder.join(file), &serde_json::to_vec_pretty(content)?)?)
     }
 
     /// Keeps the differences between engines that an export measured.

@@ -1,6 +1,6 @@
 //! What a bundle keeps of the training images, so that others can be held against them.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis, Slice, concatenate};
+use ndarray::{Array2, ArrayView2, ArrayView4, Axis, Slice, concatenate};
 use vae_infer::anomaly::{
     Method, PathStatistics, Scorer, Statistics, Whitening, hash, normal_score, path,
 };
@@ -19,9 +19,12 @@ const BATCH: usize = 64;
 /// The most values of a latent vector whose covariances are kept.
 const MOST_LATENT: usize = 1024;
 /// The most principal axes that are kept.
-const MOST_AXES: usize = 512;
+const MOST_AXES: usize = 1024;
 /// The least variance along an axis, as a share of the largest one: below it lie rounding errors.
 const LEAST_VARIANCE: f64 = 1e-7;
+/// What the variance of layers along an axis is raised by, as a share of the largest one: without it
+/// the axes along which training images hardly differ drown the others.
+const RIDGE: f64 = 1e-3;
 /// The quantiles of a number of the likelihood path.
 const QUANTILES: usize = 129;
 /// The share of images that the location and the spread of the path are taken from.
@@ -68,7 +71,7 @@ pub fn fit(
         numbers.extend(path(&parts, &encoding.posterior).unwrap_or_default());
         means.push(encoding.posterior.mean.clone());
         if inside {
-            layers.push(scorer.differences(batch, &encoding, &reconstruction)?);
+            layers.push(scorer.differences(&encoding, &reconstruction)?);
         }
     }
     let stacked = |parts: &[Array2<f32>]| {
@@ -76,25 +79,27 @@ pub fn fit(
         concatenate(Axis(0), &views).ok()
     };
     let narrow = bundle.manifest.latent <= MOST_LATENT;
-    let latent = stacked(&means).filter(|_| narrow).map(|means| whitening(means.view()));
-    let layers = stacked(&layers).map(|layers| whitening(layers.view()));
+    let latent = stacked(&means).filter(|_| narrow).map(|means| whitening(means.view(), 0.0));
+    let layers = stacked(&layers).map(|layers| whitening(layers.view(), RIDGE));
     let path = (!numbers.is_empty()).then(|| path_statistics(&numbers));
     Ok(Statistics { latent, path, layers, seen })
 }
 
 /// The mean of vectors, and their principal axes over the standard deviation along each, the one with
-/// the largest variance first. Vectors that are all the same have no axis.
+/// the largest variance first; variances are raised by a share of that one. Vectors that are all the
+/// same have no axis.
 ///
 /// # Shapes
 ///
 /// vectors: `[N, D]`
-fn whitening(vectors: ArrayView2<f32>) -> Whitening {
+fn whitening(vectors: ArrayView2<f32>, ridge: f64) -> Whitening {
     let mean = vectors.mean_axis(Axis(0)).expect("there are vectors");
     let mut axes = Array2::zeros((0, mean.len()));
     if let Some(pca) = Pca::fit(vectors.mapv(f64::from), MOST_AXES) {
-        let least = pca.variances().first().copied().unwrap_or_default() * LEAST_VARIANCE;
-        for (axis, &variance) in pca.axes().zip(pca.variances()).filter(|&(_, &v)| v > least) {
-            let row = axis.mapv(|v| (v / variance.sqrt()) as f32);
+        let largest = pca.variances().first().copied().unwrap_or_default();
+        let varies = |&(_, &variance): &(_, &f64)| variance > LEAST_VARIANCE * largest;
+        for (axis, &variance) in pca.axes().zip(pca.variances()).filter(varies) {
+            let row = axis.mapv(|v| (v / (variance + ridge * largest).sqrt()) as f32);
             axes.push_row(row.view()).expect("axes have one length");
         }
     }
@@ -118,14 +123,14 @@ fn path_statistics(numbers: &[[f64; 3]]) -> PathStatistics {
         normal_score(quantiles.row(column), numbers[row][column]) as f32
     });
     let inliers = (INLIERS * numbers.len() as f64).ceil() as usize;
-    let mut fitted = whitening(scores.view());
+    let mut fitted = whitening(scores.view(), 0.0);
     for _ in 0..STEPS {
-        let distances: Array1<f64> = scores.outer_iter().map(|row| fitted.distance(row)).collect();
+        let distances = fitted.distances(scores.view());
         let mut order: Vec<usize> = (0..numbers.len()).collect();
         order.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
         order.truncate(inliers);
         order.sort_unstable();
-        fitted = whitening(scores.select(Axis(0), &order).view());
+        fitted = whitening(scores.select(Axis(0), &order).view(), 0.0);
     }
     PathStatistics { quantiles, whitening: fitted }
 }
@@ -150,18 +155,28 @@ mod tests {
     fn whitened_vectors_have_unit_variance_along_every_axis() {
         for count in [2, 2000] {
             let draws = draws(count);
-            let fitted = whitening(draws.view());
+            let fitted = whitening(draws.view(), 0.0);
             let axes = fitted.axes.nrows();
             assert_eq!(axes, (count - 1).min(2), "what does not vary has no axis");
-            let mean =
-                draws.outer_iter().map(|row| fitted.distance(row)).sum::<f64>() / count as f64;
+            let mean = fitted.distances(draws.view()).iter().sum::<f64>() / count as f64;
             let expected = axes as f64;
             assert!((mean - expected).abs() < 1e-3 * expected, "{count}: {mean}, not {expected}");
         }
-        let fitted = whitening(draws(2000).view());
-        let distance = |x: [f32; 3]| fitted.distance(array![x[0], x[1], x[2]].view());
+        let fitted = whitening(draws(2000).view(), 0.0);
+        let distance = |x: [f32; 3]| fitted.distances(array![x].view())[0];
         assert!(distance([1.0, 1.0, 8.0]) < 0.01);
         assert!(distance([3.0, -1.0, 8.0]) > 5.0 * distance([3.0, 3.0, 8.0]), "across is farther");
+    }
+
+    /// The variance across is a 36th of that along.
+    #[test]
+    fn a_ridge_shortens_what_lies_along_axes_of_little_variance() {
+        let [plain, ridged] = [0.0, 1.0 / 36.0].map(|ridge| whitening(draws(2000).view(), ridge));
+        let ratio = |x: [f32; 3]| {
+            ridged.distances(array![x].view())[0] / plain.distances(array![x].view())[0]
+        };
+        assert!((ratio([101.0, -99.0, 8.0]) - 0.5).abs() < 0.03, "across");
+        assert!((ratio([101.0, 101.0, 8.0]) - 36.0 / 37.0).abs() < 0.03, "along");
     }
 
     #[test]
@@ -175,7 +190,7 @@ mod tests {
         }
         let spoilt = path_statistics(&numbers);
         let far = [4.0, -4.0, 4.0];
-        let (clean, spoilt) = (clean.distance(far), spoilt.distance(far));
+        let [clean, spoilt] = [clean, spoilt].map(|fitted| fitted.distances(&[far])[0]);
         assert!(spoilt > 0.5 * clean, "{spoilt} of {clean}");
         assert!(clean > 20.0, "{clean}");
     }

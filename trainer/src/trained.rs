@@ -1,10 +1,15 @@
 //! A run that has weights: what evaluation, figures and export begin with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
+use ndarray::Array4;
+use vae_infer::manifest::{Precision, Provenance};
+use vae_infer::sha256;
 use vae_models::Vae;
+use vae_onnx::Export;
 
 use crate::config::RunConfig;
 use crate::data;
@@ -69,5 +74,47 @@ impl Trained {
             bail!("the images {folder} are not those that the run was trained on");
         }
         Ok(split(loaded, &self.config))
+    }
+
+    /// What goes into its bundle, in 32 bits and without a method that scores anomalies.
+    ///
+    /// # Shapes
+    ///
+    /// probe, held_out: `[N, C, H, W]`
+    pub fn to_export<'a>(
+        &'a self,
+        probe: &'a Array4<f32>,
+        held_out: &'a Array4<f32>,
+    ) -> Export<'a> {
+        let Self { config, info, vae, epoch, .. } = self;
+        // The final figures are those of the best epoch.
+        let metrics = match info.metrics.get("epoch") == Some(&(*epoch as f64)) {
+            true => info.metrics.clone(),
+            false => BTreeMap::new(),
+        };
+        Export {
+            name: &config.name,
+            config: &config.model,
+            vae,
+            image: &config.image,
+            beta: config.train.beta,
+            classes: &info.classes,
+            provenance: Provenance {
+                preset: config.preset().unwrap_or("custom").to_owned(),
+                config_sha256: Some(sha256(config.to_toml().as_bytes())),
+                data_sha256: Some(info.data_sha256.clone()),
+                seed: Some(config.seed),
+                epochs: Some(*epoch),
+                sources: BTreeMap::new(),
+                metrics,
+                versions: info.versions.clone(),
+            },
+            precision: Precision::F32,
+            probe,
+            held_out,
+            calibration: None,
+            allow_slower: false,
+            anomaly: None,
+        }
     }
 }

@@ -1,30 +1,26 @@
 //! What an image and its reconstruction differ by, layer for layer of the encoder.
 
-use ndarray::{Array2, ArrayD, ArrayView1, ArrayViewD, Axis, Slice};
+use ndarray::{Array2, ArrayView1, ArrayViewD, Axis, Slice};
 
 /// The most values of a layer that are looked at one by one: a larger picture of activations is
 /// averaged over cells first.
 const MOST_VALUES: usize = 1024;
 
-/// The differences h(x̂) − h(x) of all layers of a batch, side by side.
+/// The differences h(x̂) − h(x) of layers of a batch, side by side (Kim et al., RaPP, ICLR 2020).
 ///
-/// Layers are the pixels, the encoder's hidden activations and the posterior mean (Kim et al., RaPP,
-/// ICLR 2020). A layer that is a picture of more than 1,024 values is averaged over the cells of a
-/// square grid until it has no more.
+/// A layer that is a picture of more than 1,024 values is averaged over the cells of a square grid
+/// until it has no more.
 ///
 /// # Shapes
 ///
 /// image, reconstruction: `[B, …]` for every layer, output: `[B, D]`
-pub fn differences(image: &[ArrayD<f32>], reconstruction: &[ArrayD<f32>]) -> Array2<f32> {
+pub(super) fn differences(image: &[ArrayViewD<f32>], other: &[ArrayViewD<f32>]) -> Array2<f32> {
     let batch = image.first().map_or(0, |layer| layer.len_of(Axis(0)));
     let rows: Vec<Vec<f32>> = (0..batch)
         .map(|place| {
-            let pairs = image.iter().zip(reconstruction);
-            let difference = |(x, y): (&ArrayD<f32>, &ArrayD<f32>)| {
-                let example = |layer: &ArrayD<f32>| layer.index_axis(Axis(0), place).to_owned();
-                reduced((example(y) - example(x)).view())
-            };
-            pairs.flat_map(difference).collect()
+            let of = |layer: &ArrayViewD<f32>| layer.index_axis(Axis(0), place).to_owned();
+            let pairs = image.iter().zip(other);
+            pairs.flat_map(|(x, y)| reduced((of(y) - of(x)).view())).collect()
         })
         .collect();
     let width = rows.first().map_or(0, Vec::len);
@@ -66,7 +62,7 @@ pub(super) fn squared(difference: ArrayView1<f32>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array;
+    use ndarray::{Array, ArrayD};
 
     use super::*;
 
@@ -79,6 +75,8 @@ mod tests {
         };
         let image = [layer(&[1.0, 2.0, 3.0, 4.0]), layer(&[5.0, 6.0])];
         let reconstruction = [layer(&[1.5, 2.0, 3.0, 5.0]), layer(&[5.0, 4.0])];
+        let [image, reconstruction] =
+            [&image, &reconstruction].map(|layers| layers.each_ref().map(|layer| layer.view()));
         let got = differences(&image, &reconstruction);
         assert_eq!(got, ndarray::array![[0.5, 0.0, 0.0], [0.0, 1.0, -2.0]]);
         assert_eq!(squared(got.row(1)), 5.0);

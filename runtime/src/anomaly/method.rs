@@ -28,11 +28,11 @@ pub enum Method {
     /// likelihood path: reconstruction error, norm of the mean and norm of the standard deviation, each
     /// as a quantile of the training images, and their squared Mahalanobis distance
     Path,
-    /// simple aggregation along the pathway (RaPP): squared difference of the encoder's layers on the
-    /// image and on its reconstruction
+    /// simple aggregation along the pathway (RaPP): squared difference of the pixels and the encoder's
+    /// layers on the image and on its reconstruction
     Sap,
-    /// normalised aggregation along the pathway (RaPP): the same difference in units of its spread over
-    /// the training images, along principal axes
+    /// normalised aggregation along the pathway (RaPP): the difference of the layers in units of its
+    /// spread over the training images, along principal axes
     Nap,
     /// one minus the multi-scale structural similarity of the image and its reconstruction
     MsSsim,

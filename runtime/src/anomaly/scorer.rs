@@ -1,4 +1,4 @@
-use ndarray::{Array2, ArrayD, ArrayView3, ArrayView4, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, ArrayView4, ArrayViewD, Axis};
 
 use super::layers::{differences, squared};
 use super::{Method, Statistics};
@@ -14,6 +14,9 @@ use hidden::replace_hidden;
 /// The seed of the draws from a posterior. Every image gets the same ones, so that its score depends
 /// on nothing but the image.
 const SEED: u64 = 6;
+
+/// A distance of two images `[C, H, W]` in a range.
+type Distance = fn(ArrayView3<f32>, ArrayView3<f32>, [f32; 2]) -> Result<f64, Error>;
 
 /// A model that scores images by one method.
 pub struct Scorer {
@@ -82,33 +85,31 @@ impl Scorer {
         images: ArrayView4<f32>,
         seen: Option<ArrayView3<bool>>,
     ) -> Result<Examined, Error> {
-        let encoding = self.model.encode(images)?;
-        let mut reconstruction = self.decode(&encoding)?;
-        if let Some(seen) = seen {
-            replace_hidden(&mut reconstruction.images, images, seen);
-        }
-        let parts = self.parts(images, &reconstruction, seen)?;
-        let scores = self.scores(images, &encoding, &reconstruction, &parts, seen)?;
-        if scores.iter().any(|score| !score.is_finite()) {
-            return Err(Error::NotFinite { what: format!("a score by `{}`", self.method) });
-        }
+        let mut pass = self.pass(images, seen)?;
+        let scores = self.scores(self.method, &mut pass)?;
+        let Pass { parts, reconstruction, .. } = pass;
         Ok(Examined { scores, parts, reconstruction })
     }
 
-    /// The scores at a reconstruction, of what is seen.
-    fn parts(
-        &self,
+    /// Scores a batch of images by every method that the bundle can be scored by, in the order of
+    /// [`Method::ALL`]; the networks run as often as the dearest of them takes.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`, output: `B` scores by each
+    ///
+    /// # Errors
+    ///
+    /// As [`Scorer::score`].
+    pub fn score_by_all(
+        &mut self,
         images: ArrayView4<f32>,
-        reconstruction: &Reconstruction,
-        seen: Option<ArrayView3<bool>>,
-    ) -> Result<Vec<Score>, Error> {
-        let likelihood = self.manifest.likelihood;
-        let Some(seen) = seen else { return score(likelihood, images, reconstruction) };
-        // A grey pixel that is its own reconstruction has a likelihood of its own, a black one has none.
-        let images = self.blackened(images, seen);
-        let decoded = self.blackened(reconstruction.images.view(), seen);
-        let posterior = reconstruction.posterior.clone();
-        score(likelihood, images.view(), &Reconstruction { images: decoded, posterior })
+    ) -> Result<Vec<(Method, Vec<f64>)>, Error> {
+        let known = |method: &Method| method.check_with(&self.manifest, &self.statistics).is_ok();
+        let methods: Vec<Method> = Method::ALL.into_iter().filter(known).collect();
+        let mut pass = self.pass(images, None)?;
+        let scores = |method| Ok((method, self.scores(method, &mut pass)?));
+        methods.into_iter().map(scores).collect()
     }
 
     /// Encodes a batch of images.
@@ -130,61 +131,96 @@ impl Scorer {
         Ok(Reconstruction { images, posterior: encoding.posterior.clone() })
     }
 
-    fn scores(
+    /// A batch with what every method needs.
+    fn pass<'a>(
         &mut self,
+        images: ArrayView4<'a, f32>,
+        seen: Option<ArrayView3<'a, bool>>,
+    ) -> Result<Pass<'a>, Error> {
+        let encoding = self.model.encode(images)?;
+        let mut reconstruction = self.decode(&encoding)?;
+        if let Some(seen) = seen {
+            replace_hidden(&mut reconstruction.images, images, seen);
+        }
+        let parts = self.parts(images, &reconstruction, seen)?;
+        Ok(Pass { images, seen, encoding, reconstruction, parts, drawn: None, differences: None })
+    }
+
+    /// The scores at a reconstruction, of what is seen.
+    fn parts(
+        &self,
         images: ArrayView4<f32>,
-        encoding: &Encoding,
         reconstruction: &Reconstruction,
-        parts: &[Score],
         seen: Option<ArrayView3<bool>>,
-    ) -> Result<Vec<f64>, Error> {
-        let method = self.method;
+    ) -> Result<Vec<Score>, Error> {
+        let likelihood = self.manifest.likelihood;
+        let Some(seen) = seen else { return score(likelihood, images, reconstruction) };
+        // A grey pixel that is its own reconstruction has a likelihood of its own, a black one has none.
+        let images = self.blackened(images, seen);
+        let decoded = self.blackened(reconstruction.images.view(), seen);
+        let posterior = reconstruction.posterior.clone();
+        score(likelihood, images.view(), &Reconstruction { images: decoded, posterior })
+    }
+
+    fn scores(&mut self, method: Method, pass: &mut Pass<'_>) -> Result<Vec<f64>, Error> {
         let missing = || Error::NotFinite { what: format!("a score by `{method}`") };
-        let means = encoding.posterior.mean.outer_iter();
-        let range = self.manifest.image.range;
-        let pairs = || images.outer_iter().zip(reconstruction.images.outer_iter());
-        match method {
-            Method::Mse => Ok(parts.iter().map(|part| part.mse).collect()),
-            Method::Nll => parts.iter().map(|part| part.nll.ok_or_else(missing)).collect(),
-            Method::Probability => self.drawn(images, encoding, seen),
+        let scores: Vec<f64> = match method {
+            Method::Mse => pass.parts.iter().map(|part| part.mse).collect(),
+            Method::Nll => pass
+                .parts
+                .iter()
+                .map(|part| part.nll.ok_or_else(missing))
+                .collect::<Result<_, _>>()?,
+            Method::Probability => self.drawn(pass)?.to_vec(),
             Method::Elbo => {
-                let kl = encoding.posterior.kl().ok_or_else(missing)?;
-                let drawn = self.drawn(images, encoding, seen)?;
-                Ok(drawn.iter().zip(&kl).map(|(nll, &kl)| nll + f64::from(kl)).collect())
+                let kl = pass.encoding.posterior.kl().ok_or_else(missing)?;
+                let drawn = self.drawn(pass)?;
+                drawn.iter().zip(&kl).map(|(nll, &kl)| nll + f64::from(kl)).collect()
             }
             Method::Mahalanobis => {
                 let latent = self.statistics.latent.as_ref().ok_or_else(missing)?;
-                fits(latent.mean.len(), encoding.posterior.mean.ncols())?;
-                Ok(means.map(|mean| latent.distance(mean)).collect())
+                let means = pass.encoding.posterior.mean.view();
+                fits(latent.mean.len(), means.ncols())?;
+                latent.distances(means)
             }
             Method::Path => {
                 let statistics = self.statistics.path.as_ref().ok_or_else(missing)?;
-                let numbers = path(parts, &encoding.posterior).ok_or_else(missing)?;
-                Ok(numbers.into_iter().map(|numbers| statistics.distance(numbers)).collect())
+                let numbers = path(&pass.parts, &pass.encoding.posterior).ok_or_else(missing)?;
+                statistics.distances(&numbers)
             }
             Method::Sap => {
-                let differences = self.differences(images, encoding, reconstruction)?;
-                Ok(differences.outer_iter().map(squared).collect())
+                let [image, other] = [pass.images, pass.reconstruction.images.view()];
+                let pixels = differences(&[image.into_dyn()], &[other.into_dyn()]);
+                let layers = self.layers(pass)?;
+                let both = pixels.outer_iter().zip(layers.outer_iter());
+                both.map(|(pixels, layers)| squared(pixels) + squared(layers)).collect()
             }
             Method::Nap => {
-                let differences = self.differences(images, encoding, reconstruction)?;
+                let differences = self.layers(pass)?;
                 let layers = self.statistics.layers.as_ref().ok_or_else(missing)?;
                 fits(layers.mean.len(), differences.ncols())?;
-                Ok(differences.outer_iter().map(|row| layers.distance(row)).collect())
+                layers.distances(differences)
             }
-            Method::MsSsim => pairs().map(|(x, y)| structural_distance(x, y, range)).collect(),
-            Method::Gradient => pairs().map(|(x, y)| gradient_distance(x, y, range)).collect(),
+            Method::MsSsim => pass.compared(structural_distance, self.manifest.image.range)?,
+            Method::Gradient => pass.compared(gradient_distance, self.manifest.image.range)?,
+        };
+        match scores.iter().all(|score| score.is_finite()) {
+            true => Ok(scores),
+            false => Err(missing()),
         }
     }
 
     /// The mean negative log-likelihood over draws from every image's posterior.
-    fn drawn(
-        &mut self,
-        images: ArrayView4<f32>,
-        encoding: &Encoding,
-        seen: Option<ArrayView3<bool>>,
-    ) -> Result<Vec<f64>, Error> {
-        let Encoding { posterior, skips, .. } = encoding;
+    fn drawn<'a>(&mut self, pass: &'a mut Pass<'_>) -> Result<&'a [f64], Error> {
+        let drawn = match pass.drawn.take() {
+            Some(drawn) => drawn,
+            None => self.draw(pass)?,
+        };
+        Ok(pass.drawn.insert(drawn))
+    }
+
+    fn draw(&mut self, pass: &Pass<'_>) -> Result<Vec<f64>, Error> {
+        let Encoding { posterior, skips, .. } = &pass.encoding;
         let (batch, latent) = posterior.mean.dim();
         let mut sums = vec![0.0; batch];
         for draw in 0..self.draws as u64 {
@@ -193,7 +229,7 @@ impl Scorer {
                 epsilon.broadcast((batch, latent)).expect("one row becomes many").to_owned();
             let drawn = self.model.decode(posterior.draw(&epsilon, 1.0)?.view(), skips)?;
             let drawn = Reconstruction { images: drawn, posterior: posterior.clone() };
-            let scores = self.parts(images, &drawn, seen)?;
+            let scores = self.parts(pass.images, &drawn, pass.seen)?;
             for (sum, score) in sums.iter_mut().zip(scores) {
                 *sum += score.nll.unwrap_or(f64::NAN) / self.draws as f64;
             }
@@ -201,30 +237,63 @@ impl Scorer {
         Ok(sums)
     }
 
-    /// [`differences`] of every layer: the pixels, the hidden ones and the posterior mean.
+    /// [`Scorer::differences`] of a batch.
+    fn layers<'a>(&mut self, pass: &'a mut Pass<'_>) -> Result<ArrayView2<'a, f32>, Error> {
+        let differences = match pass.differences.take() {
+            Some(differences) => differences,
+            None => self.differences(&pass.encoding, &pass.reconstruction)?,
+        };
+        Ok(pass.differences.insert(differences).view())
+    }
+
+    /// [`differences`] of the encoder's layers: the hidden ones and the posterior mean.
     ///
     /// # Shapes
     ///
-    /// images: `[B, C, H, W]`, output: `[B, D]`
+    /// output: `[B, D]`
     ///
     /// # Errors
     ///
-    /// As [`Encoder::encode`](crate::Encoder::encode).
+    /// As [`Encoder::encode`](crate::Encoder::encode), and [`Error::Shape`] for a model that does not
+    /// show its layers.
     pub fn differences(
         &mut self,
-        images: ArrayView4<f32>,
         encoding: &Encoding,
         reconstruction: &Reconstruction,
     ) -> Result<Array2<f32>, Error> {
+        let (shown, named) = (encoding.layers.len(), self.manifest.encoder.layers.len());
+        if shown != named {
+            let (what, expected) = ("the number of the encoder's layers", format!("[{named}]"));
+            return Err(Error::Shape { what, got: vec![shown], expected });
+        }
         let again = self.model.encode(reconstruction.images.view())?;
-        let layers = |pixels: ArrayView4<f32>, encoding: &Encoding| {
-            let mut layers = vec![pixels.to_owned().into_dyn()];
-            layers.extend(encoding.layers.iter().chain(&encoding.skips).cloned());
-            layers.push(encoding.posterior.mean.clone().into_dyn());
-            layers
-        };
-        let image: Vec<ArrayD<f32>> = layers(images, encoding);
-        Ok(differences(&image, &layers(reconstruction.images.view(), &again)))
+        Ok(differences(&layers(encoding), &layers(&again)))
+    }
+}
+
+/// The hidden layers and the posterior mean of every image.
+fn layers(encoding: &Encoding) -> Vec<ArrayViewD<'_, f32>> {
+    let hidden = encoding.layers.iter().chain(&encoding.skips).map(|layer| layer.view());
+    hidden.chain([encoding.posterior.mean.view().into_dyn()]).collect()
+}
+
+/// A batch on its way through the methods. What several of them share is made once, by the first
+/// that asks for it.
+struct Pass<'a> {
+    images: ArrayView4<'a, f32>,
+    seen: Option<ArrayView3<'a, bool>>,
+    encoding: Encoding,
+    reconstruction: Reconstruction,
+    parts: Vec<Score>,
+    drawn: Option<Vec<f64>>,
+    differences: Option<Array2<f32>>,
+}
+
+impl Pass<'_> {
+    /// A distance of every image from its reconstruction.
+    fn compared(&self, distance: Distance, range: [f32; 2]) -> Result<Vec<f64>, Error> {
+        let pairs = self.images.outer_iter().zip(self.reconstruction.images.outer_iter());
+        pairs.map(|(image, other)| distance(image, other, range)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a bundle knows of the training images, so that an image can be held against them.
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView3, Ix1, Ix2};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, ArrayView3, Ix1, Ix2};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
@@ -20,7 +20,8 @@ pub struct Statistics {
     pub latent: Option<Whitening>,
     /// For [`Method::Path`](super::Method::Path).
     pub path: Option<PathStatistics>,
-    /// Of [`differences`](super::differences), for [`Method::Nap`](super::Method::Nap).
+    /// Of [`Scorer::differences`](super::Scorer::differences), for
+    /// [`Method::Nap`](super::Method::Nap).
     pub layers: Option<Whitening>,
     /// The first 8 bytes of the SHA-256 of training images as tensors, some or all of them: a
     /// calibration on one of them would promise too much.
@@ -47,30 +48,29 @@ pub struct PathStatistics {
 }
 
 impl Whitening {
-    /// ‖axes (x − mean)‖², the squared Mahalanobis distance of x along the axes.
+    /// ‖axes (x − mean)‖², the squared Mahalanobis distance of every x along the axes. That of a row
+    /// does not depend on the others.
+    ///
+    /// # Shapes
+    ///
+    /// rows: `[N, D]`, output: `N` distances
     ///
     /// # Panics
     ///
-    /// Where x is not `[D]`.
-    pub fn distance(&self, x: ArrayView1<f32>) -> f64 {
-        let centred = &x - &self.mean;
-        let along = |axis: ArrayView1<f32>| {
-            let products = axis.iter().zip(&centred).map(|(a, v)| f64::from(*a) * f64::from(*v));
-            products.sum::<f64>() as f32
-        };
-        squared(self.axes.outer_iter().map(along).collect::<Array1<f32>>().view())
+    /// Where a row is not `[D]`.
+    pub fn distances(&self, rows: ArrayView2<f32>) -> Vec<f64> {
+        let along = (&rows - &self.mean).dot(&self.axes.t());
+        along.outer_iter().map(squared).collect()
     }
 }
 
 impl PathStatistics {
-    /// The squared Mahalanobis distance of the three numbers as normal scores.
-    pub fn distance(&self, numbers: [f64; PATH]) -> f64 {
-        let scores: Array1<f32> = numbers
-            .iter()
-            .zip(self.quantiles.outer_iter())
-            .map(|(&number, quantiles)| normal_score(quantiles, number) as f32)
-            .collect();
-        self.whitening.distance(scores.view())
+    /// The squared Mahalanobis distances of the three numbers of every image as normal scores.
+    pub fn distances(&self, numbers: &[[f64; PATH]]) -> Vec<f64> {
+        let scores = Array2::from_shape_fn((numbers.len(), PATH), |(image, place)| {
+            normal_score(self.quantiles.row(place), numbers[image][place]) as f32
+        });
+        self.whitening.distances(scores.view())
     }
 }
 
@@ -201,9 +201,10 @@ fn array<D: ndarray::Dimension>(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Axis, array};
 
     use super::*;
+    use crate::noise;
 
     fn statistics() -> Statistics {
         let whitening = Whitening { mean: array![1.0, 2.0], axes: array![[0.5, 0.0], [0.0, 2.0]] };
@@ -221,9 +222,26 @@ mod tests {
     fn a_distance_is_in_units_of_the_spread() {
         let whitening = statistics().latent.expect("it is there");
         for (x, expected) in [([1.0, 2.0], 0.0), ([3.0, 2.0], 1.0), ([3.0, 1.5], 2.0)] {
-            let distance = whitening.distance(ArrayView1::from(&x));
+            let distance = whitening.distances(array![x].view())[0];
             assert!((distance - expected).abs() < 1e-6, "{x:?}: {distance}");
         }
+    }
+
+    /// Also where rows fill no whole block of a matrix product.
+    #[test]
+    fn a_distance_does_not_depend_on_the_other_rows() {
+        let draw = |seed, rows, columns| noise::standard_normal(seed, 0, rows, columns);
+        let whitening =
+            Whitening { mean: draw(1, 1, 613).row(0).to_owned(), axes: draw(2, 37, 613) };
+        let rows = draw(3, 70, 613);
+        let together = whitening.distances(rows.view());
+        for count in [1, 2, 3, 7, 8, 9, 31, 69] {
+            let first = rows.slice_axis(Axis(0), (..count).into());
+            assert_eq!(whitening.distances(first), together[..count], "{count}");
+            let last = rows.slice_axis(Axis(0), (70 - count..).into());
+            assert_eq!(whitening.distances(last), together[70 - count..], "{count}");
+        }
+        assert!(whitening.distances(Array2::zeros((0, 613)).view()).is_empty());
     }
 
     #[test]

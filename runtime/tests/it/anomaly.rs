@@ -7,7 +7,8 @@ use std::process::Output;
 use image::DynamicImage;
 use ndarray::{Axis, Slice};
 use serde_json::Value;
-use vae_infer::anomaly::{Method, Scorer};
+use vae_infer::anomaly::{Method, PathStatistics, Scorer, Statistics, Whitening};
+use vae_infer::manifest::{AnomalySpec, FileSpec};
 use vae_infer::{Bundle, EngineOptions, Model, noise};
 
 use crate::fixture::{Copy, all_well, not_refused, ring as ring_image, rings, run, succeed};
@@ -234,24 +235,84 @@ fn a_drift_breaks_the_contract() {
     assert_eq!(not_refused(&none, &["takes a calibration"]), None);
 }
 
-/// Every method that the embedded model has, with images one by one and together.
+/// A bundle that can be scored by every method: a hidden layer, and statistics that are made up.
+fn of_all_methods() -> Copy {
+    let layer = vae_infer::manifest::TensorSpec::new("encoder.1.relu", &[32, 7, 7]);
+    let copy = Copy::new().with_manifest(|manifest| {
+        manifest["encoder"]["layers"] = serde_json::json!([layer]);
+    });
+    let whitening = |seed: u64, axes: usize, values: usize| Whitening {
+        mean: noise::standard_normal(seed, 0, 1, values).row(0).to_owned(),
+        axes: noise::standard_normal(seed, 1, axes, values),
+    };
+    let bundle = Bundle::open(copy.path()).unwrap();
+    let model = Model::load_with_layers(&bundle, &EngineOptions::default()).unwrap();
+    let mut scorer = Scorer::new(&bundle, model, Method::Sap, 1).unwrap();
+    let images = samples(&bundle, 1);
+    let encoding = scorer.encode(images.view()).unwrap();
+    let reconstruction = scorer.decode(&encoding).unwrap();
+    let layers = scorer.differences(&encoding, &reconstruction).unwrap().ncols();
+    let quantiles = ndarray::Array2::from_shape_fn((3, 9), |(_, i)| (i * i) as f32);
+    let statistics = Statistics {
+        latent: Some(whitening(1, 7, bundle.manifest.latent)),
+        path: Some(PathStatistics { quantiles, whitening: whitening(2, 3, 3) }),
+        layers: Some(whitening(3, 300, layers)),
+        seen: vec![],
+    };
+    let bytes = statistics.to_bytes();
+    fs::write(copy.file("statistics.safetensors"), &bytes).unwrap();
+    let spec = FileSpec::of("statistics.safetensors", &bytes);
+    let anomaly = AnomalySpec { method: Method::Nap, statistics: spec };
+    copy.with_manifest(|manifest| manifest["anomaly"] = serde_json::to_value(anomaly).unwrap())
+}
+
+/// Images that a model makes of draws from the prior.
+fn samples(bundle: &Bundle, count: usize) -> ndarray::Array4<f32> {
+    let latent = noise::standard_normal(3, 0, count, bundle.manifest.latent);
+    let mut model = Model::load(bundle, &EngineOptions::default()).unwrap();
+    model.decode(latent.view(), &[]).unwrap()
+}
+
+/// One method after the other, and all in one pass; images one by one, and together.
 #[test]
-fn scores_do_not_depend_on_the_batch() {
-    let bundle = Bundle::embedded();
-    for method in Method::ALL {
-        let load = || Model::load(&bundle, &EngineOptions::default()).unwrap();
-        let Ok(mut scorer) = Scorer::new(&bundle, load(), method, 3) else {
-            assert!(method.looks_inside() || method.check(&bundle).is_err(), "{method}");
-            continue;
-        };
-        let latent = noise::standard_normal(3, 0, 5, bundle.manifest.latent);
-        let images = load().decode(latent.view(), &[]).unwrap();
-        let together = scorer.score(images.view()).unwrap().scores;
-        for (place, &score) in together.iter().enumerate() {
-            let alone = images.slice_axis(Axis(0), Slice::from(place..=place));
-            assert_eq!(scorer.score(alone).unwrap().scores, [score], "{method}");
+fn scores_depend_on_nothing_but_the_image() {
+    let copy = of_all_methods();
+    let bundle = Bundle::open(copy.path()).unwrap();
+    let load = || Model::load_with_layers(&bundle, &EngineOptions::default()).unwrap();
+    let images = samples(&bundle, 21);
+    let mut scorer = Scorer::new(&bundle, load(), Method::Mse, 3).unwrap();
+    let together = scorer.score_by_all(images.view()).unwrap();
+    assert_eq!(together.iter().map(|(method, _)| *method).collect::<Vec<_>>(), Method::ALL);
+    for place in [0, 8, 20] {
+        let alone = images.slice_axis(Axis(0), Slice::from(place..=place));
+        for ((method, all), (_, one)) in together.iter().zip(scorer.score_by_all(alone).unwrap()) {
+            assert_eq!([all[place]], one[..], "{method}");
         }
     }
+    for (method, expected) in together {
+        let mut scorer = Scorer::new(&bundle, load(), method, 3).unwrap();
+        assert_eq!(scorer.score(images.view()).unwrap().scores, expected, "{method}");
+    }
+}
+
+/// A method that the bundle lacks something for is left out, and layers that are not shown are missed.
+#[test]
+fn one_pass_leaves_out_what_a_bundle_cannot_be_scored_by() {
+    let bundle = Bundle::embedded();
+    let images = samples(&bundle, 2);
+    let scorer = |bundle: &Bundle, model| Scorer::new(bundle, model, Method::Mse, 1).unwrap();
+    let model = Model::load_with_layers(&bundle, &EngineOptions::default()).unwrap();
+    let scores = scorer(&bundle, model).score_by_all(images.view()).unwrap();
+    let methods: Vec<Method> = scores.iter().map(|(method, _)| *method).collect();
+    let expected = Method::ALL.into_iter().filter(|method| method.check(&bundle).is_ok());
+    assert_eq!(methods, expected.collect::<Vec<_>>());
+    assert_eq!(methods.len(), 6, "no statistics and no layers");
+
+    let copy = of_all_methods();
+    let bundle = Bundle::open(copy.path()).unwrap();
+    let model = Model::load(&bundle, &EngineOptions::default()).unwrap();
+    let refused = scorer(&bundle, model).score_by_all(images.view()).unwrap_err().to_string();
+    assert!(refused.contains("layers"), "{refused}");
 }
 
 /// A tensor inside the encoder becomes an output without touching the file.
@@ -272,16 +333,20 @@ fn hidden_layers_are_shown_to_those_who_ask() {
     assert_eq!(shown.layers.iter().map(|layer| layer.shape()).collect::<Vec<_>>(), [[3, 32, 7, 7]]);
     assert!(shown.layers[0].iter().all(|&v| v >= 0.0) && shown.layers[0].iter().any(|&v| v > 0.0));
 
-    // Pixels, the layer averaged to 5 x 5 cells, and the mean; the same image differs by nothing.
+    // The layer averaged to 5 x 5 cells, and the mean; the same image differs by nothing.
     let model = Model::load_with_layers(&bundle, &options).unwrap();
     let mut scorer = Scorer::new(&bundle, model, Method::Sap, 1).unwrap();
     let encoding = scorer.encode(images.view()).unwrap();
     let itself = scorer.decode(&encoding).unwrap();
     let same = vae_infer::Reconstruction { images: images.clone(), ..itself.clone() };
-    let none = scorer.differences(images.view(), &encoding, &same).unwrap();
-    assert_eq!(none, ndarray::Array2::<f32>::zeros((3, 784 + 32 * 5 * 5 + 10)));
-    let some = scorer.differences(images.view(), &encoding, &itself).unwrap();
+    let none = scorer.differences(&encoding, &same).unwrap();
+    assert_eq!(none, ndarray::Array2::<f32>::zeros((3, 32 * 5 * 5 + 10)));
+    let some = scorer.differences(&encoding, &itself).unwrap();
     let score = scorer.score(images.view()).unwrap().scores[0];
-    let squares: f64 = some.row(0).iter().map(|&v| f64::from(v).powi(2)).sum();
-    assert!((score - squares).abs() < 1e-9 * squares && squares > 0.0, "{score}, not {squares}");
+    let squares = |values: ndarray::ArrayView1<f32>| -> f64 {
+        values.iter().map(|&v| f64::from(v).powi(2)).sum()
+    };
+    let pixels = ndarray::Array1::from_iter((&images - &itself.images).into_iter().take(784));
+    let sum = squares(some.row(0)) + squares(pixels.view());
+    assert!((score - sum).abs() < 1e-9 * sum && sum > 0.0, "{score}, not {sum}");
 }

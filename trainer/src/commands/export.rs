@@ -1,12 +1,11 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use ndarray::{Array4, Axis};
 use vae_infer::anomaly::Statistics;
-use vae_infer::manifest::{Precision, Provenance, Verdicts};
-use vae_infer::{Bundle, EngineOptions, sha256};
+use vae_infer::manifest::{Precision, Verdicts};
+use vae_infer::{Bundle, EngineOptions};
 use vae_onnx::{Anomaly, CALIBRATION_IMAGES, Exported, Timing};
 
 use super::{agreement, open, print};
@@ -14,7 +13,6 @@ use crate::cli::{Export, PrecisionName};
 use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
 use crate::evaluation;
-use crate::run::RunInfo;
 use crate::split::{Part, Split, spread};
 use crate::statistics::{self, TRAINING_IMAGES};
 use crate::trained::Trained;
@@ -66,13 +64,7 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
             (None, probe.clone())
         }
     };
-    let Trained { run, config, info, vae, epoch, device } = trained;
-    let RunInfo { data_sha256, classes, mut metrics, versions, .. } = info;
-    // The final figures are those of the best epoch.
-    if metrics.get("epoch") != Some(&(epoch as f64)) {
-        metrics.clear();
-    }
-    let carried = evaluation::kl_per_dimension(&vae, &probe, &device);
+    let carried = evaluation::kl_per_dimension(&trained.vae, &probe, &trained.device);
     if let Some(warning) = evaluation::collapse(&carried) {
         eprintln!("warning: {warning}");
     }
@@ -82,37 +74,21 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
         None => Ok(Statistics::default()),
     };
     let model = vae_onnx::Export {
-        name: &config.name,
-        config: &config.model,
-        vae: &vae,
-        image: &config.image,
-        beta: config.train.beta,
-        classes: &classes,
-        provenance: Provenance {
-            preset: config.preset().unwrap_or("custom").to_owned(),
-            config_sha256: Some(sha256(config.to_toml().as_bytes())),
-            data_sha256: Some(data_sha256),
-            seed: Some(config.seed),
-            epochs: Some(epoch),
-            sources: BTreeMap::new(),
-            metrics,
-            versions,
-        },
         precision: options.precision.into(),
-        probe: &probe,
-        held_out: &held_out,
         calibration: calibration.as_ref(),
         allow_slower: options.allow_slower,
         anomaly: Some(Anomaly { method, fit: &fit }),
+        ..trained.to_export(&probe, &held_out)
     };
     let ort_library = options.ort_lib.as_deref();
-    let exported = vae_onnx::export(model, &options.out, options.force, ort_library, &device)?;
+    let exported =
+        vae_onnx::export(model, &options.out, options.force, ort_library, &trained.device)?;
 
     if let Some(reason) = &exported.without_onnx_runtime {
         eprintln!("note: not compared with ONNX Runtime: {reason}");
     }
     if exported.manifest.precision == Precision::F32 {
-        run.write_parity(&exported.manifest.parity)?;
+        trained.run.write_parity(&exported.manifest.parity)?;
     }
     Ok(exported)
 }

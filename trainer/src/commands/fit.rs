@@ -14,6 +14,7 @@ use crate::device::Chosen;
 use crate::evaluation::no_bound;
 use crate::figures::HeldOut;
 use crate::fit::{self, Data, Loop, Outcome};
+use crate::frames::Frames;
 use crate::means::{Means, evaluate};
 use crate::objective::{KlEstimate, Objective, TermWeights};
 use crate::progress::Progress;
@@ -91,10 +92,14 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     let train = resident(train.images).context("there is no image to train on")?;
     let data = Data { train, validation: resident(validation.images) };
     announce(&config, &info, &data)?;
-    let outcome = Loop::new(&config, &objective, &run, &data, &device, checkpoint.as_ref())?
-        .run(&Progress::stderr(), signals)?;
+    let frames = (!options.no_figures).then(|| Frames::new(&config, &run, &device)).transpose()?;
+    let training =
+        Loop::new(&config, &objective, &run, &data, &device, frames, checkpoint.as_ref());
+    let outcome = training?.run(&Progress::stderr(), signals)?;
     if outcome == Outcome::Finished {
         finish(&run, &config, &objective, info, resident(test.images).as_ref(), &device)?;
+    }
+    if outcome == Outcome::Finished && !options.no_figures {
         let trained = Trained::open(&options.out, None, options.device)?;
         match super::figures::draw(&trained, &held_out, &run.figures()) {
             Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),

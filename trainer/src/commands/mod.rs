@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+mod benchmark;
 mod data;
 mod evaluate;
 pub(crate) mod export;
@@ -36,6 +37,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Import(options) => import::run(*options),
         Command::Report(options) => report::run(options),
         Command::Reproduce(options) => reproduce::run(options),
+        Command::Benchmark(options) => benchmark::run(options),
         Command::Features(options) => features::run(options),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),

@@ -6,21 +6,24 @@ use sha2::{Digest, Sha256};
 use vae_infer::ImageSpec;
 use vae_infer::images::{Picture, Pixels};
 
+use super::classes::Classes;
 use super::pictures::Split;
 use super::{Dataset, Error};
 
-/// Decodes, preprocesses and hashes a split on all cores.
+/// Decodes, preprocesses and hashes the images of a split that are taken, on all cores.
 ///
 /// # Shapes
 ///
 /// images: `[N, C, H, W]` with `N` at most `limit`
 pub(super) fn dataset(
     split: &Split,
-    classes: &[String],
+    classes: &Classes,
     spec: &ImageSpec,
     limit: Option<usize>,
 ) -> Result<Dataset, Error> {
-    let chosen = spread(split.pictures.len(), limit);
+    let (places, labels) = classes.of(split)?;
+    let taken = spread(places.len(), limit);
+    let chosen: Vec<usize> = taken.iter().map(|&i| places[i]).collect();
     let shape = spec.shape();
     let size: usize = shape.iter().product();
     let too_many = || Error::Memory { images: chosen.len(), shape };
@@ -40,16 +43,13 @@ pub(super) fn dataset(
             Ok(digest(&picture))
         })
         .collect::<Result<_, Error>>()?;
-    let labels: Vec<usize> = match split.labels.is_empty() {
-        true => Vec::new(),
-        false => chosen.iter().map(|&i| split.labels[i]).collect(),
-    };
+    let labels: Vec<usize> = taken.iter().filter_map(|&i| labels.get(i).copied()).collect();
 
     let hash = hash(&digests, &labels);
     let [channels, height, width] = shape;
     let images = Array4::from_shape_vec((chosen.len(), channels, height, width), values)
         .map_err(|_| too_many())?;
-    Ok(Dataset { images, labels, classes: classes.to_vec(), hash })
+    Ok(Dataset { images, labels, classes: classes.names.clone(), hash })
 }
 
 /// The indices of at most `limit` of `count` images, evenly spread: a source may be sorted by class.

@@ -12,6 +12,7 @@ use vae_infer::ImageSpec;
 
 mod arrays;
 mod assemble;
+mod classes;
 pub mod download;
 mod error;
 mod folder;
@@ -22,6 +23,7 @@ pub mod patterns;
 mod pictures;
 mod transfer;
 
+use classes::Classes;
 pub use error::Error;
 pub use known::Known;
 pub use patterns::Patterns;
@@ -37,6 +39,12 @@ pub struct DataConfig {
     /// `emnist…`, which are stored so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transpose: Option<bool>,
+    /// The classes that are taken of each split; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+    /// The classes of which none is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without: Option<Vec<String>>,
     /// The most images that are taken of each split, spread evenly over it; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -65,8 +73,8 @@ pub struct Dataset {
     pub labels: Vec<usize>,
     /// The names of the classes, the same for every split; empty where there are no labels.
     pub classes: Vec<String>,
-    /// SHA-256 of the pictures as they were stored (sizes, depths, pixels) and of their labels, in
-    /// order; it does not depend on the preprocessing.
+    /// SHA-256 of the pictures that were taken, as they were stored (sizes, depths, pixels), and of
+    /// their labels, in order; it does not depend on the preprocessing.
     pub hash: String,
 }
 
@@ -102,7 +110,7 @@ pub fn load(
 ) -> Result<Loaded, Error> {
     let config_error = |reason: &str| Error::Config { reason: reason.into() };
     image.check().map_err(|reason| Error::Config { reason })?;
-    let &DataConfig { source, transpose, limit, ref patterns } = config;
+    let &DataConfig { source, transpose, limit, ref patterns, .. } = config;
     if limit == Some(0) {
         return Err(config_error("`limit` is 0, it must be at least 1"));
     }
@@ -116,9 +124,18 @@ pub fn load(
         Source::Folder => open(folder.ok_or(Error::NoFolder)?, transpose)?,
         Source::Patterns => patterns.clone().unwrap_or_default().splits()?,
     };
-    let Splits { train, test, classes, notes } = splits;
+    let Splits { train, test, classes, mut notes } = splits;
+    let classes = Classes::choose(classes, config)?;
     let dataset = |split| assemble::dataset(split, &classes, image, limit);
-    Ok(Loaded { train: dataset(&train)?, test: test.as_ref().map(dataset).transpose()?, notes })
+    let (train, test) = (dataset(&train)?, test.as_ref().map(dataset).transpose()?);
+    let nothing = |dataset: &Dataset| classes.chosen && dataset.images.is_empty();
+    if nothing(&train) {
+        return Err(config_error("no training image is of a class that is taken"));
+    }
+    if test.as_ref().is_some_and(nothing) {
+        notes.push("no test image is of a class that is taken".into());
+    }
+    Ok(Loaded { train, test, notes })
 }
 
 fn open(folder: &Path, transpose: Option<bool>) -> Result<Splits, Error> {

@@ -1,13 +1,12 @@
 //! What a PCA of the model's latent size makes of the same images.
 
-use ndarray::{Array2, Array4, ArrayView4, Axis};
+use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::Measured;
 use super::fidelity::{self, Fidelity};
 use crate::means::BATCH;
-use crate::pca::Pca;
-use crate::split::spread;
+use crate::pca::{Pca, places, rows};
 
 /// A PCA fitted on training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,13 +19,6 @@ pub struct Baseline {
     #[serde(flatten)]
     pub fidelity: Fidelity,
 }
-
-/// The most images of a fit.
-const MAX_IMAGES: usize = 10_000;
-/// The side of the largest matrix that is decomposed: some ten seconds.
-const MAX_SIDE: usize = 2_048;
-/// The most values of a fit: 1 GiB.
-const MAX_VALUES: usize = 1 << 27;
 
 /// Fits on training images, and reconstructs others.
 ///
@@ -41,8 +33,7 @@ pub(super) fn baseline(
 ) -> Measured<Baseline> {
     let (count, c, h, w) = train.dim();
     let pixels = c * h * w;
-    let most = if pixels <= MAX_SIDE { MAX_IMAGES } else { MAX_SIDE };
-    let chosen = spread(count, most.min(MAX_VALUES / pixels));
+    let chosen = places(count, pixels);
     let directions = chosen.len().saturating_sub(1).min(pixels);
     if latent >= directions {
         return Measured::absent(format!(
@@ -68,13 +59,6 @@ pub(super) fn baseline(
         fitted_on: chosen.len(),
         fidelity: sums.fidelity(),
     })
-}
-
-/// One row an image.
-fn rows(images: ArrayView4<f32>) -> Array2<f64> {
-    let (count, c, h, w) = images.dim();
-    let values = images.iter().map(|&v| f64::from(v)).collect();
-    Array2::from_shape_vec((count, c * h * w), values).expect("every pixel is in its row")
 }
 
 #[cfg(test)]

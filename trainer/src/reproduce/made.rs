@@ -1,5 +1,6 @@
 //! Images that stand in for a seed's data in a quick run: drawings whose classes can be told apart.
 
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array1, Array4};
@@ -9,22 +10,23 @@ use vae_infer::{Error, npy};
 const COUNTS: [(&str, &str, usize); 2] =
     [("train.npy", "train_label.npy", 200), ("test.npy", "test_label.npy", 50)];
 
-/// Writes images (`[N, H, W, C]`, `u8`) with labels to a folder, to train on and to test on.
+/// Writes images (`[N, H, W, C]`, `u8`) of some classes to a folder, to train on and to test on, with
+/// labels from 0 on.
 ///
 /// # Errors
 ///
 /// Where they cannot be written.
-pub(super) fn write(
+pub(crate) fn write(
     folder: &Path,
     [channels, height, width]: [usize; 3],
-    classes: i64,
+    classes: Range<i64>,
 ) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|cause| Error::Write { path: folder.into(), cause })?;
     for (file, label_file, count) in COUNTS {
-        let labels = Array1::from_shape_fn(count, |n| n as i64 % classes);
+        let labels = Array1::from_shape_fn(count, |n| n as i64 % (classes.end - classes.start));
         let images = Array4::from_shape_fn((count, height, width, channels), |(n, y, x, c)| {
             let at = |place: usize, size: usize| (place as f64 + 0.5) / size as f64 - 0.5;
-            shade(n, labels[n], at(y, height), at(x, width), c)
+            shade(n, classes.start + labels[n], at(y, height), at(x, width), c)
         });
         npy::write(&folder.join(file), &images)?;
         npy::write(&folder.join(label_file), &labels)?;

@@ -1,6 +1,6 @@
 //! The five systems that this project grew out of, each trained, evaluated and shown by one call.
 
-mod made;
+pub(crate) mod made;
 mod seeds;
 mod table;
 
@@ -115,7 +115,7 @@ fn data(seed: &Seed, options: &Options<'_>) -> Result<Option<PathBuf>> {
     if options.quick {
         let folder = options.out.join("made").join(name);
         let (shape, classes) = if name == "eyes" { ([3, 50, 50], 2) } else { ([1, 28, 28], 10) };
-        made::write(&folder, shape, classes)?;
+        made::write(&folder, shape, 0..classes)?;
         return Ok(Some(folder));
     }
     let Some(data) = options.data else {
@@ -141,6 +141,7 @@ fn train(
         config: fit.preset.to_owned(),
         data: data.map(Into::into),
         resume: Run::open(&out).is_ok(),
+        no_figures: false,
         out: out.clone(),
         device: options.device,
         settings: fit

@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use vae_infer::ImageSpec;
 use vae_train::data::{DataConfig, Error, Loaded, load};
 
+mod classes; // only some classes of a source
 mod download; // known sets from a server of the test's own: resume, refusal, no network
 mod folders; // image folders and `.npy` arrays
 mod idx; // IDX files, good and bad, and EMNIST's peculiarities

@@ -1,0 +1,261 @@
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use ndarray::{Array4, ArrayView4, Axis};
+use serde::{Deserialize, Serialize};
+use vae_infer::anomaly::Method;
+use vae_infer::{Bundle, Engine, EngineOptions};
+
+use super::made::Kind;
+use super::{Baselines, bundle, ranking, scores};
+use crate::data::{self, DataConfig};
+use crate::evaluation::Measured;
+use crate::split::{Part, Split, spread};
+use crate::trained::Trained;
+
+/// The most validation images, where no limit is asked for.
+const IMAGES: usize = 1000;
+/// Fewer images than this say little.
+const FEW: usize = 100;
+
+/// What scores are compared on.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// A folder of real anomalies; without one they are made of the validation images.
+    pub anomalies: Option<&'a Path>,
+    /// Draws from the posterior, for the methods that draw.
+    pub draws: usize,
+    /// The most images of a kind, spread evenly over them; without a wish 1,000 validation images
+    /// and all anomalies.
+    pub limit: Option<usize>,
+}
+
+/// How well every score of a trained model tells anomalies from its validation images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The run's name.
+    pub name: String,
+    /// The epoch whose weights score, counted from 1; 0 before the end of the first.
+    pub epoch: usize,
+    /// The source of every random draw.
+    pub seed: u64,
+    /// SHA-256 of the content of the files that the validation images come from.
+    pub source_sha256: String,
+    /// Validation images that were scored, spread evenly over them: the normal ones.
+    pub images: usize,
+    /// Validation images that there are.
+    pub images_in_part: usize,
+    /// Draws from the posterior, for the methods that draw.
+    pub draws: usize,
+    /// The folder of the anomalies; null where they were made of the validation images.
+    pub folder: Option<PathBuf>,
+    /// The anomalies by kind.
+    pub kinds: Vec<Anomalies>,
+    /// The methods that the model can be scored by.
+    pub methods: Vec<Row>,
+    /// Scores that need no network, fitted to training images.
+    pub baselines: Measured<Fitted>,
+    /// The method with the largest mean.
+    pub proposal: Method,
+    /// What the reader should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Anomalies of a kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Anomalies {
+    /// The kind: a [`Kind`] or the name of a sub-folder.
+    pub name: String,
+    /// How many there are.
+    pub images: usize,
+}
+
+/// The baselines' figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fitted {
+    /// The training images that they were fitted to.
+    pub images: usize,
+    /// One for each.
+    pub rows: Vec<Row>,
+}
+
+/// How well one score tells anomalies from normal images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The method or the baseline.
+    pub name: String,
+    /// The area under the ROC curve for each of the kinds.
+    pub auroc: Vec<f64>,
+    /// Its mean over the kinds.
+    pub mean: f64,
+}
+
+/// Compares the scores of a trained model on its validation images, never on its test images, and
+/// proposes one.
+///
+/// # Errors
+///
+/// Where the run has no validation images, where a folder cannot be read, and as [`bundle()`] and
+/// [`scores()`].
+pub fn compare(trained: &Trained, split: &Split, options: &Options<'_>) -> Result<Comparison> {
+    let Split { train, validation, .. } = split;
+    if validation.is_empty() {
+        bail!(
+            "the run has no validation images, and a score is chosen on those, never on test images \
+             (hint: another run with train.validation)"
+        );
+    }
+    let chosen = spread(validation.len(), options.limit.unwrap_or(IMAGES).max(1));
+    let images = validation.select(&chosen).images;
+    let kinds = match options.anomalies {
+        Some(folder) => given(folder, trained, options.limit)?,
+        None => made(images.view(), trained)?,
+    };
+    let bundle = bundle(trained, split)?;
+    let baselines = Baselines::fit(train.images.view());
+    let score = |images: ArrayView4<f32>| -> Result<_> {
+        let methods = scores(&bundle, &EngineOptions::new(Engine::Tract), images, options.draws)?;
+        let baselines = baselines.as_ref().map_or(vec![], |fitted| fitted.scores(images));
+        Ok((methods, baselines))
+    };
+    let (methods, others) = score(images.view())?;
+    let row = |name: String| Row { name, auroc: vec![], mean: 0.0 };
+    let mut rows: Vec<Row> = methods.iter().map(|(method, _)| row(method.to_string())).collect();
+    let mut fitted: Vec<Row> = others.iter().map(|&(name, _)| row(name.into())).collect();
+    for (_, anomalies) in &kinds {
+        let (of_methods, of_others) = score(anomalies.view())?;
+        for ((row, (_, normal)), (_, abnormal)) in rows.iter_mut().zip(&methods).zip(&of_methods) {
+            row.auroc.push(ranking::auroc(normal, abnormal));
+        }
+        for ((row, (_, normal)), (_, abnormal)) in fitted.iter_mut().zip(&others).zip(&of_others) {
+            row.auroc.push(ranking::auroc(normal, abnormal));
+        }
+    }
+    for row in rows.iter_mut().chain(&mut fitted) {
+        row.mean = row.auroc.iter().sum::<f64>() / row.auroc.len() as f64;
+    }
+    let means = methods.iter().zip(&rows).map(|(&(method, _), row)| (method, row.mean));
+    let anomalies =
+        |(name, images): (String, Array4<f32>)| Anomalies { name, images: images.len_of(Axis(0)) };
+    Ok(Comparison {
+        name: trained.config.name.clone(),
+        epoch: trained.epoch,
+        seed: trained.config.seed,
+        source_sha256: trained.info.data_sha256.clone(),
+        images: images.len_of(Axis(0)),
+        images_in_part: validation.len(),
+        draws: options.draws,
+        folder: options.anomalies.map(Path::to_owned),
+        kinds: kinds.into_iter().map(anomalies).collect(),
+        proposal: proposal(means, options.draws).context("the model has no score")?,
+        methods: rows,
+        baselines: match baselines {
+            Some(baselines) => Measured::Value(Fitted { images: baselines.images(), rows: fitted }),
+            None => Measured::absent("the training images are too few, or all the same"),
+        },
+        notes: notes(&bundle, options, images.len_of(Axis(0))),
+    })
+}
+
+/// The method with the largest mean, to three decimals; of several that which takes fewest passes
+/// through the networks, and of those the first of [`Method::ALL`].
+fn proposal(means: impl Iterator<Item = (Method, f64)>, draws: usize) -> Option<Method> {
+    let passes = |method: Method| match method {
+        _ if method.draws() => 2 + draws,
+        _ if method.looks_inside() => 3,
+        _ => 2,
+    };
+    let rank =
+        |&(method, mean): &(Method, f64)| (Reverse((1000.0 * mean).round() as i64), passes(method));
+    means.min_by_key(rank).map(|(method, _)| method)
+}
+
+/// Anomalies of every kind that some of the images can be made into.
+fn made(images: ArrayView4<f32>, trained: &Trained) -> Result<Vec<(String, Array4<f32>)>> {
+    let mut kinds = vec![];
+    for kind in Kind::ALL {
+        let made = kind.make(images, &trained.config.image, trained.config.seed)?;
+        if made.len_of(Axis(0)) > 0 {
+            kinds.push((kind.to_string(), made));
+        }
+    }
+    if kinds.is_empty() {
+        bail!("no anomaly can be made of the validation images (hint: --anomalies DIR)");
+    }
+    Ok(kinds)
+}
+
+/// The anomalies of a folder, by their sub-folder where there are any.
+fn given(
+    folder: &Path,
+    trained: &Trained,
+    limit: Option<usize>,
+) -> Result<Vec<(String, Array4<f32>)>> {
+    let loaded = data::load(&DataConfig::default(), Some(folder), &trained.config.image)
+        .context("the anomalies")?;
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    let classes = loaded.train.classes.clone();
+    let parts = [Some(loaded.train), loaded.test].map(|part| part.map(Part::from));
+    let parts: Vec<Part> = parts.into_iter().flatten().collect();
+    let named = |name: &str, takes: &dyn Fn(&Part, usize) -> bool| {
+        let of = |part: &Part| {
+            let places: Vec<usize> = (0..part.len()).filter(|&i| takes(part, i)).collect();
+            part.select(&places).images
+        };
+        let images: Vec<_> = parts.iter().map(of).collect();
+        let views: Vec<_> = images.iter().map(|images| images.view()).collect();
+        let images = ndarray::concatenate(Axis(0), &views)?;
+        let chosen = spread(images.len_of(Axis(0)), limit.unwrap_or(usize::MAX));
+        Ok((name.to_owned(), images.select(Axis(0), &chosen)))
+    };
+    if classes.is_empty() {
+        return Ok(vec![named("anomalies", &|_, _| true)?]);
+    }
+    let of_class = |(class, name): (usize, &String)| {
+        named(name, &|part: &Part, i| part.labels.get(i) == Some(&class))
+    };
+    let kinds: Result<Vec<_>> = classes.iter().enumerate().map(of_class).collect();
+    Ok(kinds?.into_iter().filter(|(_, images)| images.len_of(Axis(0)) > 0).collect())
+}
+
+fn notes(bundle: &Bundle, options: &Options<'_>, images: usize) -> Vec<String> {
+    let refused = Method::ALL.into_iter().filter_map(|method| method.check(bundle).err());
+    let mut notes: Vec<String> = refused.map(|error| error.to_string()).collect();
+    if options.anomalies.is_none() {
+        notes.push(
+            "anomalies that are made are not those that will come: where you have some, compare on \
+             them (--anomalies DIR)"
+                .into(),
+        );
+    }
+    if images < FEW {
+        let error = (0.9 * 0.1 / images as f64).sqrt();
+        notes.push(format!("{images} images are few: an AUROC of 0.9 may be off by {error:.2}"));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_mean_is_proposed_and_of_equals_the_cheapest() {
+        use Method::{Elbo, Gradient, Mse, Nap, Nll, Sap};
+        let cases: [(&[(Method, f64)], Method); 5] = [
+            (&[(Mse, 0.9), (Nap, 0.95), (Gradient, 0.8)], Nap),
+            (&[(Elbo, 0.9502), (Sap, 0.9498), (Nap, 0.9501)], Sap),
+            (&[(Elbo, 0.95), (Sap, 0.95), (Gradient, 0.95)], Gradient),
+            (&[(Mse, 0.5), (Nll, 0.5)], Mse),
+            (&[(Mse, 0.9494), (Elbo, 0.9496)], Elbo),
+        ];
+        for (means, expected) in cases {
+            assert_eq!(proposal(means.iter().copied(), 16), Some(expected), "{means:?}");
+        }
+        // One draw is one more pass, as many as a second look at the layers takes.
+        assert_eq!(proposal([(Elbo, 0.9), (Nap, 0.9)].into_iter(), 1), Some(Elbo));
+    }
+}
