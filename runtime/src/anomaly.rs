@@ -6,7 +6,8 @@
 //!                         -> Contract::observe
 //! ```
 //!
-//! A [`Method`] makes one number of an image and its reconstruction, the higher the more abnormal.
+//! A [`Method`] makes one number of an image and its reconstruction, the higher the more abnormal; of a
+//! large image by its tiles ([`Tiling`]), and of what a mask leaves of it ([`Scorer::score_seen`]).
 //! A [`Calibration`] turns it into a p-value against normal images that the model was not trained on
 //! ([`Conformal`]), which holds the rate of false alarms whatever the model and the method are. A [`Contract`] watches whether
 //! what comes is still like what was calibrated on.

@@ -241,3 +241,55 @@ fn report(
 pub(super) fn percent(share: f64) -> f64 {
     (share * 1e8).round() / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, Axis};
+    use vae_infer::ImageSpec;
+    use vae_infer::anomaly::Tiling;
+    use vae_infer::images::Pixels;
+
+    use super::*;
+
+    /// Two tiles of 2 by 2 pixels: one of one colour, and one that is not.
+    fn picture() -> Picture {
+        let grey = |(y, x, _): (usize, usize, usize)| if (y, x) == (1, 3) { 0.5 } else { 0.0 };
+        Picture { name: "x".into(), pixels: Pixels::Float(Array3::from_shape_fn((2, 4, 1), grey)) }
+    }
+
+    fn measured(tiling: Option<Tiling>, width: usize) -> Measured {
+        let image = ImageSpec::new(1, 2, width);
+        Measured { method: Method::Mse, draws: 1, tiling, mask: None, image }
+    }
+
+    #[test]
+    fn an_image_that_was_trained_on_is_known_as_a_whole_or_by_a_tile() {
+        let (whole, tiled) = (measured(None, 4), measured(Some(Tiling { side: 2, stride: 2 }), 2));
+        let picture = picture();
+        let tensor = whole.image.tensor(&picture).expect("of the model's size");
+        let tiles = tensor.axis_chunks_iter(Axis(2), 2).map(hash).collect::<Vec<_>>();
+        let all = hash(tensor.view());
+        let cases: [(&Measured, &[u64], bool); 6] = [
+            (&whole, &[], false),
+            (&whole, &[all], true),
+            (&whole, &tiles, false),
+            (&tiled, &[all], false),
+            (&tiled, &tiles[1..], true),
+            // There is black in many images.
+            (&tiled, &tiles[..1], false),
+        ];
+        for (case, (measured, trained, known)) in cases.into_iter().enumerate() {
+            let trained = trained.iter().copied().collect();
+            let refused = untrained(&picture, measured, &trained);
+            assert_eq!(refused.is_err(), known, "case {case}: {refused:?}");
+        }
+        let none = HashSet::new();
+        assert_eq!(untrained(&picture, &whole, &none).expect("it is new"), all);
+        let black = Picture { name: "y".into(), pixels: Pixels::Float(Array3::zeros((2, 4, 1))) };
+        let [one, other] =
+            [&picture, &black].map(|picture| untrained(picture, &tiled, &none).expect("it is new"));
+        assert_ne!(one, other);
+        let trained = [hash(Array3::zeros((1, 2, 4)).view())].into();
+        assert!(untrained(&black, &whole, &trained).is_err(), "a whole image may be of one colour");
+    }
+}
