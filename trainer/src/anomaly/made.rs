@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vae_infer::{Error, ImageSpec, maps, noise};
 
 use super::area::Area;
+use super::scratch::scratch;
 use crate::draws::{self, Purpose};
 
 /// What is done to an image.
@@ -38,8 +39,6 @@ pub enum Kind {
 
 /// The smallest and the largest side of a rectangle, as a share of the image's.
 const SIDES: [f64; 2] = [0.2, 0.4];
-/// The shortest and the longest scratch, as a share of the image's shorter side.
-const LENGTHS: [f64; 2] = [0.3, 0.7];
 /// The standard deviation of the noise, as a share of the range.
 const NOISE: f32 = 0.15;
 /// The standard deviation of the blur and the width of a scratch, as a share of the shorter side;
@@ -178,36 +177,6 @@ impl Kind {
     }
 }
 
-/// The pixels of a straight line.
-fn scratch(
-    generator: &mut ChaCha8Rng,
-    (height, width): (usize, usize),
-    thickness: usize,
-) -> Vec<[usize; 2]> {
-    let shorter = height.min(width) as f64;
-    let length = shorter * generator.random_range(LENGTHS[0]..=LENGTHS[1]);
-    let (sine, cosine) = generator.random_range(0.0..std::f64::consts::PI).sin_cos();
-    // Its middle leaves it room within the image.
-    let mut middle = |size: usize, extent: f64| {
-        let room = (size as f64 - 1.0 - extent.abs()).max(0.0);
-        0.5 * (size as f64 - 1.0 - room) + room * generator.random_range(0.0..=1.0)
-    };
-    let (y, x) = (middle(height, length * sine), middle(width, length * cosine));
-    let steps = 2 * height.max(width);
-    let mut line = vec![];
-    for step in 0..=steps {
-        let along = length * (step as f64 / steps as f64 - 0.5);
-        for across in 0..thickness.max(1) {
-            let across = across as f64 - 0.5 * (thickness.max(1) - 1) as f64;
-            let (row, column) =
-                (y + along * sine + across * cosine, x + along * cosine - across * sine);
-            let within = |place: f64, size: usize| place.round().clamp(0.0, size as f64 - 1.0);
-            line.push([within(row, height) as usize, within(column, width) as usize]);
-        }
-    }
-    line
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -270,7 +239,7 @@ mod tests {
     fn rectangles_and_lines_leave_the_rest_as_it_was() {
         let images = pictures((20, 1, 28, 28), [0.0, 1.0]);
         for (kind, most) in
-            [(Kind::Block, 121), (Kind::Patch, 121), (Kind::Specks, 121), (Kind::Scratch, 24)]
+            [(Kind::Block, 121), (Kind::Patch, 121), (Kind::Specks, 121), (Kind::Scratch, 40)]
         {
             let made = make(kind, &images, &spec(28, 28, [0.0, 1.0]), 5);
             for (image, made) in images.outer_iter().zip(made.outer_iter()) {

@@ -19,6 +19,7 @@ pub mod made;
 mod neighbours;
 pub mod ranking;
 mod scores;
+mod scratch;
 mod text;
 
 pub use baselines::Baselines;

@@ -3,6 +3,7 @@
 use super::Options;
 use super::measure::{DRAWS, DRAWS_OF_PATCHES};
 use super::plan::{MNIST, Part, Set};
+use super::tiles::archive::MARGIN;
 use super::tiles::{ERROR_MAP, SIDE, STRIDE};
 
 /// The command and what holds for all parts.
@@ -55,7 +56,9 @@ pub(super) fn protocol(part: Part) -> String {
              abnormal all test images of another set (of EMNIST letters 10,000), or its own, mirrored.\n"
         ),
         Part::Tiles => format!(
-            "Pictures are scored by patches of {SIDE}x{SIDE} pixels at a stride of {STRIDE}, the preset \
+            "Of every picture the logarithm of its light is taken, since the six conditions make the same \
+             surface brighter or darker, and a margin of {MARGIN} pixels is left out, the tile's own edge; \
+             both were settled with PCA on a part of the pictures. Pictures are scored by patches of {SIDE}x{SIDE} pixels at a stride of {STRIDE}, the preset \
              `{preset}` trained on patches of pictures without a defect, {epochs} epochs. A \
              picture's score is that of its worst patches, the mean of the largest hundredth; a pixel's \
              is the mean over the patches that cover it, and for `{ERROR_MAP}` the squared error of the \

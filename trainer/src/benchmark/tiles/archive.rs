@@ -10,10 +10,17 @@ use flate2::read::GzDecoder;
 use ndarray::{Array2, Array3};
 use vae_infer::images;
 
+use super::SIDE;
+
 /// The largest file that is read, in bytes: no picture of the archive is near it.
 const LARGEST: u64 = 16 << 20;
 /// The value from which on a pixel of a mask belongs to a defect: masks of some tiles have edges in grey.
 const MARKED: u8 = 128;
+/// What is cut off every side of a picture, in pixels: the tile's own edge.
+pub(in crate::benchmark) const MARGIN: usize = 12;
+/// What light is multiplied by before the logarithm of 1 + light is taken: under six conditions the same
+/// surface is brighter or darker by a factor, and the logarithm makes it an offset.
+const GAIN: f32 = 20.0;
 /// The kind of tiles without a defect.
 pub(super) const FREE: &str = "free";
 
@@ -23,9 +30,9 @@ pub(super) struct Picture {
     pub(super) kind: String,
     /// When it was taken, in the order of all pictures.
     pub(super) number: u32,
-    /// Grey, from 0 to 1, `[1, H, W]`.
+    /// The logarithm of its light, from 0 to 1, without the margin, `[1, H, W]`.
     pub(super) image: Array3<f32>,
-    /// Where the defect is, `[H, W]`.
+    /// Where the defect is, likewise, `[H, W]`.
     pub(super) mask: Array2<bool>,
 }
 
@@ -127,19 +134,38 @@ fn picture(
             mask.dimensions()
         );
     }
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let at =
-        |image: &image::GrayImage, y: usize, x: usize| image.get_pixel(x as u32, y as u32).0[0];
-    let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| {
-        f32::from(at(&picture, y, x)) / 255.0
-    });
+    let least = (SIDE + 2 * MARGIN) as u32;
+    if picture.width().min(picture.height()) < least {
+        bail!(
+            "the picture has {:?} pixels, at least {least} by {least} are needed",
+            picture.dimensions()
+        );
+    }
+    let inner = |size: u32| size as usize - 2 * MARGIN;
+    let (width, height) = (inner(picture.width()), inner(picture.height()));
+    let at = |image: &image::GrayImage, y: usize, x: usize| {
+        image.get_pixel((x + MARGIN) as u32, (y + MARGIN) as u32).0[0]
+    };
+    let image = Array3::from_shape_fn((1, height, width), |(_, y, x)| tone(at(&picture, y, x)));
     let mask = Array2::from_shape_fn((height, width), |(y, x)| at(&mask, y, x) >= MARKED);
     Ok(Picture { kind, number, image, mask })
+}
+
+/// The logarithm of a pixel's light, from 0 to 1.
+fn tone(value: u8) -> f32 {
+    (GAIN * f32::from(value) / 255.0).ln_1p() / GAIN.ln_1p()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn light_that_is_twice_as_bright_is_an_offset() {
+        assert_eq!((tone(0), tone(255)), (0.0, 1.0));
+        let offset = |value: u8| tone(2 * value) - tone(value);
+        assert!((offset(100) / offset(50) - 1.0).abs() < 0.15);
+    }
 
     #[test]
     fn names_of_the_archive_are_read() {

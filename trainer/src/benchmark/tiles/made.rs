@@ -12,8 +12,8 @@ use vae_infer::write;
 /// Tiles, of which every third has a defect, and the conditions under which each is taken.
 const TILES: u32 = 12;
 const CONDITIONS: u32 = 2;
-const WIDTH: u32 = 64;
-const HEIGHT: u32 = 48;
+const WIDTH: u32 = 96;
+const HEIGHT: u32 = 72;
 
 /// Writes an archive like the published one to a folder.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     let mut archive = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
     for (tile, condition) in (0..TILES).flat_map(|t| (0..CONDITIONS).map(move |c| (t, c))) {
         let cracked = tile % 3 == 0;
-        let crack = |y: u32, x: u32| cracked && (20..44).contains(&x) && y.abs_diff(x / 2) < 2;
+        let crack = |y: u32, x: u32| cracked && (30..70).contains(&x) && y.abs_diff(x / 2) < 2;
         let wave = |y: u32, x: u32| {
             ((x + 7 * tile) as f32 / (4 + tile) as f32).sin() * (y as f32 / 9.0).cos()
         };

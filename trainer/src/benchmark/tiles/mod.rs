@@ -1,6 +1,6 @@
 //! Magnetic tiles with defects: large pictures, by patches.
 
-mod archive;
+pub(super) mod archive;
 mod groups;
 pub(super) mod made;
 mod overlap;
