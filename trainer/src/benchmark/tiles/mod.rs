@@ -16,7 +16,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use vae_infer::maps::error_map;
 use vae_infer::maps::gaussian::smooth;
 use vae_infer::maps::tiles::{Tiles as Patches, worst_tiles};
-use vae_infer::{Bundle, EngineOptions, Model, npy};
+use vae_infer::{Bundle, EngineOptions, Model, images, npy};
 
 use super::measured::Comparison;
 use super::scorer::Scorer;
@@ -103,10 +103,13 @@ impl Tiles {
             let layouts = pictures.iter().map(|picture| layout(picture));
             let layouts: Vec<Patches> = layouts.collect::<Result<_, _>>()?;
             let cut = pictures.iter().zip(&layouts).map(|(picture, layout)| {
-                let mut batches = layout.batches(picture.image.view(), layout.count())?;
-                Ok::<_, vae_infer::Error>(batches.next().expect("there is a patch"))
+                let values = picture.image.view().permuted_axes([1, 2, 0]);
+                let pixels = images::Pixels::Float(values.as_standard_layout().into_owned());
+                let whole = images::Picture { name: picture.kind.clone(), pixels };
+                let mut batches = layout.batches(&whole, &bundle.manifest.image, layout.count())?;
+                batches.next().expect("there is a patch")
             });
-            let cut: Vec<Array4<f32>> = cut.collect::<Result<_, _>>()?;
+            let cut: Vec<Array4<f32>> = cut.collect::<Result<_, vae_infer::Error>>()?;
             let views: Vec<_> = cut.iter().map(|patches| patches.view()).collect();
             let all = concatenate(Axis(0), &views).expect("patches have one shape");
             for (name, patch_scores) in scorer.scores(all.view())? {
