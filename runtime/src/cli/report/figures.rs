@@ -6,7 +6,7 @@ use vae_infer::anomaly::State;
 use super::axis::{Axis, number};
 use super::distribution::Distribution;
 use super::plot::{Plot, px};
-use super::tally::{LABELS, PLACES};
+use super::tally::{LABELS, PLACES, expected};
 use super::watch::Watch;
 
 /// The bins of scores.
@@ -79,19 +79,19 @@ fn steps(plot: &Plot, shares: &[f64], edge: impl Fn(usize) -> f64) -> String {
     path
 }
 
-/// The shares of p-values in bins, with the share that all of them have where no image is strange.
-pub(super) fn p_values(counts: &[u64; PLACES]) -> Markup {
+/// The shares of p-values in bins, with the shares that are expected of so many calibration scores.
+pub(super) fn p_values(counts: &[u64; PLACES], scores: Option<usize>) -> Markup {
     let total = counts.iter().sum::<u64>() as f64;
     let shares = counts.map(|count| count as f64 / total);
-    let even = 1.0 / PLACES as f64;
-    let highest = shares.iter().copied().fold(even, f64::max);
+    let even = scores.map_or([1.0 / PLACES as f64; PLACES], expected);
+    let highest = shares.iter().chain(&even).copied().fold(0.0, f64::max);
     let plot = Plot { x: Axis::new(0.0, 1.0, false), y: Axis::new(0.0, 1.08 * highest, false) };
     let edge = |bin: usize| bin as f64 / PLACES as f64;
     let content = html! {
         @for (bin, &share) in shares.iter().enumerate().filter(|&(_, &share)| share > 0.0) {
             (plot.bar([edge(bin), edge(bin + 1)], [0.0, share], "plain"))
         }
-        (plot.level(even, "even"))
+        path.even d=(steps(&plot, &even, edge)) {}
     };
     plot.draw("histogram of the p-values", "p-value", true, &content)
 }

@@ -111,6 +111,7 @@ fn distributions(tally: &Tally, reference: Option<&Reference>) -> Markup {
     });
     let calibration = calibration.as_ref();
     let calibration = calibration.and_then(|(scores, threshold)| Some((scores, (*threshold)?)));
+    let scores = reference.map(|reference| reference.judge.conformal().scores().len());
     let labels = tally.counts();
     let judged = labels[..3].iter().sum::<u64>() > 0;
     html! {
@@ -131,10 +132,10 @@ fn distributions(tally: &Tally, reference: Option<&Reference>) -> Markup {
             }
             @if judged {
                 figure {
-                    (figures::p_values(&tally.p_values))
+                    (figures::p_values(&tally.p_values, scores))
                     figcaption { p {
-                        "The share of the images by p-value. Where they are like those of the calibration, all \
-                         bars reach the line; anomalies are in the first."
+                        "The share of the images by p-value. Where they are like those of the calibration, the bars \
+                         follow the line; anomalies are in the first."
                     } }
                 }
             }

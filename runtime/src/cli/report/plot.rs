@@ -7,7 +7,7 @@ use super::axis::{Axis, number};
 /// Width and height in the units that everything is drawn in.
 const SIZE: [f64; 2] = [480.0, 240.0];
 /// What is left of the plot, right of it, above and below.
-const MARGINS: [f64; 4] = [46.0, 12.0, 20.0, 40.0];
+const MARGINS: [f64; 4] = [46.0, 20.0, 20.0, 40.0];
 /// No bar is lower: one image among a million is seen.
 const LOWEST: f64 = 1.5;
 

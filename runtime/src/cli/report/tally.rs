@@ -60,7 +60,7 @@ impl Tally {
         let label = LABELS.iter().position(|label| *label == line.label).unwrap_or_default();
         self.scores[label].add(line.score);
         if let Some(p) = line.p_value {
-            self.p_values[((p * PLACES as f64).ceil() as usize).clamp(1, PLACES) - 1] += 1;
+            self.p_values[place(p)] += 1;
         }
         if !self.engines.contains(&line.engine) {
             self.engines.insert(line.engine.clone());
@@ -89,11 +89,35 @@ impl Tally {
     }
 }
 
+/// The bin of a p-value, which holds its upper end.
+fn place(p: f64) -> usize {
+    ((p * PLACES as f64).ceil() as usize).clamp(1, PLACES) - 1
+}
+
+/// The shares of p-values in every bin where no image is strange: those that so many calibration scores can
+/// give are equally likely.
+pub(super) fn expected(scores: usize) -> [f64; PLACES] {
+    let mut shares = [0.0; PLACES];
+    let p_values = scores + 1;
+    for k in 1..=p_values {
+        shares[place(k as f64 / p_values as f64)] += 1.0 / p_values as f64;
+    }
+    shares
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
+
+    #[test]
+    fn few_calibration_scores_fill_bins_unevenly() {
+        assert!(expected(999).iter().all(|share| (share - 0.05).abs() < 1e-12));
+        // 1/3 and 2/3 are in the seventh bin and in the fourteenth.
+        let full: Vec<_> = (0..PLACES).filter(|&bin| expected(2)[bin] > 0.0).collect();
+        assert_eq!(full, [6, 13, 19]);
+    }
 
     #[test]
     fn only_the_worst_lines_are_held() {
