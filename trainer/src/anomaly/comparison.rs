@@ -11,6 +11,7 @@ use super::made::Kind;
 use super::{Baselines, bundle, ranking, scores};
 use crate::data::{self, DataConfig};
 use crate::evaluation::Measured;
+use crate::progress::Progress;
 use crate::split::{Part, Split, spread};
 use crate::trained::Trained;
 
@@ -113,29 +114,23 @@ pub fn compare(trained: &Trained, split: &Split, options: &Options<'_>) -> Resul
         None => made(images.view(), trained)?,
     };
     let bundle = bundle(trained, split)?;
+    let engine = EngineOptions::new(Engine::Tract);
     let baselines = Baselines::fit(train.images.view());
-    let score = |images: ArrayView4<f32>| -> Result<_> {
-        let methods = scores(&bundle, &EngineOptions::new(Engine::Tract), images, options.draws)?;
-        let baselines = baselines.as_ref().map_or(vec![], |fitted| fitted.scores(images));
-        Ok((methods, baselines))
+    let mut work = Progress::stderr().work("scores", kinds.len() + 1);
+    let mut score = |images: ArrayView4<f32>| -> Result<Scores> {
+        let methods = scores(&bundle, &engine, images, options.draws)?;
+        let methods = methods.into_iter().map(|(method, scores)| (method.to_string(), scores));
+        let others = baselines.as_ref().map_or(vec![], |fitted| fitted.scores(images));
+        let others = others.into_iter().map(|(name, scores)| (name.to_owned(), scores));
+        work.add(1);
+        Ok(methods.chain(others).collect())
     };
-    let (methods, others) = score(images.view())?;
-    let row = |name: String| Row { name, auroc: vec![], mean: 0.0 };
-    let mut rows: Vec<Row> = methods.iter().map(|(method, _)| row(method.to_string())).collect();
-    let mut fitted: Vec<Row> = others.iter().map(|&(name, _)| row(name.into())).collect();
-    for (_, anomalies) in &kinds {
-        let (of_methods, of_others) = score(anomalies.view())?;
-        for ((row, (_, normal)), (_, abnormal)) in rows.iter_mut().zip(&methods).zip(&of_methods) {
-            row.auroc.push(ranking::auroc(normal, abnormal));
-        }
-        for ((row, (_, normal)), (_, abnormal)) in fitted.iter_mut().zip(&others).zip(&of_others) {
-            row.auroc.push(ranking::auroc(normal, abnormal));
-        }
-    }
-    for row in rows.iter_mut().chain(&mut fitted) {
-        row.mean = row.auroc.iter().sum::<f64>() / row.auroc.len() as f64;
-    }
-    let means = methods.iter().zip(&rows).map(|(&(method, _), row)| (method, row.mean));
+    let normal = score(images.view())?;
+    let abnormal = kinds.iter().map(|(_, anomalies)| score(anomalies.view()));
+    let mut methods = rows(&normal, &abnormal.collect::<Result<Vec<_>>>()?);
+    let known = |row: &Row| row.name.parse().ok().map(|method: Method| (method, row.mean));
+    let means: Vec<(Method, f64)> = methods.iter().filter_map(known).collect();
+    let others = methods.split_off(means.len());
     let anomalies =
         |(name, images): (String, Array4<f32>)| Anomalies { name, images: images.len_of(Axis(0)) };
     Ok(Comparison {
@@ -148,14 +143,28 @@ pub fn compare(trained: &Trained, split: &Split, options: &Options<'_>) -> Resul
         draws: options.draws,
         folder: options.anomalies.map(Path::to_owned),
         kinds: kinds.into_iter().map(anomalies).collect(),
-        proposal: proposal(means, options.draws).context("the model has no score")?,
-        methods: rows,
+        methods,
         baselines: match baselines {
-            Some(baselines) => Measured::Value(Fitted { images: baselines.images(), rows: fitted }),
+            Some(baselines) => Measured::Value(Fitted { images: baselines.images(), rows: others }),
             None => Measured::absent("the training images are too few, or all the same"),
         },
+        proposal: proposal(means.into_iter(), options.draws).context("the model has no score")?,
         notes: notes(&bundle, options, images.len_of(Axis(0))),
     })
+}
+
+/// The scores of images by the methods and then by the baselines, each with its name.
+type Scores = Vec<(String, Vec<f64>)>;
+
+/// How well every score tells the abnormal images of each kind from the normal ones.
+fn rows(normal: &Scores, abnormal: &[Scores]) -> Vec<Row> {
+    let row = |(place, (name, normal)): (usize, &(String, Vec<f64>))| {
+        let areas = abnormal.iter().map(|kind| ranking::auroc(normal, &kind[place].1));
+        let auroc: Vec<f64> = areas.collect();
+        let mean = auroc.iter().sum::<f64>() / auroc.len() as f64;
+        Row { name: name.clone(), auroc, mean }
+    };
+    normal.iter().enumerate().map(row).collect()
 }
 
 /// The method with the largest mean, to three decimals; of several that which takes fewest passes
@@ -233,7 +242,7 @@ fn notes(bundle: &Bundle, options: &Options<'_>, images: usize) -> Vec<String> {
     }
     if images < FEW {
         let error = (0.9 * 0.1 / images as f64).sqrt();
-        notes.push(format!("{images} images are few: an AUROC of 0.9 may be off by {error:.2}"));
+        notes.push(format!("few images, {images}: an AUROC of 0.9 may be off by {error:.2}"));
     }
     notes
 }

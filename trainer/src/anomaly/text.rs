@@ -22,7 +22,7 @@ impl fmt::Display for Comparison {
             Some(folder) => writeln!(f, "anomalies of `{}`", folder.display())?,
             None => writeln!(f, "anomalies made of the validation images")?,
         }
-        writeln!(f, "\narea under the ROC curve; {draws} draws where a score draws\n")?;
+        writeln!(f, "\narea under the ROC curve; draws where a score draws: {draws}\n")?;
         let names = self.kinds.iter().map(|kind| kind.name.as_str()).chain(["mean"]);
         self.line(f, "", names.map(str::to_owned))?;
         let count = |kind: &super::comparison::Anomalies| kind.images.to_string();
@@ -100,7 +100,7 @@ mod tests {
         for words in [
             "parts, epoch 3, seed 7\n200 of 500 validation images, source sha256 abc123\n",
             "anomalies of `defects`\n",
-            "16 draws",
+            "draws: 16\n",
             "\n                crack  a long name     mean\n",
             "\nimages             12            3\n",
             "\nmse             0.750        0.500    0.625\n",
