@@ -125,7 +125,7 @@ impl Graph {
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             producer_name: env!("CARGO_PKG_NAME").into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
-            metadata_props: metadata(name, &inputs, &outputs),
+            metadata_props: metadata(name),
             graph: Some(GraphProto {
                 name: name.into(),
                 node: nodes.nodes,
@@ -152,8 +152,7 @@ impl Graph {
             output: outputs.iter().map(value).collect(),
             ..graph
         };
-        let metadata_props = metadata(name, &inputs, &outputs);
-        let model = ModelProto { metadata_props, graph: Some(graph), ..model };
+        let model = ModelProto { metadata_props: metadata(name), graph: Some(graph), ..model };
         Self { model, inputs, outputs, layers: vec![] }
     }
 
@@ -192,20 +191,8 @@ impl Graph {
     }
 }
 
-/// What a reader of the lone file would want to know.
-fn metadata(
-    name: &str,
-    inputs: &[TensorSpec],
-    outputs: &[TensorSpec],
-) -> Vec<StringStringEntryProto> {
-    let list = |specs: &[TensorSpec]| {
-        let specs: Vec<_> = specs.iter().map(|s| format!("{} {:?}", s.name, s.shape)).collect();
-        specs.join(", ")
-    };
-    vec![
-        entry("role", name),
-        entry("layout", "f32, row-major, batch first, images as channels, height, width"),
-        entry("inputs", list(inputs)),
-        entry("outputs", list(outputs)),
-    ]
+/// What a reader of the lone file would want to know beside the names and shapes that it declares.
+fn metadata(name: &str) -> Vec<StringStringEntryProto> {
+    let layout = "f32, row-major, batch first, images as channels, height, width";
+    vec![entry("role", name), entry("layout", layout)]
 }

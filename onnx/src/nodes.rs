@@ -203,14 +203,20 @@ impl Scope<'_> {
         let end =
             |size: usize, wanted: usize| (wanted.div_ceil(stride) + after).saturating_sub(size);
         let pads = [before, before, end(h, rows), end(w, columns)];
-        let taps = self.floats("weight", &weight.dims(), &values(weight));
-        let mut input =
-            vec![x.name.clone(), self.sorted(taps, [inputs, channels], stride, &phases)];
-        if let Some(bias) = &deconv.bias {
-            let bias = self.floats("bias", &[channels], &values(bias.val()));
-            let phases = vec![bias; stride * stride];
-            input.push(self.named("biases", "Concat", &phases, vec![int("axis", 0)]));
-        }
+        let bias = deconv.bias.as_ref();
+        let bias = bias.map(|bias| self.floats("bias", &[channels], &values(bias.val())));
+        let (weights, biases) = if stride == 1 && kernel == taps {
+            // The one phase is the kernel, turned around.
+            let turned = weight.swap_dims(0, 1).flip([2, 3]);
+            (self.floats("weight", &turned.dims(), &values(turned)), bias)
+        } else {
+            let taps = self.floats("weight", &weight.dims(), &values(weight));
+            let sorted = self.sorted(taps, [inputs, channels], stride, &phases);
+            let each = |bias| vec![bias; stride * stride];
+            let axis = vec![int("axis", 0)];
+            (sorted, bias.map(|bias| self.named("biases", "Concat", &each(bias), axis)))
+        };
+        let input: Vec<String> = [x.name.clone(), weights].into_iter().chain(biases).collect();
         let window =
             vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[1; 2]), ints("pads", &pads)];
         let y = self.node("Conv", &input, window);

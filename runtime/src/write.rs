@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -43,6 +44,22 @@ pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The temporary names of all folders that this process has begun to fill.
+static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
+    STAGED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every [`Staged`] folder that has not got its name: for a program that is about to end
+/// without dropping them.
+pub fn abandon() {
+    for folder in staged().iter() {
+        // Those that have their names are not there any more.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
 /// A folder that is filled beside its final place and gets its name when it is whole; dropped
 /// before that, it leaves nothing.
 #[derive(Debug)]
@@ -68,8 +85,11 @@ impl Staged {
             let missing = format!("there is no folder `{}`", parent(folder).display());
             return Err(Error::write(folder)(io::Error::other(missing)));
         }
+        let mut staged = staged();
         let made = builder.prefix(".vae-").tempdir_in(parent(folder));
-        Ok(Self { made: made.map_err(Error::write(folder))?, folder: folder.into() })
+        let made = made.map_err(Error::write(folder))?;
+        staged.push(made.path().into());
+        Ok(Self { made, folder: folder.into() })
     }
 
     /// Where it is filled.
@@ -84,6 +104,8 @@ impl Staged {
     /// [`Error::Write`], where something stands there and `replace` is not set too.
     pub fn publish(self, replace: bool) -> Result<(), Error> {
         let Self { made, folder } = self;
+        // Whoever abandons it waits until one of the two stands under the name.
+        let _staged = staged();
         let rename = || {
             if !folder.exists() {
                 return std::fs::rename(made.path(), &folder);

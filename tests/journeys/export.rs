@@ -1,7 +1,15 @@
 //! From training through export to inference: the trainer's answers on both engines.
 
+#[cfg(unix)]
+use std::collections::BTreeSet;
+#[cfg(unix)]
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+#[cfg(unix)]
+use std::process::Stdio;
+#[cfg(unix)]
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use vae_infer::manifest::Manifest;
@@ -23,6 +31,8 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("export::parity_of_every_block", Needs::OnnxRuntime, every_block),
     ("export::parity_of_a_plain_autoencoder", Needs::OnnxRuntime, plain_autoencoder),
     ("export::a_kept_epoch_is_exported", Needs::Nothing, a_kept_epoch_is_exported),
+    #[cfg(unix)]
+    ("export::a_signal_leaves_nothing", Needs::Nothing, a_signal_leaves_nothing),
     ("export::nothing_is_overwritten", Needs::Nothing, nothing_is_overwritten),
     ("export::two_exports_are_the_same_bytes", Needs::Nothing, two_exports_are_the_same_bytes),
 ];
@@ -126,6 +136,40 @@ fn a_kept_epoch_is_exported(_: PathBuf) -> Result<(), String> {
     }
     refused(export(folder.path())?.args(["--force", "--epoch", "3"]), &["epoch 3", "keep=[3]"])?;
     refused(export(folder.path())?.args(["--force", "--epoch", "9"]), &["no epoch 9"])
+}
+
+/// Stops an export while the bundle is being filled under its temporary name.
+#[cfg(unix)]
+fn a_signal_leaves_nothing(_: PathBuf) -> Result<(), String> {
+    let folder = train("mnist-mlp", &[])?;
+    let entries = || -> Result<BTreeSet<OsString>, String> {
+        let entries = std::fs::read_dir(folder.path()).map_err(|e| e.to_string())?;
+        Ok(entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect())
+    };
+    let before = entries()?;
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        // What these scores know of the training images takes long enough.
+        let mut child = export(folder.path())?
+            .args(["--score", "nap"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let started = Instant::now();
+        while entries()? == before {
+            if started.elapsed() > Duration::from_secs(120) {
+                return Err("the export makes no folder".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let kill = format!("kill -{signal} {}", child.id());
+        expect(Command::new("sh").args(["-c", &kill]), 0)?;
+        let status = child.wait().map_err(|e| e.to_string())?;
+        let left = entries()?;
+        if status.code() != Some(code) || left != before {
+            return Err(format!("SIG{signal} ends the export with {status} and leaves {left:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn nothing_is_overwritten(_: PathBuf) -> Result<(), String> {

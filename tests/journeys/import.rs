@@ -147,6 +147,12 @@ fn asked_for(_: PathBuf) -> Result<(), String> {
         import_of("last", out)?.args(["--likelihood", "bernoulli"]),
         &["decoder.onnx", "Conv", "--logits"],
     )?;
+    let range = ["--range", "-1", "1"];
+    refused(
+        import_of("draws", out)?.args(range),
+        &["decoder.onnx", "ends in Sigmoid", "-1 to 1", "leave --range out"],
+    )?;
+    refused(import_of("last", out)?.arg("--logits").args(range), &["gives logits", "-1 to 1"])?;
     refused(
         import_of("unet", out)?.args(["--mean", "mu"]),
         &["encoder.onnx", "there is no `mu` among", "`log_var` [1, 5]"],
@@ -172,7 +178,9 @@ fn is_refused(_: PathBuf) -> Result<(), String> {
         import(&encoder, &decoder, out)?.args(["--image", "9x8x1"]),
         &["encoder.onnx", "`x` [batch, 1, 8, 8]", "no image of 9x8x1"],
     )?;
-    expect(import(&encoder, &decoder, out)?.args(["--image", "8x8"]), 2)?;
+    for wrong in [["--image", "8x8"], ["--name", ""], ["--classes", "a,,b"]] {
+        expect(import(&encoder, &decoder, out)?.args(wrong), 2)?;
+    }
     let drawn = foreign("draws").join("drawn.onnx");
     refused(
         &mut import(&drawn, &decoder, out)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use vae_infer::manifest::{Manifest, Precision};
 use vae_tests::programs::{expect, program, refused};
 
-use crate::export::{EVERY_BLOCK, export, train};
+use crate::export::{EVERY_BLOCK, EYES, export, train};
 use crate::{Journey, Needs};
 
 pub(crate) const JOURNEYS: &[Journey] = &[
@@ -17,7 +17,13 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("precision::f16_gpu_of_every_block", Needs::OnnxRuntime, |ort| {
         every_block(&["f16-gpu"], &ort)
     }),
-    ("precision::int8_quarters_the_graphs", Needs::OnnxRuntime, int8_quarters_the_graphs),
+    ("precision::int8_quarters_the_graphs", Needs::OnnxRuntime, |ort| {
+        int8_quarters("mnist-mlp", LONGER, &[], &ort)
+    }),
+    ("precision::int8_quarters_small_graphs", Needs::OnnxRuntime, |ort| {
+        int8_quarters("mnist-conv", &[], &["--allow-slower"], &ort)?;
+        int8_quarters("eyes-spatial", EYES, &["--allow-slower"], &ort)
+    }),
     ("precision::int8_of_every_block", Needs::OnnxRuntime, int8_of_every_block),
     ("precision::int8_needs_images_of_its_kind", Needs::Nothing, int8_needs_images_of_its_kind),
     ("precision::int8_that_is_not_faster", Needs::OnnxRuntime, int8_that_is_not_faster),
@@ -81,21 +87,26 @@ fn int8_of_every_block(ort: PathBuf) -> Result<(), String> {
     every_block(&["int8", "--allow-slower", "--calibrate", &data], &ort)
 }
 
-fn int8_quarters_the_graphs(ort: PathBuf) -> Result<(), String> {
-    let folder = train("mnist-mlp", LONGER)?;
+fn int8_quarters(
+    preset: &str,
+    settings: &[&str],
+    options: &[&str],
+    ort: &Path,
+) -> Result<(), String> {
+    let folder = train(preset, settings)?;
     let folder = folder.path();
-    expect(export(folder)?.arg("--ort-lib").arg(&ort), 0)?;
+    expect(export(folder)?.arg("--ort-lib").arg(ort), 0)?;
     let full = graph_bytes(&manifest(folder)?);
     let mut int8 = export(folder)?;
     int8.args(["--precision", "int8", "--force", "--calibrate"]).arg(folder.join("data"));
-    expect(int8.arg("--ort-lib").arg(&ort), 0)?;
+    expect(int8.args(options).arg("--ort-lib").arg(ort), 0)?;
     let manifest = manifest(folder)?;
     let (bytes, verdicts) = (graph_bytes(&manifest), manifest.verdicts.ok_or("no verdicts")?);
     let small = bytes * 100 <= full * 27;
     if !small || verdicts.psnr_lost > 0.5 {
-        return Err(format!("{bytes} of {full} bytes, {verdicts:?}"));
+        return Err(format!("{preset}: {bytes} of {full} bytes, {verdicts:?}"));
     }
-    verify(folder, &["tract", "ort"], &ort)
+    verify(folder, &["tract", "ort"], ort)
 }
 
 fn int8_needs_images_of_its_kind(_: PathBuf) -> Result<(), String> {

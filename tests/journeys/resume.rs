@@ -167,9 +167,16 @@ fn two_processes(_: PathBuf) -> Result<(), String> {
     let folder = folder()?;
     expect(&mut fit(folder.path(), "run")?, 0)?;
     let lock = std::fs::File::open(folder.path().join("run").join("lock"));
-    lock.and_then(|file| file.lock().map(|()| file))
-        .map_err(|e| e.to_string())
-        .and_then(|_held| refused(fit(folder.path(), "run")?.arg("--resume"), &["another process"]))
+    let held = lock.and_then(|file| file.lock().map(|()| file)).map_err(|e| e.to_string())?;
+    let mut resumed = fit(folder.path(), "run")?;
+    resumed.arg("--resume");
+    refused(&mut resumed, &["another process"])?;
+    let said = expect(&mut resumed, 2)?.stderr;
+    drop(held);
+    match String::from_utf8_lossy(&said).lines().count() {
+        1 => Ok(()),
+        lines => Err(format!("a run in use is refused in {lines} lines")),
+    }
 }
 
 fn a_run_is_never_cleared(_: PathBuf) -> Result<(), String> {

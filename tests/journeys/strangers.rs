@@ -32,7 +32,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
         agree_on("eyes-vae", EYES, &PRECISIONS, &packages)
     }),
     ("strangers::agree_on_a_spatial_code", Needs::Strangers, |packages| {
-        agree_on("eyes-spatial", EYES, &["f32"], &packages)
+        agree_on("eyes-spatial", EYES, &["f32", "int8"], &packages)
     }),
     ("strangers::agree_on_every_block", Needs::Strangers, every_block),
     ("strangers::agree_on_imports", Needs::Strangers, imports),

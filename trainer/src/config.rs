@@ -155,6 +155,9 @@ impl RunConfig {
 
     fn check(&self) -> Result<()> {
         let train = &self.train;
+        if self.name.is_empty() {
+            bail!("the name is empty");
+        }
         self.image.check().map_err(anyhow::Error::msg).context("in [image]")?;
         self.model.check(self.image.shape()).context("in [model]")?;
         let positive = |value: f64| value.is_finite() && value > 0.0;
@@ -292,6 +295,7 @@ mod tests {
         let config = RunConfig::load("patterns", &settings.map(String::from)).expect("known keys");
         assert_eq!((config.train.epochs, config.name.as_str()), (3, "mine"));
         for wrong in [
+            "name=",
             "model.likelihood={kind=\"gaussian\",sigma=0.0}",
             "image.range=[-1,1]",
             "train.schedule={kind=\"exponential\",decay=-1.0}",

@@ -48,6 +48,16 @@ impl Ending {
             );
         }
         let probabilities = logits || last == "Sigmoid";
+        let outside = |pixel: f32| !(0.0..=1.0).contains(&pixel);
+        if let Some([black, white]) = import.range.filter(|_| probabilities)
+            && (outside(black) || outside(white))
+        {
+            let end = if logits { "gives logits" } else { "ends in Sigmoid" };
+            return wrong(format!(
+                "it {end}, and those become 0 to 1 where pixels are {black} to {white} (hint: \
+                 leave --range out)"
+            ));
+        }
         let unit = import.range.is_none_or(|range| range == [0.0, 1.0]);
         let (likelihood, because) = match import.likelihood {
             Some(Likelihood::Bernoulli) if !unit => {

@@ -1,9 +1,11 @@
 //! The graphs of a model in fewer bits, and what that may cost.
 
 mod calibration;
+mod defaults;
 mod half;
 mod int8;
 mod names;
+mod shared;
 
 use std::collections::BTreeMap;
 
@@ -105,8 +107,11 @@ pub(crate) fn graphs(model: &Export<'_>, device: &Device) -> Result<[Graph; 2], 
                 let vectors = graph.outputs.iter().filter(|output| output.shape.len() == 1);
                 let vectors = vectors.map(|output| output.name.clone()).collect();
                 int8::quantize(graph.body(), vectors, seen);
-                let layers = graph.layers.iter().map(|layer| layer.name.clone()).collect();
-                names::shorten(graph.body(), layers);
+                defaults::drop(graph.body());
+                shared::share(graph.body());
+                let mut layers = std::mem::take(&mut graph.layers);
+                names::shorten(graph.body(), &mut layers);
+                graph.layers = layers;
             }
         }
     }

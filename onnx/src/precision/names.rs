@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use tract_onnx::pb::GraphProto;
+use vae_infer::manifest::TensorSpec;
 
 /// The characters of a short name.
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Gives every tensor inside a graph the shortest name that is free, in the order of the nodes, and
-/// takes the names of nodes away. Inputs and outputs of the graph keep theirs, and so do those that
-/// are named elsewhere.
-pub(super) fn shorten(graph: &mut GraphProto, known: Vec<String>) {
+/// takes the names of nodes away. Inputs and outputs of the graph keep theirs; hidden layers, which
+/// the manifest names, get theirs there too.
+pub(super) fn shorten(graph: &mut GraphProto, layers: &mut [TensorSpec]) {
     let public = graph.input.iter().chain(&graph.output).map(|value| value.name.clone());
-    let public = public.chain(known);
     let mut names: BTreeMap<String, String> = public.map(|name| (name.clone(), name)).collect();
     let taken: Vec<String> = names.keys().cloned().collect();
     let mut free = (0..).map(short).filter(|name| !taken.contains(name));
@@ -28,6 +28,7 @@ pub(super) fn shorten(graph: &mut GraphProto, known: Vec<String>) {
         node.input.iter_mut().chain(&mut node.output).for_each(&mut rename);
     }
     graph.initializer.iter_mut().for_each(|constant| rename(&mut constant.name));
+    layers.iter_mut().for_each(|layer| rename(&mut layer.name));
 }
 
 /// A number in digits and letters.
@@ -64,14 +65,16 @@ mod tests {
             initializer: vec![TensorProto { name: "weight".into(), ..TensorProto::default() }],
             ..GraphProto::default()
         };
-        shorten(&mut graph, vec!["layer".into()]);
+        let mut layers = [TensorSpec::new("layer", &[3])];
+        shorten(&mut graph, &mut layers);
         let wires = |place: usize| (&graph.node[place].input[..], &graph.node[place].output[..]);
-        let [image, none, zero, two] = ["image", "", "0", "2"].map(String::from);
-        let [layer, one] = ["layer", "1"].map(String::from);
-        assert_eq!(wires(0), (&[image, none, zero.clone()][..], &[layer.clone()][..]));
-        assert_eq!(wires(1), (&[layer][..], &[two.clone()][..]));
-        assert_eq!(wires(2), (&[two, zero][..], &[one][..]));
+        let [image, none, zero, one] = ["image", "", "0", "1"].map(String::from);
+        let [two, three] = ["2", "3"].map(String::from);
+        assert_eq!(wires(0), (&[image, none, zero.clone()][..], &[two.clone()][..]));
+        assert_eq!(wires(1), (&[two][..], &[three.clone()][..]));
+        assert_eq!(wires(2), (&[three, zero][..], &[one][..]));
         assert_eq!(graph.initializer[0].name, "0");
+        assert_eq!(layers, [TensorSpec::new("2", &[3])]);
         assert!(graph.node.iter().all(|node| node.name.is_empty()));
     }
 

@@ -65,26 +65,48 @@ fn elements(tensor: &TensorProto) -> u64 {
 
 fn parameters(graph: &GraphProto) -> u64 {
     let stored: HashMap<&str, &TensorProto> = stored(graph).collect();
-    let mut met = HashSet::new();
-    let reads = graph.node.iter().flat_map(|node| {
-        node.input.iter().enumerate().map(move |(place, name)| (node, place, name.as_str()))
+    // What is made of stored tensors alone, before there is an image.
+    let mut constant: HashSet<&str> = stored.keys().copied().collect();
+    for node in &graph.node {
+        if inputs(node).all(|(_, name)| constant.contains(name)) {
+            constant.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    // What becomes values that images meet, and what of it is quantised, from the last operator on.
+    let (mut met, mut quantised) = (HashSet::new(), HashSet::new());
+    for node in graph.node.iter().rev() {
+        let any = |names: &HashSet<&str>| node.output.iter().any(|name| names.contains(&**name));
+        let made = any(&constant);
+        if made && !any(&met) {
+            continue;
+        }
+        let widened = made && (node.op_type == "DequantizeLinear" || any(&quantised));
+        for (place, name) in inputs(node).filter(|&(place, _)| is_value(node, place)) {
+            met.insert(name);
+            if widened && place == 0 {
+                quantised.insert(name);
+            }
+        }
+    }
+    let floating =
+        |tensor: &TensorProto| Element::of(tensor.data_type).is_ok_and(Element::is_floating);
+    let trained = stored.iter().filter(|(name, tensor)| {
+        let kind = floating(tensor) || quantised.contains(*name);
+        kind && met.contains(*name) && !tensor.dims.is_empty()
     });
-    let counted = reads.filter_map(|(node, place, name)| {
-        let tensor = *stored.get(name)?;
-        (is_parameter(node, place, tensor) && met.insert(name)).then(|| elements(tensor))
-    });
-    counted.sum()
+    trained.map(|(_, tensor)| elements(tensor)).sum()
 }
 
-/// Whether a tensor is trained, by the operator that reads it as its input `place`.
-fn is_parameter(node: &NodeProto, place: usize, tensor: &TensorProto) -> bool {
-    let floating = Element::of(tensor.data_type).is_ok_and(Element::is_floating);
-    !tensor.dims.is_empty()
-        && match node.op_type.as_str() {
-            "DequantizeLinear" => place == 0,
-            "Clip" | "Pad" | "Pow" | "QuantizeLinear" | "Resize" => place == 0 && floating,
-            _ => floating,
-        }
+/// What an operator reads, with the places.
+fn inputs(node: &NodeProto) -> impl Iterator<Item = (usize, &str)> {
+    let inputs = node.input.iter().map(String::as_str).enumerate();
+    inputs.filter(|(_, name)| !name.is_empty())
+}
+
+/// Whether an input's values, and not what it says about others, are in an operator's result.
+fn is_value(node: &NodeProto, place: usize) -> bool {
+    let first = ["Clip", "DequantizeLinear", "Pad", "Pow", "QuantizeLinear", "Resize"];
+    place == 0 || !first.contains(&&*node.op_type)
 }
 
 fn flops(graph: &GraphProto, opset: i64, facts: &Facts) -> Result<u64, String> {
@@ -206,6 +228,30 @@ mod tests {
         let expected = [(Element::F32, 12), (Element::I32, 12), (Element::I8, 27)];
         assert_eq!(cost.weights, BTreeMap::from(expected));
         assert_eq!(cost.work, Ok(Work { flops: 2 * 8 * 3, peak: 4 * (8 + 3) }));
+    }
+
+    #[test]
+    fn what_constants_are_made_into_before_images_meet_them_counts_as_they_are_stored() {
+        let taps = graph(
+            vec![edge("x", &[2, 4, 4])],
+            vec![
+                zeros("taps", (3, 1), &[2, 3, 1, 1]),
+                weights("scale", &[3]),
+                floats("unit", &[0.5]),
+                zeros("b", (6, 4), &[3]),
+                weights("unused", &[5]),
+            ],
+            vec![
+                node("Transpose", "taps", "turned").ints("perm", &[1, 0, 2, 3]),
+                node("DequantizeLinear", "turned scale", "w").int("axis", 0),
+                node("Mul", "scale unit", "product"),
+                node("DequantizeLinear", "b product", "bias").int("axis", 0),
+                node("Identity", "unused", "nothing"),
+                node("Conv", "x w bias", "y"),
+            ],
+            vec![edge("y", &[3, 4, 4])],
+        );
+        assert_eq!(Cost::of(&taps, 17).parameters, 2 * 3 + 3);
     }
 
     #[test]

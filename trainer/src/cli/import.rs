@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use vae_infer::manifest::Likelihood;
 
@@ -58,10 +59,10 @@ pub struct Import {
     #[arg(long, default_value_t = 1.0, value_parser = beta)]
     pub beta: f64,
     /// The model's name [default: the bundle's folder]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Names of the classes in the training data
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub classes: Vec<String>,
     /// Folder with real images, to compare the engines on; the bundle gets none of them
     #[arg(long, value_name = "DIR")]

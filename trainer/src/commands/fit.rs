@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -69,11 +70,14 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         let (asked, held_out) = (config.train.validation, validation.len());
         eprintln!("note: {held_out} images are held out, a fifth of all, and not {asked}");
     }
-    let (run, checkpoint) = match resumed {
+    let (run, _lock, checkpoint) = match resumed {
         Some(resumed) => resumed,
-        None => (Run::create(&options.out, &config)?, None),
+        None => {
+            let run = Run::create(&options.out, &config)?;
+            let lock = run.lock()?;
+            (run, lock, None)
+        }
     };
-    let _lock = run.lock()?;
     match run.info()? {
         Some(begun) => {
             same_inputs(&begun, &info)?;
@@ -121,7 +125,8 @@ fn same_inputs(begun: &RunInfo, info: &RunInfo) -> Result<()> {
     Ok(())
 }
 
-fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, Option<Checkpoint>)> {
+/// Opens a run that was begun, locks it, and reads its newest checkpoint.
+fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkpoint>)> {
     let run = Run::open(&options.out)?;
     let begun = run.config()?;
     if begun != *config {
@@ -131,9 +136,10 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, Option<Checkpoint>)
              --resume` takes it as it is)"
         );
     }
+    let lock = run.lock()?;
     let Some((mut checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
         eprintln!("note: nothing has been saved yet, the run begins again");
-        return Ok((run, None));
+        return Ok((run, lock, None));
     };
     for reason in damaged {
         eprintln!("note: an older checkpoint is taken, since {reason}");
@@ -144,7 +150,7 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, Option<Checkpoint>)
         );
     }
     eprintln!("going on after step {}", checkpoint.state.step);
-    Ok((run, Some(checkpoint)))
+    Ok((run, lock, Some(checkpoint)))
 }
 
 fn announce(config: &RunConfig, info: &RunInfo, data: &Data) -> Result<()> {

@@ -21,6 +21,7 @@ use vae_infer::Manifest;
 
 use crate::cli::Command;
 use crate::device::DeviceName;
+use crate::signals::Signals;
 use crate::trained::Trained;
 
 /// Carries a command out.
@@ -33,15 +34,20 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Fit(options) => fit::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Figures(options) => figures::run(options),
-        Command::Export(options) => export::run(options),
-        Command::Import(options) => import::run(*options),
+        Command::Export(options) => interruptible(|| export::run(options)),
+        Command::Import(options) => interruptible(|| import::run(*options)),
         Command::Report(options) => report::run(options),
         Command::Reproduce(options) => reproduce::run(options),
         Command::Benchmark(options) => benchmark::run(options),
-        Command::Features(options) => features::run(options),
+        Command::Features(options) => interruptible(|| features::run(options)),
         Command::Data(options) => data::run(options),
         Command::Presets { name } => presets::run(name.as_deref()),
     }
+}
+
+/// Does what Ctrl-C ends without a trace: its folder gets its name when it is whole.
+fn interruptible(work: impl FnOnce() -> Result<ExitCode> + Send + 'static) -> Result<ExitCode> {
+    Signals::watch()?.interruptible(work)
 }
 
 /// Opens a run, and warns where its weights are those of no whole epoch.
