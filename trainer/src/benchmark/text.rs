@@ -69,7 +69,12 @@ pub(super) fn protocol(part: Part) -> String {
              group is on both sides. Groups with a defect are all tested on; of the others, 60 % are \
              trained on, chosen by the seed. AUPRO is the mean share of a defect's region that is found \
              over rates of false pixels up to 30 % (Bergmann et al., CVPR 2019), over all regions; of normal \
-             pixels, every 8th in both directions counts.\n"
+             pixels, every 8th in both directions counts.\n\n\
+             What a VAE of pixels sees there, and what it does not: its reconstruction error ranks \
+             pictures hardly better than chance, since grain and scratches that are normal are as hard to \
+             reconstruct as a defect. Where a defect breaks the texture within a patch (blowholes, breaks, \
+             cracks, fray) its layers tell some of them, and PCA tells more; what is uneven over a whole \
+             region has no edge within a patch, and is not seen.\n"
         ),
     }
 }
