@@ -5,7 +5,7 @@
 //! run.json         data, device, versions, final figures
 //! metrics.jsonl    one line an epoch
 //! evaluations/     one file for each evaluation by part, epoch, limit and draws
-//! anomaly/         one file for each comparison of scores by epoch and anomalies
+//! anomaly/         the newest comparison of scores by epoch, on made and on given anomalies
 //! parity.json      how far the engines were from the trainer at the last export
 //! probe.npy        held-out images, on which an export is checked
 //! checkpoints/     one folder for each kept step

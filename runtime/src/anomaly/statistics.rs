@@ -130,7 +130,7 @@ impl Statistics {
             add(format!("{name}.axes"), whitening.axes.clone().into_dyn());
         };
         self.latent.iter().for_each(|latent| whitening("latent", latent));
-        self.layers.iter().for_each(|layers| whitening("layers", layers));
+        self.layers.iter().for_each(|layers| whitening("hidden", layers));
         self.path.iter().for_each(|path| whitening("path", &path.whitening));
         self.path.iter().for_each(|path| {
             add("path.quantiles".into(), path.quantiles.clone().into_dyn());
@@ -181,7 +181,7 @@ impl Statistics {
             Ok(_) => return Err("`seen` holds no hashes".into()),
             Err(_) => vec![],
         };
-        Ok(Self { latent: whitening("latent")?, path, layers: whitening("layers")?, seen })
+        Ok(Self { latent: whitening("latent")?, path, layers: whitening("hidden")?, seen })
     }
 }
 
@@ -279,7 +279,7 @@ mod tests {
             |s: &mut Statistics| s.latent.as_mut().expect("there").axes = Array2::zeros((1, 3));
         assert!(refusal(&axes).contains("`latent` has 2 values and 3"));
         let nan = |s: &mut Statistics| s.layers.as_mut().expect("there").mean[0] = f32::NAN;
-        assert!(refusal(&nan).contains("`layers.mean`"));
+        assert!(refusal(&nan).contains("`hidden.mean`"));
         let order = |s: &mut Statistics| s.path.as_mut().expect("there").quantiles[[0, 0]] = 9.0;
         assert!(refusal(&order).contains("three numbers"));
         assert!(Statistics::from_bytes(b"not a file").is_err());

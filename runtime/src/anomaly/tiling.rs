@@ -58,10 +58,16 @@ impl Tiling {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a stride that leaves gaps or goes nowhere, and for
-    /// [`Resize::Crop`] where it would cut something off.
+    /// [`Error::Setting`] for a stride that leaves gaps or goes nowhere, for a side that is not the
+    /// network's where nothing is resized, and for [`Resize::Crop`] where it would cut something off.
     pub fn check(self, spec: &ImageSpec) -> Result<(), Error> {
         self.tiles(self.side, self.side)?;
+        if spec.resize == Resize::Refuse && !self.is_as_large_as(spec) {
+            let (width, height) = (spec.width, spec.height);
+            let expected = format!("the model's {width}x{height} pixels (hint: --resize stretch)");
+            let got = self.side.to_string();
+            return Err(Error::Setting { what: "the side of tiles", got, expected });
+        }
         if spec.resize == Resize::Crop && spec.height != spec.width {
             let (width, height) = (spec.width, spec.height);
             let expected = format!("stretch, for tiles and a model of {width}x{height} pixels");
@@ -69,6 +75,11 @@ impl Tiling {
             return Err(Error::Setting { what: "the resizing", got, expected });
         }
         Ok(())
+    }
+
+    /// Whether a tile goes through a network pixel by pixel.
+    pub fn is_as_large_as(self, spec: &ImageSpec) -> bool {
+        (self.side, self.side) == (spec.height, spec.width)
     }
 
     /// The tiles of a picture.

@@ -174,7 +174,8 @@ fn untrained(picture: &Picture, measured: &Measured, trained: &HashSet<u64>) -> 
     let Measured { tiling, image, .. } = measured;
     let seen = |tensor: ArrayView3<f32>, hash: &u64| {
         trained.contains(hash)
-            && (tiling.is_none() || tensor.iter().any(|v| v != &tensor[[0, 0, 0]]))
+            && (tiling.is_none()
+                || tensor.outer_iter().any(|channel| channel.iter().any(|v| v != &channel[[0, 0]])))
     };
     let mut hashes = vec![];
     let mut add = |tensors: Array4<f32>| {

@@ -1,9 +1,10 @@
 //! Whether what is scored is still like what was calibrated on.
 
-use std::path::PathBuf;
+use std::env::{self, consts::EXE_SUFFIX};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use vae_infer::anomaly::{Contract, Judge, State};
 
@@ -16,7 +17,8 @@ pub(super) struct Monitored {
     /// chance that images which are, however many, are ever said not to be
     #[arg(long, value_name = "RATE")]
     contract: Option<f64>,
-    /// Start this program once when they are not, with the evidence as JSON for its argument
+    /// Start this program once when they are not, with the evidence as JSON for its argument; one that
+    /// lies in this folder is written ./alarm.sh
     #[arg(long, value_name = "PROGRAM", requires = "contract")]
     on_broken: Option<PathBuf>,
 }
@@ -40,6 +42,10 @@ impl<'a> Monitor<'a> {
             "a contract takes a calibration (hint: vae-infer calibrate, or --calibration FILE)",
         )?;
         let contract = Contract::new(judge.conformal(), rate, seed)?;
+        if let Some(program) = options.on_broken.as_deref().filter(|program| !is_there(program)) {
+            let program = program.display();
+            bail!("there is no program `{program}` (hint: ./{program} for one in this folder)");
+        }
         Ok(Some(Self {
             contract,
             on_broken: options.on_broken.as_ref(),
@@ -66,8 +72,10 @@ impl<'a> Monitor<'a> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn();
-        let child = started.with_context(|| format!("cannot start `{}`", program.display()))?;
-        self.alarm = Some(child);
+        match started {
+            Ok(child) => self.alarm = Some(child),
+            Err(error) => say(format!("cannot start `{}`: {error}", program.display())),
+        }
         Ok(())
     }
 
@@ -81,4 +89,18 @@ impl<'a> Monitor<'a> {
         self.alarm.as_mut().map_or(Ok(()), |alarm| alarm.wait().map(drop))?;
         Ok(())
     }
+}
+
+/// Whether a program can be found, by its path or by a name on PATH.
+fn is_there(program: &Path) -> bool {
+    let is_file = |path: &Path| {
+        let mut with_suffix = path.as_os_str().to_owned();
+        with_suffix.push(EXE_SUFFIX);
+        path.is_file() || Path::new(&with_suffix).is_file()
+    };
+    if program.components().count() > 1 {
+        return is_file(program);
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| is_file(&folder.join(program)))
 }

@@ -109,7 +109,11 @@ impl Heatmaps {
             (with(".npy"), npy::encode(map)),
         ];
         if matches!(self.folder, Folder::Staged(_)) && files.iter().any(|(path, _)| path.exists()) {
-            bail!("two images would be written as `{}`", item.stem.display());
+            bail!(
+                "two images would be written as `{}` (hint: name the folder that holds theirs, or \
+                 score them apart)",
+                item.stem.display()
+            );
         }
         write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
         Ok((item.stem.display().to_string(), regions))

@@ -102,6 +102,15 @@ impl Measured {
     fn check(&self) -> Result<()> {
         self.tiling.map_or(Ok(()), |tiling| tiling.check(&self.image))?;
         let Some(mask) = &self.mask else { return Ok(()) };
+        if let Some(tiling) = self.tiling.filter(|tiling| !tiling.is_as_large_as(&self.image)) {
+            bail!(
+                "a mask takes tiles of the model's {}x{} pixels, not of {}: what it hides would be \
+                 mixed with what is seen",
+                self.image.width,
+                self.image.height,
+                tiling.side
+            );
+        }
         let (size, model) = (mask.size(), (self.image.width, self.image.height));
         if self.tiling.is_none() && size != model {
             let ((width, height), (w, h)) = (size, model);

@@ -81,19 +81,13 @@ impl Scoring {
         let mut take = Take { method, engine, judge, heatmaps, monitor, lines, counts };
 
         let signals = Signals::watch()?;
-        while take.is_wanted()
-            && let Some(batch) = source.batch(&signals)?
-        {
-            for scored in examiner.examine(batch) {
-                match scored {
-                    Err(error) if on_error == OnError::Skip => take.skip(&error),
-                    scored => take.take(&scored?)?,
-                }
-            }
-            take.lines.flush()?;
+        let ended = take.all(&mut source, &mut examiner, on_error, &signals);
+        if ended.is_err() && !endless {
+            return ended.map(|()| ExitCode::SUCCESS);
         }
         let (anomaly, stopped) = (take.counts.anomalies > 0, signals.received());
-        take.finish(stopped.is_some(), source.dropped())?;
+        take.finish(stopped.is_some() || ended.is_err(), source.dropped())?;
+        ended?;
         Ok(stopped.unwrap_or(ExitCode::from(u8::from(anomaly))))
     }
 
@@ -113,6 +107,28 @@ impl Take<'_> {
     /// Whether there is anyone left for whom images are scored.
     fn is_wanted(&self) -> bool {
         self.lines.wanted() || self.heatmaps.is_some() || self.monitor.is_some()
+    }
+
+    /// Takes what a source gives, to its end or a signal.
+    fn all(
+        &mut self,
+        source: &mut impl Source,
+        examiner: &mut Examiner,
+        on_error: OnError,
+        signals: &Signals,
+    ) -> Result<()> {
+        while self.is_wanted()
+            && let Some(batch) = source.batch(signals)?
+        {
+            for scored in examiner.examine(batch) {
+                match scored {
+                    Err(error) if on_error == OnError::Skip => self.skip(&error),
+                    scored => self.take(&scored?)?,
+                }
+            }
+            self.lines.flush()?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, scored: &Scored) -> Result<()> {

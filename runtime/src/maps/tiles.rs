@@ -9,6 +9,9 @@ mod assembly;
 
 pub use assembly::Assembly;
 
+/// The most tiles of an image.
+const MOST_TILES: usize = 1 << 20;
+
 /// Square tiles that cover an image.
 ///
 /// They follow each other row by row at the stride; the last of a row and of a column lies at the
@@ -29,8 +32,8 @@ impl Tiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a stride that leaves gaps or goes nowhere, [`Error::Shape`] for an
-    /// image smaller than a tile.
+    /// [`Error::Setting`] for a stride that leaves gaps or goes nowhere and for more than 2^20 tiles,
+    /// [`Error::Shape`] for an image smaller than a tile.
     pub fn new(height: usize, width: usize, side: usize, stride: usize) -> Result<Self, Error> {
         if !(1..=side).contains(&stride) {
             let expected = format!("from 1 to the tiles' side of {side} pixels");
@@ -41,11 +44,18 @@ impl Tiles {
             let (what, got) = ("an image to be tiled", vec![height, width]);
             return Err(Error::Shape { what, got, expected: format!("at least [{side}, {side}]") });
         }
-        let starts = |length: usize| {
+        let starts = |length: usize| -> Vec<usize> {
             let last = length - side;
             (0..last).step_by(stride).chain([last]).collect()
         };
-        Ok(Self { side, height, width, tops: starts(height), lefts: starts(width) })
+        let (tops, lefts) = (starts(height), starts(width));
+        let count = tops.len() * lefts.len();
+        if count > MOST_TILES {
+            let expected = format!("at most {MOST_TILES} (hint: a larger --stride)");
+            let (what, got) = ("the number of an image's tiles", count.to_string());
+            return Err(Error::Setting { what, got, expected });
+        }
+        Ok(Self { side, height, width, tops, lefts })
     }
 
     /// The number of tiles.
@@ -200,8 +210,8 @@ mod tests {
             let refused = Tiles::new(height, width, 4, 2);
             assert!(matches!(refused, Err(Error::Shape { .. })), "{height}x{width}");
         }
-        for (side, stride) in [(4, 0), (4, 5), (0, 0)] {
-            let refused = Tiles::new(8, 8, side, stride);
+        for (side, stride, size) in [(4, 0, 8), (4, 5, 8), (0, 0, 8), (1, 1, 1025)] {
+            let refused = Tiles::new(size, size, side, stride);
             assert!(matches!(refused, Err(Error::Setting { .. })), "{side} at {stride}");
         }
         let tiles = Tiles::new(4, 6, 4, 2).expect("they fit");

@@ -131,6 +131,10 @@ fn what_would_break_the_promise_is_refused() {
         (&["calibrate", normal, "--method", "path", "--force"], &["path", "statistics"]),
         (&["calibrate", normal, "--append", "--method", "nll"], &["with `--method mse`"]),
         (&["score", normal, "--method", "nll"], &["calibrated with `--method mse`"]),
+        (
+            &["score", normal, "--contract", "0.1", "--on-broken", "no-such-program"],
+            &["no program `no-such-program`", "./no-such-program"],
+        ),
         (&["score", normal, "--far", "0.001"], &["999 are needed"]),
         (&["score", normal, "--calibration", normal], &["not a usable calibration"]),
         (&["score", normal, "--heatmap", text(line.bundle.path())], &["it exists"]),

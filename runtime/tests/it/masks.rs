@@ -148,9 +148,11 @@ fn a_mask_that_hides_nothing_or_all_or_something_else_is_refused() {
     let tiles = line.run(&[&tiled[..], &["--tile", "28"]].concat());
     assert_eq!(not_refused(&tiles, &["without `--tile`"]), None);
     fs::remove_file(&without).unwrap();
-    let small =
+    let other = line.run(&["score", normal, "--tile", "28", "--mask", text(&small)]);
+    assert_eq!(not_refused(&other, &["normal.npy[0]", "the mask has shape [27, 28]"]), None);
+    let mixed =
         line.run(&["score", normal, "--tile", "14", "--resize", "stretch", "--mask", text(&small)]);
-    assert_eq!(not_refused(&small, &["normal.npy[0]", "the mask has shape [27, 28]"]), None);
+    assert_eq!(not_refused(&mixed, &["a mask takes tiles of the model's 28x28", "14"]), None);
 }
 
 /// A tile that is hidden has no part in the score.

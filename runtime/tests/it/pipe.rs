@@ -152,6 +152,7 @@ fn a_stream_that_is_no_stream_of_frames_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), lines(&output).len()), (Some(2), 2), "{said}");
         assert!(said.contains("within frame[2]: 84 of its 784 bytes are missing"), "{said}");
+        assert!(said.starts_with("2 images: 2 scored"), "{said}");
     }
 }
 

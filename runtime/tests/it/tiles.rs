@@ -178,7 +178,7 @@ fn what_cannot_be_cut_or_compared_is_refused() {
         (&["score", normal, "--tile", "0"], &["--tile"]),
         (
             &["calibrate", normal, "--tile", "56", "-o", text(&elsewhere)],
-            &["tile at 0,0` is 56x56 pixels", "--resize"],
+            &["the side of tiles is 56", "28x28", "--resize"],
         ),
         (
             &["calibrate", normal, "--tile", "28", "--stride", "29", "-o", text(&elsewhere)],

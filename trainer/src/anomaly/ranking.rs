@@ -1,7 +1,5 @@
 //! How well a score ranks abnormal images above normal ones.
 
-use vae_infer::anomaly::Conformal;
-
 /// The area under the ROC curve: the chance that an abnormal image scores above a normal one, where
 /// a tie counts half (Mann and Whitney, Annals of Mathematical Statistics 18, 1947). NaN where one of
 /// the two is empty.
@@ -18,13 +16,6 @@ pub fn auroc(normal: &[f64], abnormal: &[f64]) -> f64 {
         below += passed;
     }
     above / (normal.len() as f64 * abnormal.len() as f64)
-}
-
-/// The share of abnormal images that a calibration on normal ones calls anomalies at a rate of
-/// false alarms. NaN where there is no image.
-pub fn found_at(rate: f64, calibration: &Conformal, abnormal: &[f64]) -> f64 {
-    let found = abnormal.iter().filter(|&&score| calibration.p_value(score) <= rate).count();
-    found as f64 / abnormal.len() as f64
 }
 
 #[cfg(test)]
@@ -62,15 +53,5 @@ mod tests {
         });
         let expected = won.sum::<f64>() / (101.0 * 57.0);
         assert!((auroc(&normal, &abnormal) - expected).abs() < 1e-12);
-    }
-
-    /// Of 99 calibration scores, p is 1 / 100 above all and 2 / 100 below the largest.
-    #[test]
-    fn anomalies_are_found_above_the_calibrations_threshold() {
-        let calibration = Conformal::new((1..=99).map(f64::from).collect()).expect("finite");
-        let abnormal = [100.0, 98.5, 98.0, 3.0];
-        for (rate, share) in [(0.01, 0.25), (0.02, 0.5), (0.03, 0.75), (0.001, 0.0), (1.0, 1.0)] {
-            assert_eq!(found_at(rate, &calibration, &abnormal), share, "{rate}");
-        }
     }
 }

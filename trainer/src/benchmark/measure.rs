@@ -41,6 +41,17 @@ pub(super) enum State {
     Interrupted(i32),
 }
 
+/// The configuration of a case's run, and its SHA-256.
+///
+/// # Errors
+///
+/// As [`RunConfig::load`].
+pub(super) fn config(case: &Case, options: &Options<'_>) -> Result<(RunConfig, String)> {
+    let config = RunConfig::load(case.part.preset(), &case.settings(options.quick))?;
+    let sha256 = sha256(config.to_toml().as_bytes());
+    Ok((config, sha256))
+}
+
 /// Measures a case that was not measured yet, or goes on with it.
 ///
 /// # Errors
@@ -53,8 +64,7 @@ pub(super) fn measure(
     signals: &Signals,
 ) -> Result<State> {
     let settings = case.settings(options.quick);
-    let config = RunConfig::load(case.part.preset(), &settings)?;
-    let config_sha256 = sha256(config.to_toml().as_bytes());
+    let (config, config_sha256) = config(case, options)?;
     let place = options.out.join(case.name());
     let known = || -> Result<bool> {
         let measured = Measured::read(&place)?;

@@ -28,6 +28,7 @@ use plan::Set;
 use crate::device::DeviceName;
 use crate::fit::Outcome;
 use crate::reproduce::made;
+use crate::run::Run;
 use crate::signals::Signals;
 use held_out::Tests;
 use measure::State;
@@ -62,6 +63,9 @@ pub fn anomaly(
     options: &Options<'_>,
     signals: &Signals,
 ) -> Result<(Outcome, PathBuf)> {
+    if Run::open(options.out).is_ok() {
+        bail!("`{}` is a run (hint: another -o)", options.out.display());
+    }
     let page = options.out.join("anomaly.md");
     let cases = plan::cases(parts, options.seeds, options.quick);
     for set in plan::sets(parts) {

@@ -9,7 +9,7 @@ use serde_json::json;
 use vae_infer::anomaly::Method;
 use vae_infer::write as files;
 
-use super::measure::DRAWS;
+use super::measure::{self, DRAWS};
 use super::measured::{Comparison, Measured};
 use super::plan::{self, Case, FASHION, MNIST, Part, Set};
 use super::tiles::ERROR_MAP;
@@ -29,8 +29,10 @@ pub(super) fn write(options: &Options<'_>, page: &Path) -> Result<()> {
     let mut lines = vec![];
     let cases = plan::cases(&Part::ALL, options.seeds, options.quick);
     for &case in &cases {
-        let measured = Measured::read(&options.out.join(case.name()))?;
-        lines.extend(measured.map(|measured| Line { case, measured }));
+        let place = options.out.join(case.name());
+        let Some(measured) = Measured::read(&place)? else { continue };
+        measured.check(&measure::config(&case, options)?.1, &place)?;
+        lines.push(Line { case, measured });
     }
     let mut text = text::beginning(options);
     for part in Part::ALL {

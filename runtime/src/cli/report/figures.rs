@@ -103,8 +103,8 @@ pub(super) fn evidence(watch: &Watch) -> Markup {
         State::Broken { at, .. } => at,
     };
     let limit = -watch.rate.log10();
-    let least = watch.points.iter().copied().fold(0.0, f64::min);
-    let most = watch.points.iter().copied().fold(limit, f64::max);
+    let least = watch.curve().fold(0.0, f64::min);
+    let most = watch.curve().fold(limit, f64::max);
     let room = 0.12 * (most - least);
     let plot = Plot {
         x: Axis::new(0.0, images as f64, false),
@@ -112,8 +112,8 @@ pub(super) fn evidence(watch: &Watch) -> Markup {
     };
     let place =
         |image: u64, evidence| format!("{},{} ", px(plot.x(image as f64)), px(plot.y(evidence)));
-    let points = (1..).zip(&watch.points);
-    let points = points.map(|(i, &evidence)| place((i * watch.stride).min(images), evidence));
+    let points = (1..).zip(watch.curve());
+    let points = points.map(|(i, evidence)| place((i * watch.stride).min(images), evidence));
     let curve: String = [place(0, 0.0)].into_iter().chain(points).collect();
     let content = html! {
         polyline.curve points=(curve.trim_end()) {}

@@ -15,7 +15,7 @@ pub(super) struct Watch {
     /// The image that broke it.
     pub(super) breaker: Option<String>,
     /// The most evidence of so many images each, and of those since the last point.
-    pub(super) points: Vec<f64>,
+    points: Vec<f64>,
     pub(super) stride: u64,
     most: f64,
 }
@@ -48,6 +48,11 @@ impl Watch {
             self.points = pairs.collect();
             self.stride *= 2;
         }
+    }
+
+    /// The largest evidence of every step of images, of which the last may be shorter.
+    pub(super) fn curve(&self) -> impl Iterator<Item = f64> {
+        self.points.iter().copied().chain(Some(self.most).filter(|most| most.is_finite()))
     }
 
     pub(super) fn state(&self) -> State {
