@@ -123,7 +123,7 @@ fn unusable(_: PathBuf) -> Result<(), String> {
     std::fs::write(tiles.join("a.tar.gz"), "no archive").map_err(|e| e.to_string())?;
     refused(&mut with_tiles()?, &["a.tar.gz"])?;
     let run = folder.path().join("out");
-    std::fs::create_dir(&run).map_err(|e| e.to_string())?;
+    std::fs::create_dir_all(&run).map_err(|e| e.to_string())?;
     std::fs::write(run.join("config.toml"), "").map_err(|e| e.to_string())?;
     refused(anomaly()?.arg("--quick"), &["is a run", "another -o"])
 }

@@ -24,11 +24,16 @@ impl Counts {
         } += 1;
     }
 
+    /// The images that were scored or skipped.
+    pub(super) fn images(&self) -> usize {
+        self.normal + self.unsure + self.anomalies + self.unlabelled + self.skipped
+    }
+
     /// Says on standard error what adds up to the images: for judged ones always, for others where
     /// there is more to say than that all were scored.
     pub(super) fn report(&self, judged: bool, stopped: bool, dropped: Option<usize>) {
         let Self { normal, unsure, anomalies, unlabelled, skipped } = self;
-        let images = normal + unsure + anomalies + unlabelled + skipped + dropped.unwrap_or(0);
+        let images = self.images() + dropped.unwrap_or(0);
         let dropped = dropped.map_or(String::new(), |dropped| format!(", {dropped} dropped"));
         if judged {
             say(format!(

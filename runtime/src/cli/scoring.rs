@@ -82,7 +82,7 @@ impl Scoring {
 
         let signals = Signals::watch()?;
         let ended = take.all(&mut source, &mut examiner, on_error, &signals);
-        if ended.is_err() && !endless {
+        if ended.is_err() && !(endless && take.counts.images() > 0) {
             return ended.map(|()| ExitCode::SUCCESS);
         }
         let (anomaly, stopped) = (take.counts.anomalies > 0, signals.received());
