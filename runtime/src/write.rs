@@ -44,6 +44,9 @@ pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
     Ok(())
 }
 
+/// How often a folder is removed that others still fill.
+const TRIES: usize = 100;
+
 /// The temporary names of all folders that this process has begun to fill.
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
@@ -55,8 +58,9 @@ fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
 /// without dropping them.
 pub fn abandon() {
     for folder in staged().iter() {
-        // Those that have their names are not there any more.
-        let _ = std::fs::remove_dir_all(folder);
+        // Those that have their names are not there any more. Whoever fills one may add a file while
+        // it is emptied, and then it takes another try.
+        let _ = (0..TRIES).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
     }
 }
 

@@ -148,7 +148,7 @@ fn a_signal_leaves_nothing(_: PathBuf) -> Result<(), String> {
     };
     let before = entries()?;
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        // What these scores know of the training images takes long enough.
+        // What these scores know of the training images takes a while.
         let mut child = export(folder.path())?
             .args(["--score", "nap"])
             .stderr(Stdio::piped())
