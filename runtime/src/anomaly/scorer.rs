@@ -246,7 +246,7 @@ impl Scorer {
         Ok(pass.differences.insert(differences).view())
     }
 
-    /// [`differences`] of the encoder's layers: the hidden ones and the posterior mean.
+    /// h(x̂) − h(x) of all layers of the encoder, side by side: the hidden ones and the posterior mean.
     ///
     /// # Shapes
     ///
