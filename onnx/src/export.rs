@@ -143,7 +143,7 @@ fn pass_and_publish(
         let Passed { parity, verdicts, timing } = gate.pass(options)?;
         manifest.parity.extend(parity);
         manifest.verdicts = manifest.verdicts.map(|others| verdicts::worst(others, verdicts));
-        timings.extend(timing.map(|timing| (options.resolved().to_string(), timing)));
+        timings.extend(timing.map(|timing| (options.engine.to_string(), timing)));
     }
     if let (Some(Anomaly { method, fit }), [engine, ..]) = (model.anomaly, &engines[..]) {
         let statistics = fit(&bundle, engine)?.to_bytes();

@@ -76,14 +76,14 @@ impl Gate<'_> {
         let mut verdicts = held_out.compare(&mut model)?;
         let replayed = replay(&mut model, bundle, &golden)?;
         verdicts.golden_flips = replayed.map_or(0, |replayed| replayed.flips);
-        let engine = options.resolved().to_string();
+        let engine = options.engine.to_string();
         verdicts::accept(&engine, &verdicts, Limits::of(precision))?;
 
         let timing = match precision {
             Precision::F32 => None,
             _ => Some(self.time(options)?),
         };
-        let for_integers = precision == Precision::Int8 && options.resolved() == Engine::Ort;
+        let for_integers = precision == Precision::Int8 && options.engine == Engine::Ort;
         if let Some(Timing { full, reduced }) = timing
             && for_integers
             && reduced >= full

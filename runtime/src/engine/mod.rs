@@ -1,5 +1,7 @@
 //! The engines that run a graph, behind one trait.
 
+#[cfg(feature = "native")]
+mod native;
 mod options;
 #[cfg(feature = "ort")]
 mod ort;
@@ -9,6 +11,7 @@ mod panic;
 mod tract;
 
 use std::fmt;
+use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -32,14 +35,39 @@ pub trait Session: Send {
     /// [`Error::Graph`] where the engine gives up.
     fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, Error>;
 
+    /// Runs the graph once as [`run`](Self::run) does, and says what every step of it took, in order.
+    /// `None` from an engine that does not tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    fn profile(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Option<Vec<Step>>, Error> {
+        let _ = inputs;
+        Ok(None)
+    }
+
     /// What really runs the graph.
     fn backend(&self) -> &Backend;
+}
+
+/// A step of a graph that has run: a layer with what was fused to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it computes, as `conv 3x3/2 32x14x14 -> 64x7x7 relu`.
+    pub name: String,
+    /// Floating-point operations for the whole batch, as [`Work::flops`](crate::graph::Work::flops)
+    /// counts them.
+    pub flops: u64,
+    /// Bytes of the weights that it reads.
+    pub weights: u64,
+    /// Its share of the run.
+    pub time: Duration,
 }
 
 /// An engine and the execution provider in it that runs a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    /// [`Engine::Tract`] or [`Engine::Ort`].
+    /// The engine, never [`Engine::Auto`].
     pub engine: Engine,
     /// The provider, never [`Provider::Auto`].
     pub provider: Provider,

@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Session;
+use crate::graph::Summary;
 use crate::manifest::{GraphSpec, Precision};
 use crate::{Error, graph};
 
@@ -9,9 +10,11 @@ use crate::{Error, graph};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
-    /// tract where it is part of the program, else ONNX Runtime
+    /// the first that is part of the program and takes the graph: native, tract, ONNX Runtime
     #[default]
     Auto,
+    /// our own engine, for the operators that `vae-train` exports
+    Native,
     /// tract, the pure-Rust engine
     Tract,
     /// ONNX Runtime, whose library is looked for at run time
@@ -67,15 +70,6 @@ impl EngineOptions {
         }
     }
 
-    /// The engine that [`Engine::Auto`] stands for.
-    pub fn resolved(&self) -> Engine {
-        match self.engine {
-            Engine::Auto if cfg!(feature = "tract") => Engine::Tract,
-            Engine::Auto => Engine::Ort,
-            named => named,
-        }
-    }
-
     /// Prepares a graph to run, after [`graph::inspect`] has accepted it.
     ///
     /// `name` is what errors call the graph: `encoder` or `decoder`.
@@ -91,30 +85,68 @@ impl EngineOptions {
         spec: &GraphSpec,
     ) -> Result<Box<dyn Session>, Error> {
         let summary = graph::inspect(name, onnx, spec)?;
-        match self.resolved() {
+        match self.engine {
+            Engine::Auto => self.first_that_takes(name, onnx, spec, &summary),
+            named => self.prepare(named, name, onnx, spec, &summary),
+        }
+    }
+
+    /// The first engine of the program that takes a graph; where none does, the last one's reason.
+    fn first_that_takes(
+        &self,
+        name: &'static str,
+        onnx: &[u8],
+        spec: &GraphSpec,
+        summary: &Summary,
+    ) -> Result<Box<dyn Session>, Error> {
+        let mut refusal = None;
+        for engine in Engine::BUILT {
+            match self.prepare(*engine, name, onnx, spec, summary) {
+                Err(error @ Error::Engine { .. }) => refusal = Some(error),
+                settled => return settled,
+            }
+        }
+        let none = || Error::Engine {
+            engine: Engine::Auto.to_string(),
+            reason: "this program was built without an engine".into(),
+        };
+        Err(refusal.unwrap_or_else(none))
+    }
+
+    fn prepare(
+        &self,
+        engine: Engine,
+        name: &'static str,
+        onnx: &[u8],
+        spec: &GraphSpec,
+        summary: &Summary,
+    ) -> Result<Box<dyn Session>, Error> {
+        match engine {
+            #[cfg(feature = "native")]
+            Engine::Native => Ok(Box::new(super::native::Native::load(self, name, onnx, spec)?)),
             #[cfg(feature = "tract")]
             Engine::Tract => {
-                Ok(Box::new(super::tract::Tract::load(self, name, onnx, spec, &summary)?))
+                Ok(Box::new(super::tract::Tract::load(self, name, onnx, spec, summary)?))
             }
             #[cfg(feature = "ort")]
             Engine::Ort => Ok(Box::new(super::ort::Ort::load(self, name, onnx, spec)?)),
             #[allow(unreachable_patterns, reason = "reachable where an engine is not compiled in")]
             missing => {
-                let _ = summary;
+                let _ = (onnx, spec, summary);
                 let reason = format!("this program was built without its feature `{missing}`");
                 Err(Error::Engine { engine: missing.to_string(), reason })
             }
         }
     }
 
-    /// What the engine says about its version. tract is part of this program and has none of its
-    /// own.
+    /// What an engine says about its version. Those that are part of this program have none of
+    /// their own.
     ///
     /// # Errors
     ///
     /// [`Error::Engine`] where ONNX Runtime is asked for and is not here.
-    pub fn version(&self) -> Result<String, Error> {
-        match self.resolved() {
+    pub fn version(&self, engine: Engine) -> Result<String, Error> {
+        match engine {
             #[cfg(feature = "ort")]
             Engine::Ort => super::ort::version(self),
             _ => Ok(String::new()),
@@ -130,10 +162,23 @@ impl EngineOptions {
     }
 }
 
+impl Engine {
+    /// The engines of this program, in the order in which [`Engine::Auto`] tries them.
+    pub const BUILT: &[Self] = &[
+        #[cfg(feature = "native")]
+        Self::Native,
+        #[cfg(feature = "tract")]
+        Self::Tract,
+        #[cfg(feature = "ort")]
+        Self::Ort,
+    ];
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
+            Self::Native => "native",
             Self::Tract => "tract",
             Self::Ort => "ort",
         })

@@ -43,8 +43,8 @@ impl Stamps {
         backend: &Backend,
     ) -> Result<Option<Stamp>, Error> {
         let Some(folder) = &self.folder else { return Ok(None) };
+        let engine = options.version(backend.engine)?;
         let backend = backend.to_string();
-        let engine = options.version()?;
         let program = env!("CARGO_PKG_VERSION");
         let texts = [graph, &backend, &engine, program, &processor()];
         let mut hash = Sha256::new();
