@@ -1,6 +1,7 @@
 //! What is stored in a graph, and what is computed of it before there is an image.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -17,16 +18,16 @@ pub(super) struct Constant {
 /// The stored tensors of floating-point numbers by their names.
 #[derive(Default)]
 pub(super) struct Constants {
-    known: HashMap<String, Constant>,
+    known: HashMap<String, Arc<Constant>>,
 }
 
 impl Constants {
-    pub(super) fn get(&self, name: &str) -> Option<&Constant> {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Constant>> {
         self.known.get(name)
     }
 
     /// A stored tensor by the place where an operator reads it.
-    pub(super) fn input(&self, node: &NodeProto, place: usize) -> Result<&Constant, String> {
+    pub(super) fn input(&self, node: &NodeProto, place: usize) -> Result<&Arc<Constant>, String> {
         let constant = node.input.get(place).and_then(|name| self.known.get(name));
         constant.ok_or_else(|| format!("has an input {place} that is not stored"))
     }
@@ -42,7 +43,7 @@ impl Constants {
         let dims: Vec<usize> = tensor.dims.iter().map(|&size| size as usize).collect();
         let values = ArrayD::from_shape_vec(IxDyn(&dims), tensor.floats());
         let values = values.map_err(|_| "does not fill its shape".to_owned())?;
-        self.known.insert(name.to_owned(), Constant { values, half });
+        self.known.insert(name.to_owned(), Arc::new(Constant { values, half }));
         Ok(())
     }
 
@@ -57,7 +58,7 @@ impl Constants {
                 let Some((values, vector)) = node.given_floats() else { return Ok(()) };
                 let dims: &[usize] = if vector { &[values.len()] } else { &[] };
                 let values = ArrayD::from_shape_vec(IxDyn(dims), values);
-                Constant { values: values.map_err(|e| e.to_string())?, half: false }
+                Arc::new(Constant { values: values.map_err(|e| e.to_string())?, half: false })
             }
             "Identity" => self.input(proto, 0)?.clone(),
             "Cast" if i32::try_from(node.int("to", 0)) == Ok(Element::F32.code()) => {

@@ -130,8 +130,22 @@ impl Fill {
     /// Zeros in all of some views of one value.
     pub(super) fn zeros(views: Vec<View>) -> Self {
         let to = views.first().map_or(0, |view| view.value);
-        let strips = views.iter().filter_map(|view| Some((view.offset, walk([view])?))).collect();
-        Self { to, strips }
+        let strip = |view: &View| {
+            let mut walk = walk([view])?;
+            walk.sort_by_key(|&(_, [stride])| std::cmp::Reverse(stride));
+            // Neighbours are one stretch.
+            let mut merged: Walk<1> = vec![];
+            for (size, [stride]) in walk {
+                match merged.last_mut() {
+                    Some((outer, [step])) if *step == size * stride => {
+                        (*outer, *step) = (*outer * size, stride);
+                    }
+                    _ => merged.push((size, [stride])),
+                }
+            }
+            Some((view.offset, merged))
+        };
+        Self { to, strips: views.iter().filter_map(strip).collect() }
     }
 }
 

@@ -51,11 +51,19 @@ impl View {
         Self { value, offset: above * row + left * channels, axes, halo }
     }
 
-    /// The memory of [`channels_last`](Self::channels_last).
-    pub(super) fn channels_last_len(
-        [channels, height, width]: [usize; 3],
-        halo: [usize; 4],
-    ) -> usize {
+    /// An image whose channels lie one after the other, each with zeros around it.
+    pub(super) fn planes(value: usize, dims: [usize; 3], halo: [usize; 4]) -> Self {
+        let [channels, height, width] = dims;
+        let [above, left, below, right] = halo;
+        let row = left + width + right;
+        let plane = (above + height + below) * row;
+        let axes = [(channels, plane), (height, row), (width, 1)];
+        let axes = axes.map(|(size, stride)| vec![Factor { size, stride }]).to_vec();
+        Self { value, offset: above * row + left, axes, halo }
+    }
+
+    /// The memory of an image with zeros around it.
+    pub(super) fn image_len([channels, height, width]: [usize; 3], halo: [usize; 4]) -> usize {
         let [above, left, below, right] = halo;
         (above + height + below) * (left + width + right) * channels
     }
@@ -216,7 +224,7 @@ mod tests {
     #[test]
     fn a_halo_leaves_gaps() {
         let image = View::channels_last(0, [2, 3, 4], [1, 1, 1, 1]);
-        assert_eq!(View::channels_last_len([2, 3, 4], image.halo), 5 * 6 * 2);
+        assert_eq!(View::image_len([2, 3, 4], image.halo), 5 * 6 * 2);
         assert_eq!(image.places(), None);
         assert_eq!(image.offset, 12 + 2);
     }

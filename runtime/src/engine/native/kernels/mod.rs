@@ -4,13 +4,16 @@
 
 mod activation;
 mod correlate;
+mod halves;
 mod narrow;
+mod rows;
 mod tile;
 
 use pulp::{Arch, Simd, WithSimd};
 
 pub(super) use activation::{Activate, Activation};
 pub(super) use correlate::{Correlate, Grid};
+pub(super) use halves::Halves;
 pub(super) use tile::Run;
 
 /// The instruction set of this processor, as far as the layout of packed weights depends on it.

@@ -56,36 +56,43 @@ impl<'a> Planner<'a> {
         let windows = self.windows(proto, node)?;
         let (inputs, outputs) = (windows.inputs, windows.outputs);
         let following = self.follow(proto, outputs);
-        let input = self.window_input(&proto.input[0], self.reach(proto, node)?)?;
+        let long_rows = self.has_long_rows(&windows);
+        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
         let stored = self.constants.input(proto, 1)?.clone();
         let bias = self.bias(proto, 2, outputs)?;
         let transposed = node.operator() == "ConvTranspose";
         let [kh, kw] = windows.kernel;
         let weights = stored.values.as_standard_layout();
         let weights = weights.as_slice().ok_or("has weights that are not in order")?;
-        let weight = |output: usize, input: usize, tap: [usize; 2]| {
-            let (first, second, channels) =
-                if transposed { (input, output, outputs) } else { (output, input, inputs) };
-            weights[((first * channels + second) * kh + tap[0]) * kw + tap[1]]
-                * following.scale[output]
+        // From an output's weights to the next one's, and likewise for an input's.
+        let taps = kh * kw;
+        let [by_output, by_input] = match transposed {
+            true => [taps, outputs * taps],
+            false => [inputs * taps, taps],
         };
-        let shift =
-            |output: usize| bias[output] * following.scale[output] + following.shift[output];
+        let firsts: Vec<usize> = (0..outputs).map(|output| output * by_output).collect();
+        let bias = shifted(&bias, &following);
 
         let source = input.picture().ok_or("has an input that is no image")?;
         let mut packed = vec![];
         for rows in &windows.rows {
             for columns in &windows.columns {
-                let (origin, runs, taps) = runs(&input, rows, columns);
-                let weight = |output: usize, place: usize| {
-                    weight(output, place % inputs, taps[place / inputs])
+                let Sum { origin, runs, terms } = Sum::of(&input, rows, columns);
+                let place = |[channel, y, x]: &[usize; 3]| channel * by_input + y * kw + x;
+                let layer = Layer {
+                    weights,
+                    outputs: &firsts,
+                    inputs: &terms.iter().map(place).collect::<Vec<_>>(),
+                    scale: &following.scale,
+                    bias: bias.clone(),
+                    runs: &runs,
+                    half: false,
+                    rows: long_rows,
                 };
-                let layer =
-                    Layer { outputs, runs: &runs, weight: &weight, bias: &shift, half: false };
-                packed.push((Panels::pack(&layer, self.registers), origin, runs, rows, columns));
+                packed.push((Panels::pack(layer, self.registers), origin, runs, rows, columns));
             }
         }
-        let scatters = packed.iter().all(|(panels, ..)| panels.narrow);
+        let scatters = packed.iter().all(|(panels, ..)| panels.scatters());
         let output = self.produce_beside(following.output, &[&input], scatters)?;
         let target = output.picture().ok_or("gives no image")?;
         let [channel, row, pixel] = target.strides;
@@ -130,6 +137,17 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// Whether vectors of positions pay, and with them moving the input to planes: for few outputs by
+    /// several phases or channels, and rows that fill several vectors.
+    fn has_long_rows(&self, windows: &Windowed) -> bool {
+        let lanes = self.registers.lanes;
+        let results = windows.outputs * windows.rows.len() * windows.columns.len();
+        lanes > 1
+            && windows.outputs <= 4
+            && results >= 6
+            && windows.columns.iter().all(|axis| axis.count >= 4 * lanes && axis.step == 1)
+    }
+
     /// `x W + b`, or ONNX's `alpha A B + beta C` with a stored matrix on the right.
     pub(super) fn dense(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let stored = self.constants.input(proto, 1)?.clone();
@@ -151,20 +169,23 @@ impl<'a> Planner<'a> {
         let targets = inverse(&places);
         let weights = stored.values.as_standard_layout();
         let weights = weights.as_slice().ok_or("has weights that are not in order")?;
-        let weight = |output: usize, input: usize| {
-            let (output, input) = (targets[output], order[input]);
-            let place = if by_columns { output * inputs + input } else { input * outputs + output };
-            weights[place] * (alpha * following.scale[output])
-        };
-        let shift = |output: usize| {
-            let output = targets[output];
-            bias[output] * (beta * following.scale[output]) + following.shift[output]
-        };
+        let [by_output, by_input] = if by_columns { [inputs, 1] } else { [1, outputs] };
+        let firsts: Vec<usize> = targets.iter().map(|output| output * by_output).collect();
+        let scale: Vec<f32> = targets.iter().map(|&o| following.scale[o] * alpha).collect();
+        let bias: Vec<f32> = bias.iter().map(|bias| bias * beta).collect();
+        let bias = shifted(&bias, &following);
         let runs = vec![Run { offset: 0, len: inputs }];
-        let plain = alpha == 1.0 && following.scale.iter().all(|&scale| scale == 1.0);
-        let half = stored.half && plain;
-        let layer = Layer { outputs, runs: &runs, weight: &weight, bias: &shift, half };
-        let panels = Panels::pack(&layer, self.registers);
+        let layer = Layer {
+            weights,
+            outputs: &firsts,
+            inputs: &order.iter().map(|input| input * by_input).collect::<Vec<_>>(),
+            scale: &scale,
+            bias: targets.iter().map(|&output| bias[output]).collect(),
+            runs: &runs,
+            half: stored.half && scale.iter().all(|&scale| scale == 1.0),
+            rows: false,
+        };
+        let panels = Panels::pack(layer, self.registers);
         let grid = Grid {
             columns: 1,
             input: [input.offset, self.values[input.value].len, 0],
@@ -215,27 +236,52 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// What the sums at the first position are made of: the place of the first input, the stretches behind
-/// it, and for every channel's worth of them the kernel's row and column.
-fn runs(input: &View, rows: &Axis, columns: &Axis) -> (usize, Vec<Run>, Vec<[usize; 2]>) {
-    let picture = input.picture().expect("a window's input is an image");
-    let [_, row, pixel] = picture.strides;
-    let channels = picture.dims[0];
-    let least = |axis: &Axis| axis.taps.first().map_or(0, |(_, offset)| *offset);
-    let origin =
-        input.offset as isize + least(rows) * row as isize + least(columns) * pixel as isize;
-    let (mut runs, mut taps): (Vec<Run>, _) = (vec![], vec![]);
-    for (kernel_row, y) in &rows.taps {
-        for (kernel_column, x) in &columns.taps {
-            let offset = (y - least(rows)) as usize * row + (x - least(columns)) as usize * pixel;
-            taps.push([*kernel_row, *kernel_column]);
-            match runs.last_mut() {
-                Some(run) if run.offset + run.len == offset => run.len += channels,
-                _ => runs.push(Run { offset, len: channels }),
+/// What the sums at a grid's positions are made of.
+struct Sum {
+    /// The place of the first position's first input.
+    origin: usize,
+    /// The stretches of inputs from there on.
+    runs: Vec<Run>,
+    /// For every input, its channel and the kernel's row and column.
+    terms: Vec<[usize; 3]>,
+}
+
+impl Sum {
+    fn of(input: &View, rows: &Axis, columns: &Axis) -> Self {
+        let picture = input.picture().expect("a window's input is an image");
+        let [plane, row, pixel] = picture.strides;
+        let least = |axis: &Axis| axis.taps.first().map_or(0, |(_, offset)| *offset);
+        let (top, left) = (least(rows), least(columns));
+        let origin = input.offset as isize + top * row as isize + left * pixel as isize;
+        let mut terms = vec![];
+        for channel in 0..picture.dims[0] {
+            for (y, row_offset) in &rows.taps {
+                for (x, column_offset) in &columns.taps {
+                    let offset = channel * plane
+                        + (row_offset - top) as usize * row
+                        + (column_offset - left) as usize * pixel;
+                    terms.push((offset, [channel, *y, *x]));
+                }
             }
         }
+        // In the order of memory, whichever way the image lies.
+        terms.sort_unstable();
+        let mut runs: Vec<Run> = vec![];
+        for (offset, _) in &terms {
+            match runs.last_mut() {
+                Some(run) if run.offset + run.len == *offset => run.len += 1,
+                _ => runs.push(Run { offset: *offset, len: 1 }),
+            }
+        }
+        let terms = terms.into_iter().map(|(_, term)| term).collect();
+        Self { origin: origin as usize, runs, terms }
     }
-    (origin as usize, runs, taps)
+}
+
+/// Biases behind what follows a layer.
+fn shifted(bias: &[f32], following: &Following) -> Vec<f32> {
+    let scaled = bias.iter().zip(&following.scale).map(|(bias, scale)| bias * scale);
+    scaled.zip(&following.shift).map(|(bias, shift)| bias + shift).collect()
 }
 
 /// The logical place of what lies at every place of memory.

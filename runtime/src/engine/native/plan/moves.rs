@@ -2,6 +2,7 @@
 
 use super::super::step::{Fill, Op};
 use super::super::view::View;
+use super::place::border;
 use super::{Place, Planner};
 use crate::graph::{Node, NodeProto};
 
@@ -120,7 +121,14 @@ impl<'a> Planner<'a> {
             let part = inner.part(axis, pads[axis + 1] as usize, size);
             inner = part.ok_or("pads an axis that was joined")?;
         }
-        self.step("zeros".into(), Op::Fill(Fill::zeros(vec![padded.clone()])), 0);
+        let around = match (view.axes.len(), inner.picture()) {
+            (3, Some(_)) if pads[1] == 0 && pads[rank + 1] == 0 => {
+                let sides = [pads[2], pads[3], pads[rank + 2], pads[rank + 3]];
+                border(&View { halo: sides.map(|side| side as usize), ..inner.clone() })
+            }
+            _ => vec![padded.clone()],
+        };
+        self.step("zeros around".into(), Op::Fill(Fill::zeros(around)), 0);
         self.copy(&view, &inner)?;
         self.views.insert(&proto.output[0], padded);
         Ok(())

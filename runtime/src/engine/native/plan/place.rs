@@ -6,6 +6,9 @@ use super::super::view::{Factor, View};
 use super::{Join, Place, Planner};
 use crate::graph::Node;
 
+/// The most channels of an image that is left in planes, as it arrives.
+const FEW: usize = 4;
+
 impl<'a> Planner<'a> {
     /// Finds out, from the last operator to the first, how many zeros the readers of every image want
     /// around it, and what is joined to what.
@@ -103,37 +106,59 @@ impl<'a> Planner<'a> {
         Ok(View::row_major(value, &dims))
     }
 
-    /// Memory for an image, with the zeros around it.
+    /// Memory for an image with the channels of a pixel side by side, and the zeros around it.
     pub(super) fn image(&mut self, dims: [usize; 3], halo: [usize; 4]) -> View {
-        let value = self.value(View::channels_last_len(dims, halo), Place::Memory);
-        let view = View::channels_last(value, dims, halo);
-        if halo != [0; 4] {
-            let views = border(value, dims, halo);
+        let value = self.value(View::image_len(dims, halo), Place::Memory);
+        self.surrounded(View::channels_last(value, dims, halo))
+    }
+
+    /// Writes the zeros around an image.
+    fn surrounded(&mut self, view: View) -> View {
+        let views = border(&view);
+        if !views.is_empty() {
             self.step("zeros around".into(), Op::Fill(Fill::zeros(views)), 0);
         }
         view
     }
 
-    /// A tensor as an image that a window can be moved over: channels side by side, and zeros as far as
-    /// the window reaches. It is copied where it does not lie so.
-    pub(super) fn window_input(&mut self, name: &'a str, halo: [usize; 4]) -> Result<View, String> {
+    /// A tensor as an image that a window can be moved over: channels or pixels side by side, and zeros as
+    /// far as the window reaches. It is copied where it does not lie so.
+    pub(super) fn window_input(
+        &mut self,
+        name: &'a str,
+        halo: [usize; 4],
+        planes: bool,
+    ) -> Result<View, String> {
         let view = self.view(name)?;
-        let covered = (0..4).all(|side| view.halo[side] >= halo[side]);
-        let picture = view.picture();
-        let fits = picture.is_some_and(|p| {
-            (p.strides[0] == 1 || p.dims[0] == 1) && p.strides[1..].iter().all(|&s| s > 0)
-        });
-        if fits && covered {
-            return Ok(view);
-        }
         let &[channels, height, width] = &self.dims(name)?[..] else {
             return Err(format!("moves a window over {:?}", self.dims(name)?));
         };
+        let covered = (0..4).all(|side| view.halo[side] >= halo[side]);
+        let strides = view.picture().map(|picture| picture.strides);
+        let [last, in_planes] = match strides {
+            Some([channel, row, pixel]) if row > 0 && pixel > 0 => {
+                [channel == 1 || channels == 1, pixel == 1]
+            }
+            _ => [false; 2],
+        };
+        let planes = planes || in_planes && channels <= FEW;
+        if covered && if planes { in_planes } else { last } {
+            return Ok(view);
+        }
         let wanted = self.halos.get(name).copied().unwrap_or_default();
         let halo = std::array::from_fn(|side| wanted[side].max(halo[side]));
-        let image = self.image([channels, height, width], halo);
+        let dims = [channels, height, width];
+        let image = match planes {
+            true => {
+                let value = self.value(View::image_len(dims, halo), Place::Memory);
+                self.surrounded(View::planes(value, dims, halo))
+            }
+            false => self.image(dims, halo),
+        };
         self.copy(&view, &image)?;
-        self.views.insert(name, image.clone());
+        if !(planes && last) {
+            self.views.insert(name, image.clone());
+        }
         Ok(image)
     }
 
@@ -172,21 +197,24 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The zeros above, below, left and right of an image.
-fn border(value: usize, [channels, height, width]: [usize; 3], halo: [usize; 4]) -> Vec<View> {
-    let [above, left, below, right] = halo;
-    let row = (left + width + right) * channels;
-    let strip = |offset: usize, rows: usize, len: usize| View {
-        value,
-        offset,
-        axes: vec![vec![Factor { size: rows, stride: row }], vec![Factor { size: len, stride: 1 }]],
-        halo: [0; 4],
+/// Strips above, below, left and right of an image, as far as its halo reaches.
+pub(super) fn border(image: &View) -> Vec<View> {
+    let [above, left, below, right] = image.halo;
+    let (Some(picture), true) = (image.picture(), image.halo != [0; 4]) else { return vec![] };
+    let [channels, height, width] = picture.dims;
+    let [plane, row, pixel] = picture.strides;
+    let corner = image.offset - above * row - left * pixel;
+    let strip = |y: usize, x: usize, rows: usize, columns: usize| {
+        let axes = [(channels, plane), (rows, row), (columns, pixel)];
+        let axes = axes.map(|(size, stride)| vec![Factor { size, stride }]).to_vec();
+        View { value: image.value, offset: corner + y * row + x * pixel, axes, halo: [0; 4] }
     };
+    let whole = left + width + right;
     let strips = [
-        strip(0, above, row),
-        strip((above + height) * row, below, row),
-        strip(above * row, height, left * channels),
-        strip(above * row + (left + width) * channels, height, right * channels),
+        strip(0, 0, above, whole),
+        strip(above + height, 0, below, whole),
+        strip(above, 0, height, left),
+        strip(above, left + width, height, right),
     ];
     strips.into_iter().filter(|strip| strip.len() > 0).collect()
 }

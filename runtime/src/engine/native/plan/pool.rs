@@ -9,7 +9,7 @@ impl<'a> Planner<'a> {
     /// The largest number, or the mean, of a window; what lies outside the image does not count.
     pub(super) fn pool(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let dims = self.dims(&proto.output[0])?;
-        let view = self.window_input(&proto.input[0], [0; 4])?;
+        let view = self.window_input(&proto.input[0], [0; 4], false)?;
         let from = view.picture().ok_or("pools what is no image")?;
         let &[_, oh, ow] = &dims[..] else { return Err("pools what is no image".into()) };
         let [_, h, w] = from.dims;
