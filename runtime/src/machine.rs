@@ -2,17 +2,10 @@
 
 #[cfg(feature = "native")]
 mod arithmetic;
+#[cfg(feature = "native")]
+mod reading;
 
-use std::hint::black_box;
-use std::time::Instant;
-
-/// The words that are read to measure the memory: 64 MiB, which no core's own cache holds.
-const WORDS: usize = 8 << 20;
-
-/// How often the memory is read; the fastest time counts.
-const PASSES: usize = 6;
-
-/// The limits of this machine, as far as a few tens of milliseconds show them.
+/// The limits of this machine, as far as a tenth of a second shows them.
 ///
 /// What else runs on the machine lowers them, so they are to be measured beside what is held
 /// against them.
@@ -21,34 +14,30 @@ pub struct Machine {
     /// The threads whose arithmetic was measured: those asked for, at most one on every core.
     pub threads: usize,
     /// Operations a second that these threads do together on `f32` in registers, two for every fused
-    /// multiplication and addition; `None` in a program without the feature `native`.
-    pub flops: Option<f64>,
-    /// Bytes a second that one thread reads in order from memory.
+    /// multiplication and addition.
+    pub flops: f64,
+    /// Bytes a second that one thread reads in order from 64 MiB.
     pub bandwidth: f64,
 }
 
 impl Machine {
-    /// Measures it with so many threads, at least one.
-    pub fn measure(threads: usize) -> Self {
+    /// Measures it with so many threads, at least one; `None` in a program without the feature
+    /// `native`, which has the vector instructions.
+    pub fn measure(threads: usize) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.clamp(1, cores);
         #[cfg(feature = "native")]
-        let flops = Some(arithmetic::peak(threads));
+        return Some(Self {
+            threads,
+            flops: arithmetic::peak(threads),
+            bandwidth: reading::bandwidth(),
+        });
         #[cfg(not(feature = "native"))]
-        let flops = None;
-        Self { threads, flops, bandwidth: bandwidth() }
+        return {
+            let _ = threads;
+            None
+        };
     }
-}
-
-fn bandwidth() -> f64 {
-    let words = vec![1_u64; WORDS];
-    let seconds = (0..PASSES).map(|_| {
-        let start = Instant::now();
-        let sum = black_box(&words).iter().fold(0, |sum: u64, &word| sum.wrapping_add(word));
-        black_box(sum);
-        start.elapsed().as_secs_f64()
-    });
-    size_of_val(words.as_slice()) as f64 / seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// The most memory, in bytes, that this process has had resident up to now: `VmHWM` of
@@ -78,10 +67,12 @@ mod tests {
     #[test]
     fn limits_are_numbers_and_threads_are_cores_at_most() {
         let machine = Machine::measure(usize::MAX);
+        assert_eq!(machine.is_some(), cfg!(feature = "native"));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        assert_eq!(machine.threads, cores);
-        assert_eq!(machine.flops.is_some(), cfg!(feature = "native"));
-        let limits = [machine.bandwidth, machine.flops.unwrap_or(1.0)];
-        assert!(limits.iter().all(|limit| limit.is_finite() && *limit > 0.0), "{machine:?}");
+        for Machine { threads, flops, bandwidth } in machine {
+            assert_eq!(threads, cores);
+            assert!(flops.is_finite() && flops > 0.0, "{flops}");
+            assert!(bandwidth.is_finite() && bandwidth > 0.0, "{bandwidth}");
+        }
     }
 }
