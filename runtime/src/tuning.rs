@@ -41,6 +41,8 @@ pub struct Choice {
     pub provider: Provider,
     /// The number of threads, at least 1.
     pub threads: usize,
+    /// ONNX Runtime's library, where it was named.
+    pub ort_library: Option<PathBuf>,
     /// What the engine says about its version, as [`EngineOptions::version`] has it.
     pub version: String,
     /// What it was chosen for.
@@ -54,13 +56,15 @@ impl Choice {
     ///
     /// [`Error::Engine`] where the engine is not there, or another version than was measured.
     pub fn options(&self, base: EngineOptions) -> Result<EngineOptions, Error> {
-        let version = base.version(self.engine)?;
+        let Self { engine, provider, threads, .. } = *self;
+        let ort_library = base.ort_library.or_else(|| self.ort_library.clone());
+        let options = EngineOptions { engine, provider, threads, ort_library };
+        let version = options.version(engine)?;
         if version != self.version {
             let reason = format!("it is {version}, and was {} when it was measured", self.version);
-            return Err(Error::Engine { engine: self.engine.to_string(), reason });
+            return Err(Error::Engine { engine: engine.to_string(), reason });
         }
-        let Self { engine, provider, threads, .. } = *self;
-        Ok(EngineOptions { engine, provider, threads, ..base })
+        Ok(options)
     }
 
     fn is_sound(&self) -> bool {

@@ -93,14 +93,15 @@ impl Bench {
         let batch = Batch::recorded(&bundle, self.batch)?;
 
         let start = Instant::now();
-        let mut model =
-            options.prepare(&bundle, |options| Loaded::load(&bundle, options, self.part))?;
+        let (mut model, engine) = options.prepare(&bundle, |engine| {
+            Ok((Loaded::load(&bundle, engine, self.part)?, engine.clone()))
+        })?;
         let load = opened + start.elapsed();
         let start = Instant::now();
         model.run(&batch)?;
         let first = start.elapsed();
         if let Some(stamps) = options.selftest() {
-            model.test(&bundle, &options.engine_for(&bundle), &stamps)?;
+            model.test(&bundle, &engine, &stamps)?;
         }
         let layers = self.layers.then(|| Layers::of(&mut model, &batch)).transpose()?;
         let length = self.runs.map_or(Length::Time(self.seconds), Length::Runs);

@@ -124,7 +124,7 @@ impl Options {
     }
 
     /// The engine for a bundle.
-    pub(super) fn engine_for(&self, bundle: &Bundle) -> EngineOptions {
+    fn engine_for(&self, bundle: &Bundle) -> EngineOptions {
         self.engine().suited_to(bundle.manifest.precision)
     }
 
@@ -145,9 +145,7 @@ impl Options {
         if let Some(choice) = self.tuned(bundle) {
             match choice.options(self.engine()).and_then(|options| load(&options)) {
                 Err(error @ (Error::Engine { .. } | Error::Graph { .. })) => {
-                    say(format!(
-                        "passing over what `tune` chose: {error} (hint: tune again, or --forget)"
-                    ));
+                    say(format!("passing over what `tune` chose (tune --forget): {error}"));
                 }
                 settled => return Ok(settled?),
             }
@@ -162,11 +160,7 @@ impl Options {
 
     /// A model that has passed its self-test.
     pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
-        let mut model = self.untested(bundle)?;
-        if let Some(stamps) = self.selftest() {
-            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
-        }
-        Ok(model)
+        self.prepare(bundle, |options| self.tested(bundle, options, Model::load(bundle, options)?))
     }
 
     /// A model that is to be described, or compared with another one.
@@ -176,32 +170,44 @@ impl Options {
 
     /// A model that has passed its self-test, and scores by a method.
     pub(super) fn scorer(&self, bundle: &Bundle, method: Method, draws: usize) -> Result<Scorer> {
-        let mut model = match method.looks_inside() {
-            true => self.prepare(bundle, |options| Model::load_with_layers(bundle, options))?,
-            false => self.untested(bundle)?,
-        };
-        if let Some(stamps) = self.selftest() {
-            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
-        }
+        let load = if method.looks_inside() { Model::load_with_layers } else { Model::load };
+        let model =
+            self.prepare(bundle, |options| self.tested(bundle, options, load(bundle, options)?))?;
         Ok(Scorer::new(bundle, model, method, draws)?)
     }
 
     /// An encoder that has passed its self-test.
     pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        let mut encoder = self.prepare(bundle, |options| Encoder::load(bundle, options))?;
-        if let Some(stamps) = self.selftest() {
-            selftest::encoder(&mut encoder, bundle, &self.engine_for(bundle), &stamps)?;
-        }
-        Ok(encoder)
+        self.prepare(bundle, |options| {
+            let mut encoder = Encoder::load(bundle, options)?;
+            if let Some(stamps) = self.selftest() {
+                selftest::encoder(&mut encoder, bundle, options, &stamps)?;
+            }
+            Ok(encoder)
+        })
     }
 
     /// A decoder that has passed its self-test.
     pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        let mut decoder = self.prepare(bundle, |options| Decoder::load(bundle, options))?;
+        self.prepare(bundle, |options| {
+            let mut decoder = Decoder::load(bundle, options)?;
+            if let Some(stamps) = self.selftest() {
+                selftest::decoder(&mut decoder, bundle, options, &stamps)?;
+            }
+            Ok(decoder)
+        })
+    }
+
+    fn tested(
+        &self,
+        bundle: &Bundle,
+        options: &EngineOptions,
+        mut model: Model,
+    ) -> Result<Model, Error> {
         if let Some(stamps) = self.selftest() {
-            selftest::decoder(&mut decoder, bundle, &self.engine_for(bundle), &stamps)?;
+            selftest::model(&mut model, bundle, options, &stamps)?;
         }
-        Ok(decoder)
+        Ok(model)
     }
 
     /// Where passed self-tests are remembered; none where there is no self-test.

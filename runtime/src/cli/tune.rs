@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
-use vae_infer::Bundle;
 use vae_infer::tuning::{Choice, Choices, Goal};
+use vae_infer::{Bundle, Error};
 
 use super::bench::seconds;
 use super::lines::Lines;
@@ -76,14 +76,26 @@ impl Tune {
             format!("no engine that works here gives the recorded results of `{source}`")
         })?;
         let Measured { engine, provider, threads, .. } = *chosen;
-        let version = options.engine().version(engine)?;
-        let choice = Choice { engine, provider, threads, version, goal: self.goal };
+        let asked = options.engine();
+        let choice = Choice {
+            engine,
+            provider,
+            threads,
+            version: asked.version(engine)?,
+            ort_library: asked.ort_library.map(absolute).transpose()?,
+            goal: self.goal,
+        };
         match Choices::of_user().keep(&bundle, &choice)? {
             true => say(format!("--engine auto takes {choice} (tune --forget undoes it)")),
             false => say("there is no cache to keep the choice in (hint: set XDG_CACHE_HOME)"),
         }
         Ok(())
     }
+}
+
+/// A path that means the same wherever the program is started.
+fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
+    std::path::absolute(&path).map_err(Error::read(path))
 }
 
 /// Refuses a bundle that is another model than the one that is tuned.

@@ -80,11 +80,13 @@ impl Bench {
     /// What a fresh process does.
     pub(super) fn once(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle_at(self.place.as_deref())?;
-        let mut model =
-            options.prepare(&bundle, |options| Loaded::load(&bundle, options, self.part))?;
-        if let Some(stamps) = options.selftest() {
-            model.test(&bundle, &options.engine_for(&bundle), &stamps)?;
-        }
+        let mut model = options.prepare(&bundle, |engine| {
+            let mut model = Loaded::load(&bundle, engine, self.part)?;
+            if let Some(stamps) = options.selftest() {
+                model.test(&bundle, engine, &stamps)?;
+            }
+            Ok(model)
+        })?;
         model.run(&Batch::recorded(&bundle, self.batch)?)?;
         let answer = Answer { peak_rss_bytes: machine::peak_memory() };
         let mut lines = Lines::new(Format::Json);
