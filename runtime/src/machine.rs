@@ -25,19 +25,19 @@ impl Machine {
     /// `native`, which has the vector instructions.
     pub fn measure(threads: usize) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.clamp(1, cores);
-        #[cfg(feature = "native")]
-        return Some(Self {
-            threads,
-            flops: arithmetic::peak(threads),
-            bandwidth: reading::bandwidth(),
-        });
-        #[cfg(not(feature = "native"))]
-        return {
-            let _ = threads;
-            None
-        };
+        limits(threads.clamp(1, cores))
     }
+}
+
+#[cfg(feature = "native")]
+fn limits(threads: usize) -> Option<Machine> {
+    let (flops, bandwidth) = (arithmetic::peak(threads), reading::bandwidth());
+    Some(Machine { threads, flops, bandwidth })
+}
+
+#[cfg(not(feature = "native"))]
+fn limits(_: usize) -> Option<Machine> {
+    None
 }
 
 /// The most memory, in bytes, that this process has had resident up to now: `VmHWM` of
@@ -69,7 +69,7 @@ mod tests {
         let machine = Machine::measure(usize::MAX);
         assert_eq!(machine.is_some(), cfg!(feature = "native"));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        for Machine { threads, flops, bandwidth } in machine {
+        if let Some(Machine { threads, flops, bandwidth }) = machine {
             assert_eq!(threads, cores);
             assert!(flops.is_finite() && flops > 0.0, "{flops}");
             assert!(bandwidth.is_finite() && bandwidth > 0.0, "{bandwidth}");

@@ -103,6 +103,8 @@ impl Choices {
 
     /// What was chosen for a bundle. A file that is no choice is none.
     pub fn get(&self, bundle: &Bundle) -> Option<Choice> {
+        // Where nothing was ever chosen, a program does not wait for the name of a file.
+        self.folder.as_ref().filter(|folder| folder.is_dir())?;
         let json = std::fs::read(self.path(bundle)?).ok()?;
         serde_json::from_slice(&json).ok().filter(Choice::is_sound)
     }

@@ -47,10 +47,8 @@ fn every_part_is_measured_and_its_figures_fit_together() {
         assert!(times[0] > 0.0 && times.is_sorted(), "{times:?}");
         assert!(number(&line, "load_us") > 0.0 && number(&line, "first_us") > 0.0);
         let rate = number(&line, "images_per_second") / f64::from(batch);
-        assert!(
-            rate <= 5e6 / times[0] * 5.0 && rate * times[3] * 1.001 >= 1e6,
-            "{rate}, {times:?}"
-        );
+        // Three of five calls take the median or more, and all of them at most the largest time.
+        assert!(rate * 3.0 * times[0] <= 5.001e6 && rate * times[3] >= 0.999e6, "{line}");
         assert_eq!(line["peak_rss_bytes"].is_number(), cfg!(target_os = "linux"));
 
         let flops = |half: &str| info[half]["flops"].as_u64().unwrap();
@@ -63,8 +61,10 @@ fn every_part_is_measured_and_its_figures_fit_together() {
         for share in [&line["arithmetic"], &line["weights"]] {
             let expected = number(share, "work") / times[0] * 1e6;
             assert!((number(share, "rate") / expected - 1.0).abs() < 1e-6, "{share}");
-            let of_peak = number(share, "rate") / number(share, "peak");
-            assert!((number(share, "share") / of_peak - 1.0).abs() < 1e-6, "{share}");
+            if cfg!(feature = "native") {
+                let of_peak = number(share, "rate") / number(share, "peak");
+                assert!((number(share, "share") / of_peak - 1.0).abs() < 1e-6, "{share}");
+            }
         }
         assert_eq!((&line["cold"], &line["layers"]), (&Value::Null, &Value::Null));
     }

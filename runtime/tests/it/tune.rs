@@ -190,8 +190,8 @@ fn other_precisions_are_measured_and_not_chosen() {
     assert_eq!(sources[3..], [digits; 6]);
     assert_eq!(report["throughput"]["source"], "digits (embedded)");
     let bundle = Bundle::embedded();
-    let cores = Choices::in_folder(folder.path().join("vae-infer/tuning")).get(&bundle).unwrap();
-    assert_eq!(cores.goal, Goal::Throughput);
+    let kept = Choices::in_folder(folder.path().join("vae-infer/tuning")).get(&bundle).unwrap();
+    assert_eq!(kept.goal, Goal::Throughput);
 
     let other = Copy::new().with_manifest(|manifest| manifest["name"] = "letters".into());
     let other = other.path().to_str().unwrap().to_owned();
