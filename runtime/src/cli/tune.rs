@@ -73,7 +73,7 @@ impl Tune {
 
         let source = bundle.source().display();
         let chosen = report.chosen().with_context(|| {
-            format!("no engine that works here gives the recorded results of `{source}`")
+            format!("no engine that was asked for gives the recorded results of `{source}` here")
         })?;
         let Measured { engine, provider, threads, .. } = *chosen;
         let asked = options.engine();
