@@ -1,13 +1,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::Session;
 use crate::graph::Parsed;
 use crate::manifest::{GraphSpec, Precision};
 use crate::{Error, graph};
 
 /// The program that runs a graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
     /// the first that is part of the program and takes the graph: native, tract, ONNX Runtime
@@ -22,7 +25,8 @@ pub enum Engine {
 }
 
 /// The hardware that a graph runs on, in the words of ONNX Runtime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Provider {
     /// the fastest one that works, at worst the processor

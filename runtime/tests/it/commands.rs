@@ -187,8 +187,13 @@ fn info_verify_and_doctor_speak_text_and_json() {
     assert_eq!(succeed(["verify"]).lines().count(), 4, "three outputs and the verdicts");
 
     let doctor = succeed(["doctor", "--format", "json"]);
-    let first = json(doctor.lines().next().unwrap());
-    assert_eq!((&first["engine"], &first["works"]), (&"tract".into(), &true.into()));
+    let lines: Vec<_> = doctor.lines().map(json).collect();
+    for engine in vae_infer::Engine::BUILT {
+        let line = lines.iter().find(|line| line["engine"] == engine.to_string());
+        assert!(line.is_some(), "{engine}: {doctor}");
+    }
+    let tract = lines.iter().find(|line| line["engine"] == "tract").unwrap();
+    assert_eq!((&tract["provider"], &tract["works"]), (&"cpu".into(), &true.into()));
 }
 
 #[test]
