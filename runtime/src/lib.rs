@@ -37,7 +37,8 @@
 //!
 //! # Features
 //!
-//! - `tract` (default): the pure-Rust engine
+//! - `native` (default): the engine of our own, for the graphs that the trainer exports
+//! - `tract` (default): the pure-Rust engine for all others
 //! - `ort` (default): ONNX Runtime, whose shared library is looked for at run time
 //! - `cli` (default): the `vae-infer` command
 //! - `embedded` (default): the `digits` bundle inside the library

@@ -149,10 +149,13 @@ impl Fill {
     }
 }
 
-/// A walk whose innermost loop is its longest, where a step is a step in memory for one of its views.
+/// A walk that stays near in memory: its innermost loop is the longest of those that step from number to
+/// number in one of the views, and around it steps are the larger the further out they are.
 fn longest_last<const N: usize>(mut walk: Walk<N>) -> Walk<N> {
-    let near = |strides: &[usize; N]| strides.contains(&1);
-    if let Some(place) = (0..walk.len()).filter(|&i| near(&walk[i].1)).max_by_key(|&i| walk[i].0) {
+    let nearest = |(_, strides): &(usize, [usize; N])| strides.iter().copied().min();
+    walk.sort_by_key(|axis| std::cmp::Reverse(nearest(axis)));
+    let steps = |axis: &(usize, [usize; N])| axis.1.contains(&1);
+    if let Some(place) = (0..walk.len()).filter(|&i| steps(&walk[i])).max_by_key(|&i| walk[i].0) {
         let axis = walk.remove(place);
         walk.push(axis);
     }
