@@ -99,9 +99,10 @@ impl<S: Simd> Fold<S> {
             let mask = self.masks[bit];
             for i in 0..left {
                 let (a, b) = (vectors[2 * i], vectors[2 * i + 1]);
-                let kept = simd.select_f32s(mask, a, b);
-                let moved = simd.rotate_left_f32s(simd.select_f32s(mask, b, a), 1 << bit);
-                vectors[i] = simd.add_f32s(kept, moved);
+                // The same pairs of either, so that a sum does not depend on the lane that it ends in.
+                let a = simd.add_f32s(a, simd.rotate_left_f32s(a, 1 << bit));
+                let b = simd.add_f32s(b, simd.rotate_right_f32s(b, 1 << bit));
+                vectors[i] = simd.select_f32s(mask, a, b);
             }
             bit += 1;
         }
