@@ -28,6 +28,8 @@ mod output;
 mod pack;
 mod perturb;
 mod pictures;
+mod pipeline;
+mod progress;
 mod raw;
 mod reconstruct;
 mod report;
@@ -40,6 +42,7 @@ mod source;
 mod unpack;
 mod verify;
 mod watch;
+mod writers;
 
 use std::process::ExitCode;
 

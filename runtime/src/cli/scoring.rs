@@ -14,7 +14,7 @@ use super::examine::{Examiner, Scored};
 use super::heatmaps::{Heatmaps, Where};
 use super::line::{Line, SCHEMA};
 use super::lines::Lines;
-use super::measure::Measure;
+use super::measure::{Measure, Measured};
 use super::options::{Format, Options};
 use super::say::say;
 use super::signals::Signals;
@@ -60,10 +60,11 @@ struct Take<'a> {
 }
 
 impl Scoring {
-    /// Scores what a source gives, to its end or a signal.
-    pub(super) fn run(
+    /// Scores what a source gives, to its end or a signal. It is opened when it is known what becomes
+    /// of its images.
+    pub(super) fn run<S: Source>(
         &self,
-        mut source: impl Source,
+        source: impl FnOnce(&Measured) -> Result<S>,
         on_error: OnError,
         options: &Options,
     ) -> Result<ExitCode> {
@@ -72,6 +73,7 @@ impl Scoring {
         let calibration = self.calibration(&bundle)?;
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
+        let mut source = source(&measured)?;
         let (endless, force) = (source.endless(), options.force);
         let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, force)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
