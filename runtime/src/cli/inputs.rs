@@ -52,9 +52,14 @@ impl Inputs {
         self.files.iter().map(File::path)
     }
 
-    /// Begins to read the images, as by [`Pipeline::new`].
+    /// Begins to read the images, as by [`Pipeline::new`], with as many threads as compute.
     pub(super) fn pipeline(&self, spec: Option<&ImageSpec>, options: &Options) -> Result<Pipeline> {
-        Pipeline::new(Arc::clone(&self.files), spec, options.engine().thread_count())
+        self.read_by(options.engine().thread_count(), spec)
+    }
+
+    /// Begins to read the images, as by [`Pipeline::new`].
+    pub(super) fn read_by(&self, threads: usize, spec: Option<&ImageSpec>) -> Result<Pipeline> {
+        Pipeline::new(Arc::clone(&self.files), spec, threads)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::{thread, vec};
 
@@ -127,7 +129,12 @@ impl Pipeline {
                 Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => {
                     let path = self.files[files.start].path().display();
-                    (vec![Err(anyhow!("`{path}` broke the thread that was to decode it"))], true)
+                    (
+                        vec![Err(anyhow!(
+                            "the threads that read images have ended before `{path}`"
+                        ))],
+                        true,
+                    )
                 }
             };
             self.largest = self.largest.max(items.iter().flatten().map(Item::bytes).sum());
@@ -166,28 +173,111 @@ impl Source for Pipeline {
 
 /// Does jobs until there are no more, or nobody waits for them. A part has at most `most` images.
 fn decode(files: &[File], spec: Option<&ImageSpec>, most: usize, jobs: &Receiver<Job>) {
-    for job in jobs {
+    for Job { files: range, parts } in jobs {
         let mut items = Vec::with_capacity(most);
-        for file in &files[job.files] {
-            let read = match file.read() {
-                Ok(read) => read,
-                Err(error) => {
-                    items.push(Err(error));
-                    continue;
-                }
+        for file in &files[range] {
+            let (read, error) = match caught(file.path(), || file.read()) {
+                Ok(read) => (read, None),
+                Err(error) => (vec![], Some(Err(error))),
             };
-            for item in read {
-                if items.len() >= most {
+            let prepare = |item: Item| caught(file.path(), || item.prepared(spec));
+            for item in read.into_iter().map(prepare).chain(error) {
+                if items.len() == most {
                     let items = std::mem::replace(&mut items, Vec::with_capacity(most));
-                    if job.parts.send(Part { items, last: false }).is_err() {
+                    if parts.send(Part { items, last: false }).is_err() {
                         return;
                     }
                 }
-                items.push(item.prepared(spec));
+                items.push(item);
             }
         }
-        if job.parts.send(Part { items, last: true }).is_err() {
+        if parts.send(Part { items, last: true }).is_err() {
             return;
         }
+    }
+}
+
+/// What comes of a file, or that its decoder panics.
+fn caught<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let panicked = |_| Err(anyhow!("`{}` breaks its decoder", path.display()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use image::GrayImage;
+
+    use super::super::inputs::Inputs;
+    use super::*;
+
+    /// Files of one pixel each that is as bright as its number.
+    fn files(folder: &Path, count: u8) -> Result<Vec<PathBuf>> {
+        let file = |k: u8| {
+            let path = folder.join(format!("{k:03}.pgm"));
+            GrayImage::from_pixel(1, 1, image::Luma([k])).save(&path)?;
+            Ok(path)
+        };
+        (0..count).map(file).collect()
+    }
+
+    fn pipeline(paths: &[PathBuf], threads: usize, prepared: bool) -> Result<Pipeline> {
+        let spec = ImageSpec::new(1, 1, 1);
+        Inputs::find(paths)?.read_by(threads, prepared.then_some(&spec))
+    }
+
+    #[test]
+    fn images_come_in_order_and_no_more_wait_than_there_is_room_for() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let paths = files(folder.path(), 250)?;
+        for (threads, prepared, room) in
+            [(1, true, 128), (3, true, 128), (1, false, 2), (3, false, 4)]
+        {
+            let mut pipeline = pipeline(&paths, threads, prepared)?;
+            let mut names = vec![];
+            while let Some(item) = pipeline.item(|parts| Ok(parts.recv()?)) {
+                names.push(PathBuf::from(item?.picture.name));
+                let given_out = pipeline.next - (names.len() - 1);
+                assert!(given_out <= room + PART, "{given_out} by {threads} threads");
+            }
+            assert_eq!(names, paths);
+            assert_eq!(pipeline.taken(), 250);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn large_images_wait_for_each_other() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut pipeline = pipeline(&files(folder.path(), 250)?, 7, false)?;
+        assert_eq!((pipeline.room, pipeline.waiting.len()), (8, 8));
+        pipeline.largest = WAITING_BYTES;
+        for taken in 1..20 {
+            pipeline.item(|parts| Ok(parts.recv()?)).context("there are more")??;
+            pipeline.give_out();
+            assert_eq!(pipeline.waiting.len(), 8_usize.saturating_sub(taken).max(1));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn threads_end_when_nobody_waits_for_them() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let pipeline = pipeline(&files(folder.path(), 250)?, 3, true)?;
+        let files = Arc::downgrade(&pipeline.files);
+        drop(pipeline);
+        while files.strong_count() > 0 {
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_decoder_that_panics_is_what_is_wrong_with_its_file() {
+        let path = Path::new("x.png");
+        assert_eq!(caught(path, || Ok(3)).ok(), Some(3));
+        let error = caught(path, || -> Result<()> { panic!("at the wrong time") });
+        assert_eq!(error.map_err(|e| e.to_string()), Err("`x.png` breaks its decoder".into()));
     }
 }
