@@ -105,7 +105,7 @@ pub fn read(path: &Path) -> Result<Vec<Picture>, Error> {
 /// [`Error::Read`] or [`Error::TooLarge`].
 pub fn content(path: &Path) -> Result<(String, Vec<u8>), Error> {
     if path == Path::new("-") {
-        let content = read_limited(path, std::io::stdin().lock(), MAX_FILE_BYTES)?;
+        let content = read_limited(path, std::io::stdin().lock(), 0, MAX_FILE_BYTES)?;
         return Ok(("standard input".to_owned(), content));
     }
     Ok((path.display().to_string(), read_file(path)?))
@@ -133,11 +133,13 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         return Err(Error::read(path)(std::io::Error::other(kind)));
     }
     within(path, metadata.len(), limit)?;
-    read_limited(path, std::fs::File::open(path).map_err(Error::read(path))?, limit)
+    let file = std::fs::File::open(path).map_err(Error::read(path))?;
+    read_limited(path, file, metadata.len() as usize, limit)
 }
 
-fn read_limited(path: &Path, reader: impl Read, limit: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
+/// Reads to the end; `size` is what is expected.
+fn read_limited(path: &Path, reader: impl Read, size: usize, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(size);
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
     within(path, bytes.len() as u64, limit)?;
     Ok(bytes)

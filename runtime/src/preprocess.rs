@@ -139,6 +139,18 @@ impl ImageSpec {
         Ok(batch)
     }
 
+    /// The picture as its tensor's values, in place of what it was decoded to: its tensor stays what
+    /// it was, and takes no more than a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageSpec::tensor`].
+    pub fn prepared(&self, picture: Picture) -> Result<Picture, Error> {
+        let tensor = self.tensor(&picture)?;
+        let pixels = Pixels::Float(tensor.permuted_axes([1, 2, 0]));
+        Ok(Picture { name: picture.name, pixels })
+    }
+
     fn scaled(&self, name: &str, image: &DynamicImage) -> Result<Array3<f32>, Error> {
         let (width, height) = (self.width as u32, self.height as u32);
         let resized = match self.resize {

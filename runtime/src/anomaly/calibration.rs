@@ -59,7 +59,7 @@ pub struct Calibrated {
     pub peak: f64,
 }
 
-/// Images that were added at one time.
+/// Images that were added, or rates that were changed, at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
     /// When, as RFC 3339 has it, in UTC.
@@ -72,7 +72,13 @@ pub struct Audit {
     pub known: usize,
     /// SHA-256 of the hashes of the images that were added, one a line.
     pub sha256: String,
-    /// What ran the model, for example `tract/cpu`.
+    /// The rate of false alarms that is promised from then on; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// [`Calibration::unsure`] from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsure: Option<f64>,
+    /// What ran the model, for example `tract/cpu`; `none` where no images were named.
     pub engine: String,
     /// The version of this library.
     pub version: String,

@@ -32,7 +32,11 @@ pub(super) struct Arrivals {
     notices: Receiver<notify::Result<Event>>,
     /// Whether notices got lost.
     lost: Arc<AtomicBool>,
+    /// Files that were taken.
     seen: Seen,
+    /// Files that were there at the start and are not wanted as they were. Notice of one of them, as
+    /// it was, is that it was still being written then: it is taken after all.
+    before: Seen,
     inlet: Inlet,
 }
 
@@ -42,11 +46,6 @@ struct Ended;
 impl Arrivals {
     /// Begins to watch a folder. Without `existing`, what is there already is not taken.
     pub(super) fn watch(folder: &Path, existing: bool, inlet: Inlet) -> Result<()> {
-        let mut seen = Seen::default();
-        for path in images::within_folder(folder)?.iter().filter(|_| !existing) {
-            // One that is gone by now is none that was there.
-            let _ = Stamp::of(path).map(|stamp| seen.add(path, stamp));
-        }
         let (sender, notices) = bounded(NOTICES);
         let lost = Arc::new(AtomicBool::new(false));
         let losing = Arc::clone(&lost);
@@ -64,11 +63,16 @@ impl Arrivals {
         let canonical = folder.canonicalize().map_err(Error::read(folder))?;
         let watched = watcher.watch(&absolute, RecursiveMode::Recursive);
         watched.map_err(explained).with_context(cannot)?;
-        // Some may have come before the first notice could.
         let there = images::within_folder(folder)?;
+        let mut before = Seen::default();
+        for path in there.iter().filter(|_| !existing) {
+            // One that is gone by now is none that was there.
+            let _ = Stamp::of(path).map(|stamp| before.add(path, stamp));
+        }
         say(format!("watching `{}`", folder.display()));
         let (folder, roots) = (folder.to_owned(), [absolute, canonical]);
-        let arrivals = Self { folder, roots, watcher, notices, lost, seen, inlet };
+        let seen = Seen::default();
+        let arrivals = Self { folder, roots, watcher, notices, lost, seen, before, inlet };
         thread::spawn(move || arrivals.run(&there));
         Ok(())
     }
@@ -139,7 +143,7 @@ impl Arrivals {
 
     fn take_found(&mut self, files: &[PathBuf]) -> Result<(), Ended> {
         files.iter().try_for_each(|path| match Stamp::of(path) {
-            Ok(stamp) if self.seen.has(path, stamp) => Ok(()),
+            Ok(stamp) if self.seen.has(path, stamp) || self.before.has(path, stamp) => Ok(()),
             _ if is_still(path) => self.take(path),
             _ => Ok(()),
         })

@@ -88,10 +88,13 @@ impl Calibrate {
             false => None,
         };
         let known = before.as_ref().map_or(0, |before| before.images.len());
+        let rates = before.as_ref().map(|before| [Some(before.rate), before.unsure]);
         let mut calibration = self.begun(before, &bundle, options)?;
         let mut repeated = 0;
         if !self.images.is_empty() {
             repeated = self.add(&mut calibration, &bundle, options)?;
+        } else if rates != Some([Some(calibration.rate), calibration.unsure]) {
+            self.audit(&mut calibration, &[], 0, "none".into());
         }
         let judge = calibration.judge()?;
         calibration.save(&path)?;
@@ -136,12 +139,13 @@ impl Calibrate {
     ) -> Result<usize> {
         let inputs = Inputs::find(&self.images)?;
         let measured = self.measure.settled(Some(calibration), bundle, options)?;
+        let pipeline = inputs.pipeline(measured.whole(), options)?;
         let mut examiner = Examiner::load(bundle, &measured, true, options)?;
         let trained: HashSet<u64> = examiner.scorer.statistics().seen.iter().copied().collect();
         let mut there: HashSet<String> =
             calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
-        for batch in inputs.batches() {
+        for batch in pipeline.batches() {
             for scored in examiner.examine(batch?.into_iter().map(Ok).collect()) {
                 let Scored { item, score, map, .. } = scored?;
                 let hash = untrained(&item.picture, &measured, &trained)?;
@@ -155,16 +159,23 @@ impl Calibrate {
                 calibration.images.push(image);
             }
         }
+        self.audit(calibration, &added, known, examiner.engine());
+        Ok(known)
+    }
+
+    /// Keeps what was done: which images were added, how many were there, and what ran the model.
+    fn audit(&self, calibration: &mut Calibration, added: &[String], known: usize, engine: String) {
         calibration.audit.push(Audit {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             sources: self.images.iter().map(|path| path.display().to_string()).collect(),
             images: added.len(),
             known,
             sha256: sha256(added.join("\n").as_bytes()),
-            engine: examiner.engine(),
+            rate: Some(calibration.rate),
+            unsure: calibration.unsure,
+            engine,
             version: env!("CARGO_PKG_VERSION").into(),
         });
-        Ok(known)
     }
 }
 

@@ -50,8 +50,9 @@ impl Encode {
 
         let latent = bundle.manifest.latent;
         let (mut means, mut log_vars) = (Vec::<f32>::new(), Vec::<f32>::new());
+        let pipeline = inputs.pipeline(Some(&spec), options)?;
         let mut encoder = options.encoder(&bundle)?;
-        for items in inputs.batches() {
+        for items in pipeline.batches() {
             let pictures: Vec<_> = items?.into_iter().map(|item| item.picture).collect();
             let posterior = encoder.encode(spec.batch(&pictures)?.view())?.posterior;
             for (i, picture) in pictures.iter().enumerate() {

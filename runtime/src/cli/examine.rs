@@ -1,7 +1,7 @@
 //! Images on their way through a scorer.
 
 use anyhow::{Context, Result};
-use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate};
+use ndarray::{Array2, Array4, ArrayView4, Axis, Slice};
 use vae_infer::anomaly::{Examined, Scorer, Tile, Tiled, Tiling};
 use vae_infer::maps::Mask;
 use vae_infer::maps::error_map::{SIGMA, error_map};
@@ -74,26 +74,26 @@ impl Examiner {
 
     /// Scores images as wholes, together, and one after the other where they cannot be.
     fn whole(&mut self, batch: Batch) -> Vec<Result<Scored>> {
-        let prepare = |item: Result<Item>| {
+        let [channels, height, width] = self.spec.shape();
+        let mut images = Array4::zeros((0, channels, height, width));
+        let mut prepare = |item: Result<Item>| {
             let item = item?;
-            let image = self.spec.batch(std::slice::from_ref(&item.picture))?;
-            Ok((item, image))
+            images.push(Axis(0), self.spec.tensor(&item.picture)?.view())?;
+            Ok(item)
         };
-        let prepared: Vec<Result<(Item, Array4<f32>)>> = batch.into_iter().map(prepare).collect();
-        let images: Vec<ArrayView4<f32>> =
-            prepared.iter().flatten().map(|(_, image)| image.view()).collect();
-        let images = concatenate(Axis(0), &images).ok();
-        let together = images.and_then(|images| self.score(images.view()).ok());
+        let prepared: Vec<Result<Item>> = batch.into_iter().map(&mut prepare).collect();
+        let together = self.score(images.view()).ok();
         let mut places = 0..;
-        let scored = prepared.into_iter().map(|prepared| {
-            let (item, image) = prepared?;
+        let scored = prepared.into_iter().map(|item| {
+            let item = item?;
             let place = places.next().unwrap_or_default();
+            let image = images.slice_axis(Axis(0), Slice::from(place..place + 1));
             match &together {
-                Some(examined) => self.scored(item, image.view(), examined, place),
+                Some(examined) => self.scored(item, image, examined, place),
                 None => {
-                    let examined = self.score(image.view());
+                    let examined = self.score(image);
                     let examined = examined.with_context(|| format!("`{}`", item.picture.name))?;
-                    self.scored(item, image.view(), &examined, 0)
+                    self.scored(item, image, &examined, 0)
                 }
             }
         });

@@ -1,11 +1,14 @@
 //! Where in an image the error is: pictures, arrays and boxes.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ndarray::Array3;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use vae_infer::anomaly::Judge;
 use vae_infer::maps::Mask;
 use vae_infer::maps::heatmap::{heatmap, outline, overlay};
@@ -15,6 +18,7 @@ use vae_infer::{ImageSpec, npy, write};
 
 use super::examine::Scored;
 use super::measure::Measured;
+use super::options::Options;
 use super::pictures;
 
 /// How far the colours of a map go beyond the level at which a pixel is abnormal.
@@ -43,8 +47,12 @@ impl Where {
     }
 }
 
+/// The name of a map in its folder, and the regions above the level.
+pub(super) type Mapped = (String, Vec<Region>);
+
 /// A folder of maps that is being written.
 pub(super) struct Heatmaps {
+    threads: ThreadPool,
     folder: Folder,
     level: f32,
     mask: Option<Mask>,
@@ -67,7 +75,7 @@ impl Heatmaps {
         judge: Option<&Judge>,
         measured: &Measured,
         endless: bool,
-        force: bool,
+        options: &Options,
     ) -> Result<Option<Self>> {
         let Some(folder) = &place.heatmap else { return Ok(None) };
         let level = place.level.or(judge.map(|judge| judge.level() as f32));
@@ -76,15 +84,26 @@ impl Heatmaps {
         if !(level.is_finite() && level > 0.0) {
             bail!("--level is {level}, expected a number above 0");
         }
+        let force = options.force;
         let folder =
             if endless { Folder::open(folder, force)? } else { Folder::stage(folder, force)? };
+        let threads = ThreadPoolBuilder::new().num_threads(options.engine().thread_count()).build();
+        let threads = threads.context("no thread can be started to draw maps")?;
         let Measured { image, mask, .. } = measured;
         let (image, mask, min_area) = (image.clone(), mask.clone(), place.min_area);
-        Ok(Some(Self { folder, level, mask, min_area, image }))
+        Ok(Some(Self { threads, folder, level, mask, min_area, image }))
     }
 
-    /// Writes an image's map, and gives its name in the folder and the regions above the level.
-    pub(super) fn take(&mut self, scored: &Scored) -> Result<(String, Vec<Region>)> {
+    /// Writes the maps of images, several at once where each has a name of its own.
+    pub(super) fn take(&self, batch: &[&Scored]) -> Vec<Result<Mapped>> {
+        let names: HashSet<&Path> = batch.iter().map(|scored| &*scored.item.stem).collect();
+        match names.len() == batch.len() {
+            true => self.threads.install(|| batch.par_iter().map(|it| self.draw(it)).collect()),
+            false => batch.iter().map(|scored| self.draw(scored)).collect(),
+        }
+    }
+
+    fn draw(&self, scored: &Scored) -> Result<Mapped> {
         let Scored { item, map: Some(map), .. } = scored else {
             bail!("`{}` has no map", scored.item.picture.name);
         };

@@ -1,23 +1,26 @@
 //! The images that a command was given.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use vae_infer::ImageSpec;
 use vae_infer::images::{self, Picture};
 
-use super::signals::Signals;
-use super::source::{Batch, Source, full};
+use super::options::Options;
+use super::pipeline::Pipeline;
 
 /// The files that a command reads images from.
+#[derive(Clone)]
 pub(super) struct Inputs {
-    files: Vec<File>,
+    files: Arc<[File]>,
 }
 
-struct File {
+/// A file with images, or standard input.
+pub(super) struct File {
     path: PathBuf,
-    /// Where the file lies below the folder that was named, without its extension.
-    stem: PathBuf,
+    /// The parts of the path that lead to the folder that was named, or to the file.
+    above: usize,
 }
 
 /// An image and the name that its result gets, relative and without extension.
@@ -32,67 +35,63 @@ impl Inputs {
         let mut files = Vec::new();
         for path in paths {
             for file in images::expand(std::slice::from_ref(path))? {
-                let below = match file.strip_prefix(path) {
-                    Ok(below) if below != Path::new("") => below,
-                    _ => Path::new(file.file_name().unwrap_or(file.as_os_str())),
+                let above = match file.strip_prefix(path) {
+                    Ok(below) if below != Path::new("") => path.components().count(),
+                    _ => file.components().count().saturating_sub(1),
                 };
-                let stem =
-                    if file == Path::new("-") { "stdin".into() } else { below.with_extension("") };
-                files.push(File { path: file, stem });
+                files.push(File { path: file, above });
             }
         }
-        Ok(Self { files })
+        if files.iter().filter(|file| file.path == Path::new("-")).nth(1).is_some() {
+            bail!("standard input is named twice, and can be read once");
+        }
+        Ok(Self { files: files.into() })
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|file| file.path.as_path())
+        self.files.iter().map(File::path)
     }
 
-    /// The images in order; a file is read when its turn comes. After one that cannot be read, the
-    /// next one follows.
-    pub(super) fn items(&self) -> Items<'_> {
-        Items { files: self.files.iter(), waiting: VecDeque::new() }
+    /// Begins to read the images, as by [`Pipeline::new`], with as many threads as compute.
+    pub(super) fn pipeline(&self, spec: Option<&ImageSpec>, options: &Options) -> Result<Pipeline> {
+        self.read_by(options.engine().thread_count(), spec)
     }
 
-    /// The images in order, in batches.
-    pub(super) fn batches(&self) -> impl Iterator<Item = Result<Vec<Item>>> {
-        let mut items = self.items();
-        std::iter::from_fn(move || {
-            let batch: Result<Vec<_>> = full(&mut items).into_iter().collect();
-            batch.map(|batch| if batch.is_empty() { None } else { Some(batch) }).transpose()
-        })
+    /// Begins to read the images, as by [`Pipeline::new`].
+    pub(super) fn read_by(&self, threads: usize, spec: Option<&ImageSpec>) -> Result<Pipeline> {
+        Pipeline::new(Arc::clone(&self.files), spec, threads)
     }
 }
 
-pub(super) struct Items<'a> {
-    files: std::slice::Iter<'a, File>,
-    waiting: VecDeque<Item>,
-}
+impl File {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
 
-impl Iterator for Items<'_> {
-    type Item = Result<Item>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(item) = self.waiting.pop_front() {
-                return Some(Ok(item));
-            }
-            let file = self.files.next()?;
-            match read(&file.path, &file.stem) {
-                Ok(items) => self.waiting.extend(items),
-                Err(error) => return Some(Err(error)),
-            }
+    /// Its images.
+    pub(super) fn read(&self) -> Result<Vec<Item>> {
+        if self.path == Path::new("-") {
+            return read(&self.path, Path::new("stdin"));
         }
+        let below: PathBuf = self.path.components().skip(self.above).collect();
+        read(&self.path, &below.with_extension(""))
     }
 }
 
-impl Source for Items<'_> {
-    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>> {
-        if signals.received().is_some() {
-            return Ok(None);
-        }
-        let batch = full(self);
-        Ok(if batch.is_empty() { None } else { Some(batch) })
+impl Item {
+    /// The memory that its pixels take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.picture.pixels.bytes()
+    }
+
+    /// The image as its tensor's values, where it is known what tensor it gets.
+    pub(super) fn prepared(self, spec: Option<&ImageSpec>) -> Result<Self> {
+        let Self { picture, stem } = self;
+        let picture = match spec {
+            Some(spec) => spec.prepared(picture)?,
+            None => picture,
+        };
+        Ok(Self { picture, stem })
     }
 }
 

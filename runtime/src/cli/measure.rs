@@ -98,6 +98,11 @@ impl Measure {
 }
 
 impl Measured {
+    /// How pictures become tensors, where they do so as wholes.
+    pub(super) fn whole(&self) -> Option<&ImageSpec> {
+        self.tiling.is_none().then_some(&self.image)
+    }
+
     /// Refuses what cannot go together.
     fn check(&self) -> Result<()> {
         self.tiling.map_or(Ok(()), |tiling| tiling.check(&self.image))?;

@@ -29,6 +29,8 @@ mod output;
 mod pack;
 mod perturb;
 mod pictures;
+mod pipeline;
+mod progress;
 mod raw;
 mod reconstruct;
 mod report;
@@ -43,6 +45,7 @@ mod units;
 mod unpack;
 mod verify;
 mod watch;
+mod writers;
 
 use std::process::ExitCode;
 

@@ -98,7 +98,7 @@ impl Perturb {
     fn read(&self, options: &Options, bundle: &Bundle, inputs: &Inputs) -> Result<(Chosen, usize)> {
         let spec = options.image(bundle);
         let (mut pixels, mut ids, mut count) = (Vec::new(), Vec::new(), 0);
-        for items in inputs.batches() {
+        for items in inputs.pipeline(Some(&spec), options)?.batches() {
             for item in items? {
                 if self.ids.as_ref().is_none_or(|ids| ids.contains(count)) {
                     pixels.extend(spec.tensor(&item.picture)?);

@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::options::{Format, Options};
 use super::output::{self, Kind, Results, Target};
 use super::pictures;
+use super::writers::Writers;
 
 /// Encode images and decode them again, and say how far the result is
 ///
@@ -40,7 +41,7 @@ impl Reconstruct {
         let spec = options.image(&bundle);
         let inputs = Inputs::find(&self.images)?;
         let mut sink = match &self.output {
-            Some(path) => Sink::open(Target::of(path)?, self.side_by_side, options.force, &inputs)?,
+            Some(path) => Sink::open(Target::of(path)?, self.side_by_side, options, &inputs)?,
             None => Sink::Nothing,
         };
         let format = options.format(Format::Json);
@@ -49,18 +50,18 @@ impl Reconstruct {
             _ => Lines::new(format),
         };
 
+        let pipeline = inputs.pipeline(Some(&spec), options)?;
         let mut model = options.load(&bundle)?;
-        for items in inputs.batches() {
-            let items = items?;
-            let pictures: Vec<_> = items.iter().map(|item| item.picture.clone()).collect();
+        for items in pipeline.batches() {
+            let items = items?.into_iter().map(|Item { picture, stem }| (picture, stem));
+            let (pictures, stems): (Vec<_>, Vec<_>) = items.unzip();
             let images = spec.batch(&pictures)?;
             let reconstruction = model.reconstruct(images.view())?;
             let scores = score(bundle.manifest.likelihood, images.view(), &reconstruction)?;
-            for (i, item) in items.iter().enumerate() {
+            for (i, (picture, stem)) in pictures.iter().zip(&stems).enumerate() {
                 let original = images.index_axis(Axis(0), i);
-                sink.take(&spec, item, original, reconstruction.images.index_axis(Axis(0), i))?;
-                Line::new(&item.picture.name, &scores[i], model.decoder.backend())
-                    .print(&mut lines)?;
+                sink.take(&spec, stem, original, reconstruction.images.index_axis(Axis(0), i))?;
+                Line::new(&picture.name, &scores[i], model.decoder.backend()).print(&mut lines)?;
             }
             if !lines.wanted() && matches!(sink, Sink::Nothing) {
                 break;
@@ -84,17 +85,25 @@ enum Sink {
     /// One PNG an image: in a folder that is hidden until all are there.
     Folder {
         folder: PathBuf,
+        /// They rest before their folder is removed: fields are dropped in this order.
+        writers: Writers,
         staging: Staged,
         names: HashSet<PathBuf>,
         files: Vec<PathBuf>,
         side_by_side: bool,
         force: bool,
-        inputs: Vec<PathBuf>,
+        inputs: Inputs,
     },
 }
 
 impl Sink {
-    fn open(target: Target, side_by_side: bool, force: bool, inputs: &Inputs) -> Result<Self> {
+    fn open(
+        target: Target,
+        side_by_side: bool,
+        options: &Options,
+        inputs: &Inputs,
+    ) -> Result<Self> {
+        let force = options.force;
         if side_by_side && target.kind() == Kind::Npy {
             bail!("--side-by-side draws pictures, not arrays (hint: -o X.png or -o FOLDER)");
         }
@@ -107,9 +116,18 @@ impl Sink {
                     );
                 }
                 let staging = Staged::new(&folder)?;
-                let inputs = inputs.paths().map(Path::to_path_buf).collect();
-                let (names, files) = (HashSet::new(), Vec::new());
-                Ok(Self::Folder { folder, staging, names, files, side_by_side, force, inputs })
+                let writers = Writers::new(options.engine().thread_count())?;
+                let (inputs, names, files) = (inputs.clone(), HashSet::new(), Vec::new());
+                Ok(Self::Folder {
+                    folder,
+                    writers,
+                    staging,
+                    names,
+                    files,
+                    side_by_side,
+                    force,
+                    inputs,
+                })
             }
             target => {
                 if let Some(path) = target.path() {
@@ -128,7 +146,7 @@ impl Sink {
     fn take(
         &mut self,
         spec: &ImageSpec,
-        item: &Item,
+        stem: &Path,
         original: ArrayView3<f32>,
         decoded: ArrayView3<f32>,
     ) -> Result<()> {
@@ -146,16 +164,28 @@ impl Sink {
                 }
                 values.extend(decoded.iter());
             }
-            Self::Folder { folder, staging, names, files, side_by_side, force, inputs } => {
-                let name = unique(&item.stem, names);
+            Self::Folder {
+                folder,
+                writers,
+                staging,
+                names,
+                files,
+                side_by_side,
+                force,
+                inputs,
+            } => {
+                let name = unique(stem, names);
                 output_file(folder, &name, *force, inputs)?;
                 let pair = concatenate(Axis(2), &[original, decoded])?;
                 let shown = if *side_by_side { pair.view() } else { decoded };
                 let place = staging.path().join(&name);
-                let bytes = pictures::png(&spec.picture(shown))?;
-                let parent = place.parent().unwrap_or(staging.path());
-                fs::create_dir_all(parent).map_err(Error::write(parent))?;
-                fs::write(&place, bytes).map_err(Error::write(folder.join(&name)))?;
+                let (picture, named) = (spec.picture(shown), folder.join(&name));
+                writers.write(move || {
+                    let bytes = pictures::png(&picture)?;
+                    let parent = place.parent().unwrap_or(&place);
+                    fs::create_dir_all(parent).map_err(Error::write(parent))?;
+                    Ok(fs::write(&place, bytes).map_err(Error::write(named))?)
+                })?;
                 files.push(name);
             }
         }
@@ -174,7 +204,8 @@ impl Sink {
                 results.add(&target, bytes);
                 results.write()
             }
-            Self::Folder { folder, staging, files, .. } => {
+            Self::Folder { folder, writers, staging, files, .. } => {
+                writers.finish()?;
                 for name in files {
                     let (from, to) = (staging.path().join(&name), folder.join(&name));
                     let parent = to.parent().unwrap_or(&folder);
@@ -212,12 +243,12 @@ fn unique(stem: &Path, names: &mut HashSet<PathBuf>) -> PathBuf {
     }
 }
 
-fn output_file(folder: &Path, name: &Path, force: bool, inputs: &[PathBuf]) -> Result<()> {
+fn output_file(folder: &Path, name: &Path, force: bool, inputs: &Inputs) -> Result<()> {
     let path = folder.join(name);
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    output::check(&path, force, inputs.iter().map(PathBuf::as_path))
+    output::check(&path, force, inputs.paths())
 }
 
 /// The line that an image gets.

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::inputs::Inputs;
+use super::measure::Measured;
 use super::options::Options;
 use super::raw::{self, Raw};
 use super::scoring::{OnError, Scoring};
@@ -49,12 +50,13 @@ impl Score {
     pub(super) fn run(&self, options: &Options) -> Result<ExitCode> {
         let Some(raw) = self.raw else {
             let inputs = Inputs::find(&self.images)?;
-            return self.scoring.run(inputs.items(), OnError::Fail, options);
+            let files = |measured: &Measured| inputs.pipeline(measured.whole(), options);
+            return self.scoring.run(files, OnError::Fail, options);
         };
         if self.images != [Path::new("-")] {
             bail!("--raw takes frames from standard input alone (hint: score --raw FORMAT -)");
         }
         let frames = raw::frames(raw, std::io::stdin(), self.when_full == WhenFull::Drop);
-        self.scoring.run(frames, OnError::Fail, options)
+        self.scoring.run(|_| Ok(frames), OnError::Fail, options)
     }
 }

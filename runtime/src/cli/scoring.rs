@@ -11,10 +11,10 @@ use super::calibrated::Calibrated;
 use super::contract::{Monitor, Monitored};
 use super::counts::Counts;
 use super::examine::{Examiner, Scored};
-use super::heatmaps::{Heatmaps, Where};
+use super::heatmaps::{Heatmaps, Mapped, Where};
 use super::line::{Line, SCHEMA};
 use super::lines::Lines;
-use super::measure::Measure;
+use super::measure::{Measure, Measured};
 use super::options::{Format, Options};
 use super::say::say;
 use super::signals::Signals;
@@ -60,10 +60,11 @@ struct Take<'a> {
 }
 
 impl Scoring {
-    /// Scores what a source gives, to its end or a signal.
-    pub(super) fn run(
+    /// Scores what a source gives, to its end or a signal. It is opened when it is known what becomes
+    /// of its images.
+    pub(super) fn run<S: Source>(
         &self,
-        mut source: impl Source,
+        source: impl FnOnce(&Measured) -> Result<S>,
         on_error: OnError,
         options: &Options,
     ) -> Result<ExitCode> {
@@ -72,8 +73,9 @@ impl Scoring {
         let calibration = self.calibration(&bundle)?;
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
-        let (endless, force) = (source.endless(), options.force);
-        let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, force)?;
+        let mut source = source(&measured)?;
+        let endless = source.endless();
+        let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
         let mut examiner = Examiner::load(&bundle, &measured, heatmaps.is_some(), options)?;
         let (method, engine) = (measured.method, examiner.engine());
@@ -120,10 +122,15 @@ impl Take<'_> {
         while self.is_wanted()
             && let Some(batch) = source.batch(signals)?
         {
-            for scored in examiner.examine(batch) {
+            let batch = examiner.examine(batch);
+            let scored = batch.iter().take_while(|it| it.is_ok() || on_error == OnError::Skip);
+            let scored: Vec<_> = scored.flatten().collect();
+            let maps = self.heatmaps.as_ref().map_or(vec![], |heatmaps| heatmaps.take(&scored));
+            let mut maps = maps.into_iter();
+            for scored in batch {
                 match scored {
                     Err(error) if on_error == OnError::Skip => self.skip(&error),
-                    scored => self.take(&scored?)?,
+                    scored => self.take(&scored?, maps.next().transpose()?)?,
                 }
             }
             self.lines.flush()?;
@@ -131,12 +138,11 @@ impl Take<'_> {
         Ok(())
     }
 
-    fn take(&mut self, scored: &Scored) -> Result<()> {
+    fn take(&mut self, scored: &Scored, mapped: Option<Mapped>) -> Result<()> {
         let Scored { item, score, parts, worst, .. } = scored;
         let verdict = self.judge.as_ref().map(|judge| judge.judge(*score));
         self.counts.add(verdict);
         self.monitor.as_mut().map_or(Ok(()), |monitor| monitor.observe(*score))?;
-        let mapped = self.heatmaps.as_mut().map(|heatmaps| heatmaps.take(scored)).transpose()?;
         let (map, regions) = mapped.unzip();
         let vae_infer::Score { mse, nll, kl, elbo } = *parts;
         let line = Line {
@@ -164,9 +170,7 @@ impl Take<'_> {
     }
 
     fn finish(self, stopped: bool, dropped: Option<usize>) -> Result<()> {
-        if let Some(heatmaps) = self.heatmaps.filter(|_| !stopped) {
-            heatmaps.publish()?;
-        }
+        self.heatmaps.map_or(Ok(()), Heatmaps::publish)?;
         self.counts.report(self.judge.is_some(), stopped, dropped);
         self.monitor.map_or(Ok(()), Monitor::finish)
     }

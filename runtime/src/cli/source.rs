@@ -41,10 +41,21 @@ pub(super) fn full(mut items: impl Iterator<Item = Result<Item>>) -> Batch {
     let (mut batch, mut bytes) = (vec![], 0);
     while batch.len() < BATCH && bytes < BATCH_BYTES {
         let Some(item) = items.next() else { break };
-        bytes += item.as_ref().map_or(0, |item| item.picture.pixels.bytes());
+        bytes += item.as_ref().map_or(0, Item::bytes);
         batch.push(item);
     }
     batch
+}
+
+/// Waits for what comes next; it has timed out where a signal comes before that.
+pub(super) fn wait<T>(arrivals: &Receiver<T>, signals: &Signals) -> Result<T, RecvTimeoutError> {
+    while signals.received().is_none() {
+        match arrivals.recv_timeout(NOTICED) {
+            Err(RecvTimeoutError::Timeout) => {}
+            arrived => return arrived,
+        }
+    }
+    Err(RecvTimeoutError::Timeout)
 }
 
 /// What another thread brings: an image, what is wrong with one, or the end of all of them.
@@ -80,18 +91,6 @@ impl Queue {
         let left = most.unwrap_or(usize::MAX);
         (Inlet { arrivals: sender, oldest }, Self { arrivals, broken: None, dropped, left })
     }
-
-    /// The next arrival, where one comes before a signal.
-    fn wait(&self, signals: &Signals) -> Option<Arrival> {
-        while signals.received().is_none() {
-            match self.arrivals.recv_timeout(NOTICED) {
-                Ok(arrival) => return Some(arrival),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        None
-    }
 }
 
 impl Source for Queue {
@@ -102,7 +101,7 @@ impl Source for Queue {
         if self.left == 0 {
             return Ok(None);
         }
-        let Some(first) = self.wait(signals) else { return Ok(None) };
+        let Ok(first) = wait(&self.arrivals, signals) else { return Ok(None) };
         let arrivals = std::iter::once(first).chain(self.arrivals.try_iter()).take(self.left);
         let broken = &mut self.broken;
         let batch = full(arrivals.map_while(|arrival| match arrival {

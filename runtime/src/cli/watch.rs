@@ -49,7 +49,7 @@ impl Watch {
         }
         let (inlet, queue) = Queue::new(WAITING, false, self.count);
         Arrivals::watch(&self.folder, self.existing, inlet)?;
-        self.scoring.run(queue, OnError::Skip, options)
+        self.scoring.run(|_| Ok(queue), OnError::Skip, options)
     }
 }
 

@@ -25,6 +25,10 @@ type Plan = Arc<TypedRunnableModel>;
 /// tract runs convolutions fastest one image at a time, and dense layers, which are bound by
 /// reading their weights, in batches. The parts into which a batch is split depend on the graph
 /// and the batch alone, so the result is the same for any number of threads.
+///
+/// Batches run in threads of their own, be it a single one: after tract's AVX-512 kernels, which leave
+/// the upper halves of registers in use, code without AVX in the same thread takes several times as
+/// long, and whoever gets the results computes with them.
 pub(super) struct Tract {
     graph: &'static str,
     backend: Backend,
@@ -92,12 +96,8 @@ impl Tract {
             run(&plan, &part)
         };
         let firsts: Vec<usize> = (0..rows).step_by(step).collect();
-        let parts: Vec<Vec<ArrayD<f32>>> = match self.pool(firsts.len())? {
-            Some(pool) => {
-                pool.install(|| firsts.into_par_iter().map(part).collect::<Result<_, _>>())?
-            }
-            None => firsts.into_iter().map(part).collect::<Result<_, _>>()?,
-        };
+        let parts: Vec<Vec<ArrayD<f32>>> =
+            self.pool()?.install(|| firsts.into_par_iter().map(part).collect::<Result<_, _>>())?;
         let outputs = parts.first().map_or(0, Vec::len);
         (0..outputs)
             .map(|i| {
@@ -107,12 +107,15 @@ impl Tract {
             .collect()
     }
 
-    fn pool(&mut self, parts: usize) -> Result<Option<&rayon::ThreadPool>, String> {
-        if parts > 1 && self.threads != 1 && self.pool.is_none() {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-            self.pool = Some(pool.map_err(|e| format!("its threads cannot be started: {e}"))?);
-        }
-        Ok(self.pool.as_ref().filter(|_| parts > 1))
+    fn pool(&mut self) -> Result<&rayon::ThreadPool, String> {
+        let pool = match self.pool.take() {
+            Some(pool) => pool,
+            None => rayon::ThreadPoolBuilder::new()
+                .num_threads(self.threads)
+                .build()
+                .map_err(|e| format!("its threads cannot be started: {e}"))?,
+        };
+        Ok(self.pool.insert(pool))
     }
 }
 

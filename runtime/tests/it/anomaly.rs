@@ -107,7 +107,13 @@ fn a_calibration_grows_and_changes_its_rate() {
     let file: Value = serde_json::from_slice(&fs::read(line.calibration()).unwrap()).unwrap();
     let audit = file["audit"].as_array().unwrap();
     let counts: Vec<_> = audit.iter().map(|entry| entry["images"].as_u64().unwrap()).collect();
-    assert_eq!(counts, [250, 150]);
+    assert_eq!(counts, [250, 150, 0]);
+    let rates: Vec<_> = audit.iter().map(|entry| entry["rate"].as_f64().unwrap()).collect();
+    assert_eq!(rates, [0.01, 0.01, 0.1]);
+    assert_eq!((&audit[1]["engine"], &audit[2]["engine"]), (&audit[0]["engine"], &"none".into()));
+    line.calibrate(&["--far", "0.1"]);
+    let again: Value = serde_json::from_slice(&fs::read(line.calibration()).unwrap()).unwrap();
+    assert_eq!(again, file, "nothing was changed");
     assert!(audit[0]["date"].as_str().unwrap().ends_with('Z'), "{}", audit[0]);
 }
 

@@ -19,6 +19,7 @@ mod onnx;
 mod outputs;
 mod packed;
 mod pipe;
+mod pipeline;
 mod promise;
 mod report;
 mod schema;

@@ -120,6 +120,22 @@ fn files_are_taken_when_they_are_whole() {
     assert_eq!(said, ["6 images: 5 scored, 1 skipped"]);
 }
 
+/// It may even be whole already: it is not known to be until it is closed.
+#[test]
+fn a_file_that_is_being_written_at_the_start_is_taken_when_it_is_closed() {
+    let (_outside, folder) = folders();
+    fs::write(folder.join("before.png"), png(0)).unwrap();
+    let mut open = File::create(folder.join("open.png")).unwrap();
+    open.write_all(&png(1)).unwrap();
+    open.sync_all().unwrap();
+    let mut watch = Watch::new(&folder, &["--count", "2"]);
+    fs::write(watch.at("first.png"), png(2)).unwrap();
+    assert_eq!(watch.name(), "first.png");
+    drop(open);
+    assert_eq!(watch.name(), "open.png");
+    assert_eq!(watch.end(), (Some(0), vec![]));
+}
+
 #[test]
 fn folders_that_come_are_watched_too() {
     let (outside, folder) = folders();

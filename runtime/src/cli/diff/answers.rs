@@ -85,7 +85,8 @@ impl Answers {
             }
         } else {
             let specs = bundles.map(|bundle| Ok(options.image(bundle)))?;
-            for items in Inputs::find(&diff.images)?.batches() {
+            let inputs = Inputs::find(&diff.images)?;
+            for items in inputs.pipeline(None, options)?.batches() {
                 let pictures: Vec<_> = items?.into_iter().map(|item| item.picture).collect();
                 let batch = specs.map(|spec| Ok(spec.batch(&pictures)?))?;
                 pass.add(&mut models, &Pair { a: batch.a.view(), b: batch.b.view() })?;
