@@ -22,6 +22,7 @@ fn arrivals() -> Result<(tempfile::TempDir, Arrivals, Queue)> {
         notices,
         lost: Arc::default(),
         seen,
+        before: Seen::default(),
         inlet,
     };
     Ok((folder, arrivals, queue))
