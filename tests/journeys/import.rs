@@ -61,7 +61,7 @@ fn temporary() -> Result<TempDir, String> {
     TempDir::new().map_err(|e| e.to_string())
 }
 
-/// Imports a model, looks for words in what is printed, and compares both engines with the answers
+/// Imports a model, looks for words in what is printed, and compares the engines with the answers
 /// that the program that trained it gave.
 fn agrees(model: &str, options: &[&str], words: &[&str], ort: &Path) -> Result<(), String> {
     let folder = temporary()?;
@@ -73,7 +73,7 @@ fn agrees(model: &str, options: &[&str], words: &[&str], ort: &Path) -> Result<(
     }
     let bundle = Bundle::open(folder.path().join("bundle")).map_err(|e| e.to_string())?;
     let expected = tensors(&foreign(model).join("expected.safetensors"))?;
-    for engine in [Engine::Tract, Engine::Ort] {
+    for engine in [Engine::Auto, Engine::Tract, Engine::Ort] {
         let options = EngineOptions { ort_library: Some(ort.into()), ..EngineOptions::new(engine) };
         let mut loaded = Model::load(&bundle, &options).map_err(|e| e.to_string())?;
         let compared = replay(&mut loaded, &bundle, &expected).map_err(|e| e.to_string())?;

@@ -5,7 +5,7 @@ mod native;
 mod options;
 #[cfg(feature = "ort")]
 mod ort;
-#[cfg(feature = "tract")]
+#[cfg(any(feature = "native", feature = "tract"))]
 mod panic;
 #[cfg(feature = "tract")]
 mod tract;

@@ -15,6 +15,7 @@ mod images;
 mod library;
 mod masks;
 mod models;
+mod native;
 mod onnx;
 mod outputs;
 mod packed;

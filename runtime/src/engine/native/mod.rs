@@ -27,6 +27,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::panic::caught;
 use super::{Backend, Engine, EngineOptions, Provider, Session, Step};
 use crate::Error;
 use crate::graph::Parsed;
@@ -69,7 +70,8 @@ impl Native {
             )));
         }
         let arch = Arch::new();
-        let plan = Plan::new(parsed, Registers::of(arch))
+        let plan = caught(|| Plan::new(parsed, Registers::of(arch)))
+            .and_then(|plan| plan)
             .map_err(|reason| refused(format!("the {graph} is not for this engine: {reason}")))?;
         let memory = Memory::of(&plan);
         Ok(Self {
@@ -171,13 +173,14 @@ impl Share<'_> {
 impl Session for Native {
     fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
         let graph = self.graph;
-        self.run_batch(inputs, None).map_err(|reason| Error::Graph { graph, reason })
+        let run = caught(|| self.run_batch(inputs, None)).and_then(|run| run);
+        run.map_err(|reason| Error::Graph { graph, reason })
     }
 
     fn profile(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Option<Vec<Step>>, Error> {
         let graph = self.graph;
         let mut times = vec![Duration::ZERO; self.plan.steps.len()];
-        let run = self.run_batch(inputs, Some(&mut times));
+        let run = caught(|| self.run_batch(inputs, Some(&mut times))).and_then(|run| run);
         run.map_err(|reason| Error::Graph { graph, reason })?;
         let images = inputs.first().map_or(0, |input| input.len_of(Axis(0))) as u64;
         let steps = self.plan.steps.iter().zip(times).map(|(step, time)| Step {

@@ -118,6 +118,7 @@ impl Worker {
         let from = |first: usize| first * len..(first + count) * len;
         match (&program.plan.values[value].place, program.memory.slots[value]) {
             (Place::Input(input), _) => &group.inputs[*input][from(group.first + image)],
+            (Place::Output(output), _) => &group.outputs[*output][from(group.written + image)],
             (Place::Constant(values), _) => values,
             (_, Some(slot)) if program.memory.sizes[slot].1 => &self.slots[slot][from(image)],
             (_, Some(slot)) => &self.slots[slot][..len.min(self.slots[slot].len())],

@@ -91,7 +91,7 @@ impl Window {
             let count = count.saturating_sub(first).div_ceil(self.stride);
             Axis { taps, step: 1, count, first, stride: self.stride }
         };
-        (0..self.stride).map(phase).filter(|axis| axis.count > 0).collect()
+        (0..self.stride.min(count)).map(phase).filter(|axis| axis.count > 0).collect()
     }
 }
 

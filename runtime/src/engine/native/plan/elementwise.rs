@@ -94,6 +94,9 @@ impl<'a> Planner<'a> {
         let pair = self.normalization(proto).ok_or("normalises by what is not stored")?;
         let from = self.view(&proto.input[0])?;
         let dims = from.dims();
+        if dims.first() != Some(&pair[0].len()) {
+            return Err("normalises other channels than it has".into());
+        }
         let [scale, shift] = pair.map(|values| {
             let (len, stride) = (values.len(), usize::from(values.len() > 1));
             let value = self.value(len, Place::Constant(values));

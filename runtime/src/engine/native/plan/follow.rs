@@ -37,7 +37,8 @@ impl<'a> Planner<'a> {
                         following.output = &next.output[0];
                         continue;
                     }
-                    if let Some(activation) = self.activation(next) {
+                    let of_first = next.input[0] == following.output;
+                    if let Some(activation) = self.activation(next).filter(|_| of_first) {
                         self.fused.insert(reader);
                         following.output = &next.output[0];
                         following.activation = activation;
@@ -81,6 +82,9 @@ impl<'a> Planner<'a> {
             return false;
         }
         let Some([scale, shift]) = self.normalization(next) else { return false };
+        if scale.len() != following.scale.len() {
+            return false;
+        }
         for (i, (factor, term)) in scale.iter().zip(shift).enumerate() {
             following.scale[i] *= factor;
             following.shift[i] = following.shift[i] * factor + term;
@@ -95,6 +99,10 @@ impl<'a> Planner<'a> {
             Some(self.constants.input(proto, place).ok()?.values.iter().copied().collect())
         };
         let [gain, offset, mean, variance] = [stored(1)?, stored(2)?, stored(3)?, stored(4)?];
+        let channels = gain.len();
+        if [&offset, &mean, &variance].iter().any(|stored| stored.len() != channels) {
+            return None;
+        }
         let epsilon = node.float("epsilon", 1e-5);
         let scale = gain.iter().zip(&variance).map(|(gain, v)| gain / (v + epsilon).sqrt());
         let scale: Vec<f32> = scale.collect();

@@ -141,7 +141,7 @@ impl<'a> Planner<'a> {
     fn operator(&mut self, proto: &'a NodeProto) -> Result<(), String> {
         let node = Node::new(proto, self.parsed.summary.opset, self.facts)?;
         let output = proto.output.first().map_or("", String::as_str);
-        let fact = &self.facts[output];
+        let fact = self.facts.get(output).ok_or("leaves its first output out")?;
         if fact.element == Element::I64 {
             return Ok(());
         }
@@ -174,6 +174,7 @@ impl<'a> Planner<'a> {
     /// The shape of a tensor without its batch axis.
     fn dims(&self, name: &str) -> Result<Vec<usize>, String> {
         match self.facts[name].dims.split_first() {
+            Some((&BATCH, dims)) if dims.contains(&0) => Err(format!("`{name}` has no numbers")),
             Some((&BATCH, dims)) => Ok(dims.to_vec()),
             _ => Err(format!("moves the batch axis of `{name}`")),
         }

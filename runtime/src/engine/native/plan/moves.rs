@@ -15,22 +15,34 @@ impl<'a> Planner<'a> {
         }
         let reshaped = match view.reshaped(&dims) {
             Some(reshaped) => reshaped,
-            None => {
-                let value = self.value(view.len(), Place::Memory);
-                let ordered = View::row_major(value, &view.dims());
-                self.copy(&view, &ordered)?;
-                ordered.reshaped(&dims).ok_or("changes the number of elements")?
-            }
+            None => self.ordered(&view)?.reshaped(&dims).ok_or("changes the number of elements")?,
         };
         self.views.insert(&proto.output[0], reshaped);
         Ok(())
+    }
+
+    /// A copy in row-major order.
+    fn ordered(&mut self, view: &View) -> Result<View, String> {
+        let value = self.value(view.len(), Place::Memory);
+        let ordered = View::row_major(value, &view.dims());
+        self.copy(view, &ordered)?;
+        Ok(ordered)
+    }
+
+    /// A view whose axes are one factor each, as they must be to be cut. It is copied where they are not.
+    fn with_whole_axes(&mut self, view: View) -> Result<View, String> {
+        match view.axes.iter().all(|axis| axis.len() == 1) {
+            true => Ok(view),
+            false => self.ordered(&view),
+        }
     }
 
     pub(super) fn transpose(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let view = self.view(&proto.input[0])?;
         let rank = view.axes.len() + 1;
         let order: Vec<usize> = match node.ints("perm") {
-            Some(order) => order.iter().map(|&axis| axis as usize).collect(),
+            // An axis may be counted from the last.
+            Some(order) => order.iter().map(|axis| axis.rem_euclid(rank as i64) as usize).collect(),
             None => (0..rank).rev().collect(),
         };
         let Some((0, order)) = order.split_first() else {
@@ -62,7 +74,8 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn slice(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
-        let mut view = self.view(&proto.input[0])?;
+        let view = self.view(&proto.input[0])?;
+        let mut view = self.with_whole_axes(view)?;
         let rank = view.axes.len() + 1;
         let starts = node.integers(1)?.ok_or("says not where it begins")?;
         let ones = vec![1; starts.len()];
@@ -90,8 +103,12 @@ impl<'a> Planner<'a> {
         let view = self.view(&proto.input[0])?;
         let axis = node.axis("axis", 0, view.axes.len() + 1)?;
         let axis = axis.checked_sub(1).ok_or("splits the batch axis")?;
+        let view = self.with_whole_axes(view)?;
         let mut first = 0;
-        for output in proto.output.iter().filter(|name| !name.is_empty()) {
+        for output in &proto.output {
+            if output.is_empty() {
+                return Err("leaves a part out".into());
+            }
             let size = self.dims(output)?[axis];
             let part = view.part(axis, first, size).ok_or("splits an axis that was joined")?;
             self.views.insert(output, part);
@@ -115,7 +132,7 @@ impl<'a> Planner<'a> {
         if pads.iter().any(|&pad| pad < 0) || pads[0] != 0 || pads[rank] != 0 {
             return Err("pads by less than nothing, or the batch axis".into());
         }
-        let padded = self.produce(&proto.output[0], false)?;
+        let padded = self.produce_beside(&proto.output[0], &[&view], false)?;
         let mut inner = padded.clone();
         for (axis, size) in view.dims().into_iter().enumerate() {
             let part = inner.part(axis, pads[axis + 1] as usize, size);
@@ -140,6 +157,9 @@ impl<'a> Planner<'a> {
             && node.text("nearest_mode") == b"floor";
         if !matches!(node.text("mode"), b"" | b"nearest") || !asymmetric {
             return Err("resizes otherwise than by repeating pixels".into());
+        }
+        if node.floats(2)?.is_some_and(|scales| scales.iter().any(|scale| scale.fract() != 0.0)) {
+            return Err("resizes by other than whole factors".into());
         }
         let mut view = self.view(&proto.input[0])?;
         let dims = self.dims(&proto.output[0])?;

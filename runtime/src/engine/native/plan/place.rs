@@ -14,10 +14,8 @@ impl<'a> Planner<'a> {
     /// around it, and what is joined to what.
     pub(super) fn look_ahead(&mut self) -> Result<(), String> {
         for proto in self.parsed.graph.node.iter().rev() {
-            let Some(output) = proto.output.first().filter(|name| !self.facts[*name].constant)
-            else {
-                continue;
-            };
+            let computed = |name: &&String| self.facts.get(*name).is_some_and(|f| !f.constant);
+            let Some(output) = proto.output.first().filter(computed) else { continue };
             let node = Node::new(proto, self.parsed.summary.opset, self.facts)?;
             let wanted = match node.operator() {
                 "Conv" | "ConvTranspose" => self.reach(proto, &node)?,
@@ -31,7 +29,7 @@ impl<'a> Planner<'a> {
             if node.operator() == "Concat" {
                 let axis = node.axis("axis", 0, self.facts[output].dims.len())?;
                 let mut first = 0;
-                for name in &proto.input {
+                for name in proto.input.iter().filter(|name| !name.is_empty()) {
                     let join = Join { joined: output, axis: axis.saturating_sub(1), first };
                     first += self.facts[name].dims[axis];
                     self.joins.insert(name, join);
@@ -176,6 +174,13 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn copy(&mut self, from: &View, to: &View) -> Result<(), String> {
+        if from.value == to.value {
+            // A step reads no value that it writes to.
+            let value = self.value(from.len(), Place::Memory);
+            let between = View::row_major(value, &from.dims());
+            self.copy(from, &between)?;
+            return self.copy(&between, to);
+        }
         let function = Function::Activation(Activation::Identity);
         let map =
             Map::new(function, from, to).ok_or("moves numbers in a way that is not covered")?;
