@@ -135,6 +135,13 @@ pub(crate) fn succeed<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
 pub(crate) fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    // A stop takes effect a moment after it is sent.
+    let status = format!("/proc/{}/status", child.id());
+    while name == "STOP"
+        && fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tT"))
+    {
+        std::thread::yield_now();
+    }
 }
 
 /// Why an output is not the refusal that it should be: exit code 2, nothing on standard output,

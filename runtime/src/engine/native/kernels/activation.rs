@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn functions_are_those_of_double_precision() {
         let x: Vec<f32> = (-9_000..9_000).map(|i| i as f32 * 0.01).collect();
-        let exact: [(Activation, fn(f64) -> f64); 6] = [
+        type Exact = fn(f64) -> f64;
+        let exact: [(Activation, Exact); 6] = [
             (Activation::Relu, |x| x.max(0.0)),
             (Activation::LeakyRelu(0.125), |x| if x < 0.0 { 0.125 * x } else { x }),
             (Activation::Clip(-1.5, 6.0), |x| x.clamp(-1.5, 6.0)),

@@ -86,3 +86,45 @@ impl Halves {
         [simd.mul_f32s(low, back), simd.mul_f32s(high, back)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+    use pulp::{Arch, WithSimd};
+
+    use super::*;
+
+    struct Widen<'a>(&'a Halves, &'a mut [f32]);
+
+    impl WithSimd for Widen<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.0.widen(simd, &self.0.pairs, self.1);
+        }
+    }
+
+    #[test]
+    fn every_weight_of_ordinary_size_widens_to_itself() {
+        let all = (0..=u16::MAX).map(f16::from_bits).map(f32::from);
+        let values: Vec<f32> = all.filter(|value| value.abs() <= 31.0).collect();
+        let least = values.iter().map(|v| v.abs()).filter(|v| *v > 0.0).fold(1.0, f32::min);
+        let shift = Halves::shift(least, 31.0).expect("subnormal numbers and 31 have room");
+        let half = |value: f32| u32::from(f16::from_f32(value * 2.0_f32.powi(shift)).to_bits());
+        for arch in [Arch::new(), Arch::Scalar] {
+            for values in values.chunks_exact(32) {
+                let lanes = super::super::Registers::of(arch).lanes;
+                let pairs = values.chunks_exact(2 * lanes).flat_map(|both| {
+                    let (low, high) = both.split_at(lanes);
+                    low.iter().zip(high).map(|(low, high)| half(*low) | half(*high) << 16)
+                });
+                let halves = Halves { pairs: pairs.collect(), shift };
+                let mut widened = [f32::NAN; 32];
+                arch.dispatch(Widen(&halves, &mut widened));
+                assert_eq!(widened, values, "{arch:?}");
+            }
+        }
+        assert_eq!(Halves::shift(least, 6e4), None, "these have not");
+    }
+}

@@ -7,6 +7,8 @@ mod correlate;
 mod halves;
 mod narrow;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 use pulp::{Arch, Simd, WithSimd};
