@@ -9,6 +9,9 @@ use super::axis::{Axis, Window};
 use super::follow::Following;
 use crate::graph::{Node, NodeProto};
 
+/// The most zeros beside an image, so that a small graph asks for no large memory.
+const FARTHEST: usize = 1024;
+
 /// A convolution or a transposed one.
 struct Windowed {
     kernel: [usize; 2],
@@ -28,7 +31,11 @@ impl<'a> Planner<'a> {
             halos.fold([0, 0], |most, halo| [most[0].max(halo[0]), most[1].max(halo[1])])
         };
         let ([above, below], [left, right]) = (most(&rows, sizes[0]), most(&columns, sizes[1]));
-        Ok([above, left, below, right])
+        let halo = [above, left, below, right];
+        match halo.iter().all(|&side| side <= FARTHEST) {
+            true => Ok(halo),
+            false => Err(format!("reaches {halo:?} pixels over the edge")),
+        }
     }
 
     fn windows(&self, proto: &NodeProto, node: &Node) -> Result<Windowed, String> {

@@ -26,6 +26,9 @@ impl<'a> Planner<'a> {
         let fits = |axis: usize, size: usize, count: usize| {
             (count - 1) * windows[axis].stride + kernel[axis] <= before[axis] + size
         };
+        if (0..2).any(|axis| before[axis] >= kernel[axis]) {
+            return Err("has windows that lie beside the image".into());
+        }
         let mean = node.operator() != "MaxPool";
         let whole = before == [0, 0] && fits(0, h, oh) && fits(1, w, ow);
         if mean && !whole && node.int("count_include_pad", 0) != 0 {
