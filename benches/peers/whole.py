@@ -1,0 +1,78 @@
+"""Whole processes: a cold start, its memory, and folders of pictures."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from contenders import surroundings
+from PIL import Image
+
+HERE = Path(__file__).parent
+
+
+def table(program: Path, bundle: Path, quick: bool) -> str:
+    """Markdown: one picture, and a folder of them, with our program and with Python scripts that do the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        pictures, made = Path(folder) / "pictures", Path(folder) / "made"
+        pictures.mkdir()
+        made.mkdir()
+        write(pictures, bundle, 200 if quick else 5_000)
+        one, out = pictures / "00000.png", Path(folder) / "out.png"
+        model = ["--model", bundle]
+        cold = alternating({
+            "`vae-infer reconstruct`": [program, "reconstruct", *model, one, "-o", out],
+            "Python, ONNX Runtime and Pillow": [sys.executable, HERE / "script.py", bundle, one, out],
+        }, 3 if quick else 30)
+        whole = alternating({
+            "`vae-infer score`": [program, "score", *model, pictures],
+            "`vae-infer reconstruct`": [program, "reconstruct", *model, pictures, "-o", made],
+            "Python loop, scores": [sys.executable, HERE / "loop.py", bundle, pictures],
+            "Python loop, reconstructions": [sys.executable, HERE / "loop.py", bundle, pictures, made],
+            "Pillow alone, all cores": [sys.executable, HERE / "decode.py", pictures],
+        }, 1 if quick else 5)
+        count = len(list(pictures.iterdir()))
+    lines = ["| one picture | median, ms | peak memory, MiB |", "|---|---|---|"]
+    lines += [f"| {name} | {seconds * 1e3:,.1f} | {memory:.0f} |" for name, (seconds, memory) in cold.items()]
+    lines += ["", f"| {count:,} pictures | pictures a second | peak memory, MiB |", "|---|---|---|"]
+    lines += [f"| {name} | {count / seconds:,.0f} | {memory:.0f} |" for name, (seconds, memory) in whole.items()]
+    return "\n".join(lines) + "\n"
+
+
+def write(folder: Path, bundle: Path, count: int) -> None:
+    """Smooth random pictures of the size that the bundle takes."""
+    image = json.loads((bundle / "manifest.json").read_text())["image"]
+    random = np.random.default_rng(0)
+    size = (image["width"], image["height"])
+    for i in range(count):
+        coarse = random.integers(0, 256, (7, 7, image["channels"]), dtype=np.uint8).squeeze()
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(folder / f"{i:05}.png")
+
+
+def alternating(commands: dict[str, list], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median wall-clock seconds and peak MiB of every command, run in turn after a round that warms up."""
+    measured = {name: [] for name in commands}
+    for turn in range(rounds + 1):
+        for name, command in commands.items():
+            result = process(command)
+            if turn:
+                measured[name].append(result)
+    return {name: tuple(map(statistics.median, zip(*results))) for name, results in measured.items()}
+
+
+def process(command: list) -> tuple[float, float]:
+    """Wall-clock seconds and peak MiB of a process that must succeed."""
+    start = time.perf_counter()
+    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env=surroundings())
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"error: {' '.join(map(str, command))} exits with {child.returncode}")
+    return seconds, usage.ru_maxrss / 1024
