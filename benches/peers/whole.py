@@ -26,12 +26,12 @@ def table(program: Path, bundle: Path, quick: bool) -> str:
         one, out = pictures / "00000.png", Path(folder) / "out.png"
         model = ["--model", bundle]
         cold = alternating({
-            "`vae-infer reconstruct`": [program, "reconstruct", *model, one, "-o", out],
+            "`vae-infer reconstruct`": [program, "reconstruct", *model, one, "-o", out, "--force"],
             "Python, ONNX Runtime and Pillow": [sys.executable, HERE / "script.py", bundle, one, out],
         }, 3 if quick else 30)
         whole = alternating({
             "`vae-infer score`": [program, "score", *model, pictures],
-            "`vae-infer reconstruct`": [program, "reconstruct", *model, pictures, "-o", made],
+            "`vae-infer reconstruct`": [program, "reconstruct", *model, pictures, "-o", made, "--force"],
             "Python loop, scores": [sys.executable, HERE / "loop.py", bundle, pictures],
             "Python loop, reconstructions": [sys.executable, HERE / "loop.py", bundle, pictures, made],
             "Pillow alone, all cores": [sys.executable, HERE / "decode.py", pictures],
