@@ -1,6 +1,7 @@
 """What every contender takes for a network, in rounds over all of them."""
 
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -20,7 +21,7 @@ class Row:
     contender: str
     threads: int
     batch: int
-    #: Median seconds of every round.
+    #: Median seconds of every round; none from a contender that refuses.
     rounds: list[float]
     #: From Python's ONNX Runtime, on the same images.
     difference: float
@@ -34,26 +35,28 @@ class Row:
 
 def network(name: str, bundle: Path, half: Path | None, threads: int, batches: list[int], engines: list[str],
             driver: Path, rounds: int, seconds: float) -> list[Row]:
-    """Every row of a network. A contender that refuses has none, and its reason goes to standard error."""
+    """Every row of a network. A contender that refuses has no rounds, and its reason goes to standard error."""
     bundles = [(engine, engine, bundle) for engine in [*RUST, *PYTHON] if engine in engines]
     if half:
         bundles += [(f"{engine} f16", engine, half) for engine in OURS if engine in engines]
     costs = {path: cost(driver, path) for _, _, path in bundles}
-    running, rows = {}, []
+    running, rows = [], []
     with tempfile.TemporaryDirectory() as folder:
         for title, engine, path in bundles:
             contender = Contender(title, engine, driver)
             try:
                 contender.ask(f"load {engine} {path} {threads}")
-                running[contender] = path
+                running.append(contender)
             except Refused as reason:
                 print(f"{name}, {title}: {reason}", file=sys.stderr)
                 contender.close()
         for batch in batches:
             ready = differences(name, running, bundle, batch, threads, Path(folder), driver)
             medians = in_rounds(name, list(ready), batch, rounds, seconds)
-            rows += [Row(name, contender.name, threads, batch, medians[contender], ready[contender],
-                         *costs[running[contender]]) for contender in medians]
+            rounds_of = {contender.name: medians[contender] for contender in medians}
+            difference_of = {contender.name: ready[contender] for contender in ready}
+            rows += [Row(name, title, threads, batch, rounds_of.get(title, []), difference_of.get(title, math.nan),
+                         *costs[path]) for title, _, path in bundles]
             print(f"{name}, {threads or 'all'} threads, batch {batch}: done", file=sys.stderr)
     for contender in running:
         contender.close()

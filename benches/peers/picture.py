@@ -12,7 +12,7 @@ from matplotlib import pyplot  # noqa: E402
 
 def draw(rows: list[Row], path: Path) -> None:
     """Times over the best peer's on one thread: a panel for each network and batch, shorter is faster."""
-    rows = [row for row in rows if row.threads == 1 and best_peer(rows, row)]
+    rows = [row for row in rows if row.threads == 1 and row.rounds and best_peer(rows, row)]
     networks = list(dict.fromkeys(row.network for row in rows))
     batches = sorted({row.batch for row in rows})
     if not rows:

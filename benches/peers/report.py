@@ -11,6 +11,9 @@ def table(rows: list[Row], arithmetic: float, memory: float, cores: int) -> str:
     """Markdown: a block of rows for each network, number of threads and batch."""
     lines = [HEAD, ["---"] * len(HEAD)]
     for row in rows:
+        if not row.rounds:
+            lines.append([row.network, str(row.threads or cores), str(row.batch), f"`{row.contender}`", *["-"] * 5])
+            continue
         best = best_peer(rows, row)
         ratio = f"{row.median / best:.2f}" if best else "-"
         if best and row.contender not in PEERS and row.median <= best:
@@ -23,7 +26,7 @@ def table(rows: list[Row], arithmetic: float, memory: float, cores: int) -> str:
 
 def best_peer(rows: list[Row], row: Row) -> float | None:
     """The least median of the Python peers beside a row."""
-    beside = [r.median for r in rows if r.contender in PEERS
+    beside = [r.median for r in rows if r.rounds and r.contender in PEERS
               and (r.network, r.threads, r.batch) == (row.network, row.threads, row.batch)]
     return min(beside, default=None)
 
