@@ -17,6 +17,7 @@ class Network(torch.nn.Module):
         self.weights = torch.nn.ParameterDict()
         self.numbers: dict[str, list] = {}
         self.names: dict[str, str] = {}
+        self.plain = {name for node in graph.node if node.op_type in PLAIN for name in node.input[1:]}
         for tensor in graph.initializer:
             self.store(tensor.name, numpy_helper.to_array(tensor))
         self.nodes = []
@@ -32,7 +33,7 @@ class Network(torch.nn.Module):
         self.outputs = [tensor.name for tensor in graph.output]
 
     def store(self, name: str, array) -> None:
-        if array.dtype.kind == "f" and array.size > 1:
+        if array.dtype.kind == "f" and name not in self.plain:
             self.names[name] = f"w{len(self.weights)}"
             self.weights[self.names[name]] = torch.nn.Parameter(torch.from_numpy(array.copy()), False)
         else:
@@ -85,7 +86,7 @@ def pad(a, x, pads, value=None, axes=None):
     flat = [side for pair in reversed(sides) for side in pair]
     mode = a.get("mode", b"constant").decode()
     if mode == "constant":
-        return F.pad(x, flat, value=0.0 if value is None else float(value))
+        return F.pad(x, flat, value=value or 0.0)
     return F.pad(x, flat[:2 * (rank - 2)], {"edge": "replicate"}.get(mode, mode))
 
 
@@ -112,6 +113,9 @@ def pool(function):
 def cast(a, x):
     return x.float() if a["to"] == onnx.TensorProto.FLOAT else x
 
+
+#: Operators whose second and later inputs are shapes, indices and scalars.
+PLAIN = {"Pad", "Reshape", "Resize", "Slice"}
 
 OPERATORS = {
     "AveragePool": pool(F.avg_pool2d),

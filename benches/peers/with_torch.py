@@ -20,6 +20,7 @@ def way(engine: str, files: list[Path], passed_on: list[int], layout: torch.memo
         return decoder(*(encoded[i] for i in passed_on))[0]
 
     if engine == "torch-compiled":
+        torch._inductor.config.compile_threads = 1
         torch._inductor.config.freezing = True
         forward = torch.compile(forward, dynamic=False)
 
