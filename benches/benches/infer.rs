@@ -10,7 +10,7 @@ fn reconstruct(criterion: &mut Criterion) {
     let bundle = Bundle::embedded();
     let [channels, height, width] = bundle.manifest.image.shape();
     let mut group = criterion.benchmark_group("reconstruct");
-    for engine in [Engine::Tract, Engine::Ort] {
+    for engine in [Engine::Native, Engine::Tract, Engine::Ort] {
         let options = EngineOptions { threads: 1, ..EngineOptions::new(engine) };
         let mut model = match Model::load(&bundle, &options) {
             Ok(model) => model,
@@ -36,10 +36,12 @@ fn reconstruct(criterion: &mut Criterion) {
 
 fn load(criterion: &mut Criterion) {
     let bundle = Bundle::embedded();
-    let options = EngineOptions::new(Engine::Tract);
-    criterion.bench_function("load/tract", |b| {
-        b.iter(|| Model::load(&bundle, &options).expect("the embedded model loads"));
-    });
+    for engine in [Engine::Native, Engine::Tract] {
+        let options = EngineOptions::new(engine);
+        criterion.bench_function(&format!("load/{engine}"), |b| {
+            b.iter(|| Model::load(&bundle, &options).expect("the embedded model loads"));
+        });
+    }
 }
 
 criterion_group!(benches, reconstruct, load);

@@ -33,8 +33,8 @@ pub(crate) struct Passed {
 }
 
 impl Gate<'_> {
-    /// The engines that the bundle must pass: tract and ONNX Runtime, or ONNX Runtime alone for
-    /// graphs that tract cannot run.
+    /// The engines that the bundle must pass: all that can run its graphs. Of those in half precision
+    /// that is ONNX Runtime alone; those in eight bits are not for the native engine.
     ///
     /// # Errors
     ///
@@ -52,11 +52,13 @@ impl Gate<'_> {
         if let (true, Err(reason)) = (needed, onnx_runtime) {
             return Err(Error::NeedsOnnxRuntime { precision, reason: reason.clone() });
         }
-        let tract = match precision {
-            Precision::F16Gpu => None,
-            _ => Some(EngineOptions::new(Engine::Tract)),
+        let built: &[Engine] = match precision {
+            Precision::F32 | Precision::F16 => &[Engine::Native, Engine::Tract],
+            Precision::Int8 => &[Engine::Tract],
+            Precision::F16Gpu => &[],
         };
-        Ok(tract.into_iter().chain(onnx_runtime.as_ref().ok().cloned()).collect())
+        let built = built.iter().map(|&engine| EngineOptions::new(engine));
+        Ok(built.chain(onnx_runtime.as_ref().ok().cloned()).collect())
     }
 
     /// Compares an engine with the trainer and with the golden vectors: tensors, then verdicts, then

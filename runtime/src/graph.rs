@@ -24,8 +24,10 @@ use crate::manifest::{GraphSpec, TensorSpec};
 pub use cost::{Cost, Work};
 pub use element::Element;
 pub use outputs::with_outputs;
-use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use proto::{GraphProto, ModelProto, ValueInfoProto};
+pub(crate) use proto::{NodeProto, TensorProto};
 pub use shape::Fact;
+pub(crate) use shape::Node;
 
 /// The versions of ONNX's file format that are accepted.
 pub const IR_VERSIONS: RangeInclusive<i64> = 7..=11;
@@ -123,10 +125,17 @@ pub struct Summary {
 ///
 /// [`Error::Graph`] with the name given by `graph`.
 pub fn inspect(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Summary, Error> {
-    match checked(onnx, spec) {
-        Ok((_, summary)) => Ok(summary),
-        Err(reason) => Err(Error::Graph { graph, reason }),
-    }
+    parse(graph, onnx, spec).map(|parsed| parsed.summary)
+}
+
+/// A graph that [`inspect`] accepts.
+pub(crate) struct Parsed {
+    pub(crate) graph: GraphProto,
+    pub(crate) summary: Summary,
+}
+
+pub(crate) fn parse(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Parsed, Error> {
+    checked(onnx, spec).map_err(|reason| Error::Graph { graph, reason })
 }
 
 /// What a graph costs, if [`inspect`] accepts it.
@@ -135,10 +144,8 @@ pub fn inspect(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Sum
 ///
 /// As there. A graph whose shapes cannot be followed has a cost, with the reason in its `work`.
 pub fn cost(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Cost, Error> {
-    match checked(onnx, spec) {
-        Ok((proto, summary)) => Ok(Cost::of(&proto, summary.opset)),
-        Err(reason) => Err(Error::Graph { graph, reason }),
-    }
+    let Parsed { graph, summary } = parse(graph, onnx, spec)?;
+    Ok(Cost::of(&graph, summary.opset))
 }
 
 /// The element type and the shape of every tensor of a graph that [`inspect`] accepts, by name,
@@ -153,12 +160,16 @@ pub fn facts(
     spec: &GraphSpec,
     batch: usize,
 ) -> Result<BTreeMap<String, Fact>, Error> {
-    let facts =
-        checked(onnx, spec).and_then(|(proto, summary)| shape::infer(&proto, summary.opset, batch));
-    facts.map_err(|reason| Error::Graph { graph, reason })
+    let parsed = parse(graph, onnx, spec)?;
+    facts_of(&parsed, batch).map_err(|reason| Error::Graph { graph, reason })
 }
 
-fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<(GraphProto, Summary), String> {
+/// [`facts`] of a graph that was parsed.
+pub(crate) fn facts_of(parsed: &Parsed, batch: usize) -> Result<BTreeMap<String, Fact>, String> {
+    shape::infer(&parsed.graph, parsed.summary.opset, batch)
+}
+
+fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<Parsed, String> {
     let model = ModelProto::decode(onnx).map_err(|e| format!("it is not an ONNX file: {e}"))?;
     let opset = versions(&model)?;
     if let Some(function) = model.functions.first() {
@@ -183,7 +194,7 @@ fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<(GraphProto, Summary), Strin
     divisor::check(&graph)?;
     let convolutional = graph.node.iter().any(|n| n.op_type.starts_with("Conv"));
     let summary = Summary { nodes: graph.node.len(), opset, convolutional };
-    Ok((graph, summary))
+    Ok(Parsed { graph, summary })
 }
 
 fn versions(model: &ModelProto) -> Result<i64, String> {

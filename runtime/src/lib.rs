@@ -37,7 +37,8 @@
 //!
 //! # Features
 //!
-//! - `tract` (default): the pure-Rust engine
+//! - `native` (default): the engine of our own, for the graphs that the trainer exports
+//! - `tract` (default): the pure-Rust engine for all others
 //! - `ort` (default): ONNX Runtime, whose shared library is looked for at run time
 //! - `cli` (default): the `vae-infer` command
 //! - `embedded` (default): the `digits` bundle inside the library
@@ -54,13 +55,16 @@ struct Readme;
 
 pub mod anomaly;
 mod bundle;
+mod cache;
 pub mod compare;
 pub mod engine;
 mod error;
 pub mod graph;
 pub mod images;
+pub mod machine;
 pub mod manifest;
 pub mod maps;
+pub mod measure;
 mod model;
 pub mod noise;
 pub mod npy;
@@ -69,6 +73,7 @@ mod preprocess;
 mod score;
 pub mod selftest;
 mod sheet;
+pub mod tuning;
 pub mod verdicts;
 pub mod verify;
 pub mod write;

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayD, ArrayView2, ArrayView4, ArrayViewD, Dimension};
 use ndarray::{Ix2, Ix4};
 
-use crate::engine::{Backend, EngineOptions, Session};
+use crate::engine::{Backend, EngineOptions, Session, Step};
 use crate::graph::with_outputs;
 use crate::manifest::{GraphSpec, Manifest, TensorSpec};
 use crate::score::{Score, score};
@@ -108,6 +108,20 @@ impl Encoder {
         Ok(Encoding { posterior: Posterior { mean, log_var }, skips, layers })
     }
 
+    /// Encodes a batch of images and says what every step of it took; `None` from an engine that does
+    /// not tell.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::encode`].
+    pub fn profile(&mut self, images: ArrayView4<f32>) -> Result<Option<Vec<Step>>, Error> {
+        self.network.profile(&[images.into_dyn()])
+    }
+
     /// What really runs the encoder.
     pub fn backend(&self) -> &Backend {
         self.network.session.backend()
@@ -141,12 +155,37 @@ impl Decoder {
         latent: ArrayView2<f32>,
         skips: &[ArrayD<f32>],
     ) -> Result<Array4<f32>, Error> {
+        let inputs = self.inputs(latent, skips)?;
+        ranked::<Ix4>("reconstruction", self.network.run(&inputs)?.into_iter().next())
+    }
+
+    /// Decodes a batch of latent vectors and says what every step of it took; `None` from an engine
+    /// that does not tell.
+    ///
+    /// # Shapes
+    ///
+    /// As [`Decoder::decode`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn profile(
+        &mut self,
+        latent: ArrayView2<f32>,
+        skips: &[ArrayD<f32>],
+    ) -> Result<Option<Vec<Step>>, Error> {
+        self.network.profile(&self.inputs(latent, skips)?)
+    }
+
+    fn inputs<'a>(
+        &self,
+        latent: ArrayView2<'a, f32>,
+        skips: &'a [ArrayD<f32>],
+    ) -> Result<Vec<ArrayViewD<'a, f32>>, Error> {
         if skips.is_empty() {
             self.manifest.decodes_alone("decode latent vectors alone")?;
         }
-        let mut inputs: Vec<ArrayViewD<f32>> = vec![latent.into_dyn()];
-        inputs.extend(skips.iter().map(|skip| skip.view()));
-        ranked::<Ix4>("reconstruction", self.network.run(&inputs)?.into_iter().next())
+        Ok([latent.into_dyn()].into_iter().chain(skips.iter().map(|skip| skip.view())).collect())
     }
 
     /// What really runs the decoder.
@@ -258,8 +297,7 @@ impl Network {
     }
 
     fn run(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
-        let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
-        self.check("an input", "the inputs", batch, &self.spec.inputs, inputs)?;
+        let batch = self.accept(inputs)?;
         if batch == 0 {
             let empty = |spec: &TensorSpec| ArrayD::zeros(shape(0, spec));
             return Ok(self.spec.outputs.iter().map(empty).collect());
@@ -268,6 +306,20 @@ impl Network {
         let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
         self.check("an output", "the outputs", batch, &self.spec.outputs, &views)?;
         Ok(outputs)
+    }
+
+    fn profile(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Option<Vec<Step>>, Error> {
+        match self.accept(inputs)? {
+            0 => Ok(Some(vec![])),
+            _ => self.session.profile(inputs),
+        }
+    }
+
+    /// The size of a batch of inputs.
+    fn accept(&self, inputs: &[ArrayViewD<f32>]) -> Result<usize, Error> {
+        let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
+        self.check("an input", "the inputs", batch, &self.spec.inputs, inputs)?;
+        Ok(batch)
     }
 
     fn check(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{ArrayD, ArrayViewD, Ix2, Ix4};
+use ndarray::{ArrayD, ArrayView2, ArrayView4, ArrayViewD};
 
 use crate::compare::Difference;
 use crate::engine::{Backend, EngineOptions};
@@ -78,9 +78,7 @@ pub fn replay_encoder(
     recorded: &BTreeMap<String, ArrayD<f32>>,
 ) -> Result<Vec<(String, f64)>, Error> {
     let golden = Golden { bundle, tensors: recorded };
-    let images = golden.tensor("image")?.into_dimensionality::<Ix4>();
-    let images = images.map_err(|_| golden.wrong("`image` is not [N, C, H, W]"))?;
-    let outputs = encoder.encode(images)?.into_outputs();
+    let outputs = encoder.encode(golden.images()?)?.into_outputs();
     let specs = bundle.manifest.encoder.outputs.iter();
     specs.zip(&outputs).map(|(spec, output)| golden.compare(&spec.name, output.view())).collect()
 }
@@ -96,11 +94,7 @@ pub fn replay_decoder(
     recorded: &BTreeMap<String, ArrayD<f32>>,
 ) -> Result<Vec<(String, f64)>, Error> {
     let golden = Golden { bundle, tensors: recorded };
-    let latent = golden.tensor("latent")?.into_dimensionality::<Ix2>();
-    let latent = latent.map_err(|_| golden.wrong("`latent` is not [N, Z]"))?;
-    let skips = bundle.manifest.skips().iter();
-    let skips = skips.map(|spec| golden.tensor(&spec.name).map(|skip| skip.to_owned()));
-    let decoded = decoder.decode(latent, &skips.collect::<Result<Vec<_>, _>>()?)?;
+    let decoded = decoder.decode(golden.latents()?, &golden.skips()?)?;
     Ok(vec![golden.compare("reconstruction", decoded.view().into_dyn())?])
 }
 
@@ -121,12 +115,31 @@ pub fn least_range(manifest: &Manifest, output: &str) -> f64 {
     if gaussian && ["mean", "log_var"].contains(&output) { 0.01 } else { 0.0 }
 }
 
-struct Golden<'a> {
-    bundle: &'a Bundle,
-    tensors: &'a BTreeMap<String, ArrayD<f32>>,
+/// A bundle's recorded tensors by what they are.
+pub(crate) struct Golden<'a> {
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) tensors: &'a BTreeMap<String, ArrayD<f32>>,
 }
 
 impl Golden<'_> {
+    /// What goes into the encoder, `[N, C, H, W]`.
+    pub(crate) fn images(&self) -> Result<ArrayView4<'_, f32>, Error> {
+        let images = self.tensor("image")?.into_dimensionality();
+        images.map_err(|_| self.wrong("`image` is not [N, C, H, W]"))
+    }
+
+    /// What goes into the decoder, `[N, Z]`.
+    pub(crate) fn latents(&self) -> Result<ArrayView2<'_, f32>, Error> {
+        let latent = self.tensor("latent")?.into_dimensionality();
+        latent.map_err(|_| self.wrong("`latent` is not [N, Z]"))
+    }
+
+    /// What goes into the decoder beside that, each `[N, …]`.
+    pub(crate) fn skips(&self) -> Result<Vec<ArrayD<f32>>, Error> {
+        let skips = self.bundle.manifest.skips().iter();
+        skips.map(|spec| Ok(self.tensor(&spec.name)?.to_owned())).collect()
+    }
+
     fn tensor(&self, name: &str) -> Result<ArrayViewD<'_, f32>, Error> {
         let tensor = self.tensors.get(name);
         let tensor = tensor.ok_or_else(|| self.wrong(&format!("there is no `{name}`")))?;

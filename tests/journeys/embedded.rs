@@ -40,7 +40,7 @@ fn is_of_its_recipe(_: PathBuf) -> Result<(), String> {
 }
 
 fn verifies(ort: PathBuf) -> Result<(), String> {
-    for engine in ["tract", "ort"] {
+    for engine in ["native", "tract", "ort"] {
         let mut verify = program("vae-infer")?;
         expect(verify.args(["verify", "--engine", engine]).arg("--ort-lib").arg(&ort), 0)?;
     }
@@ -60,7 +60,9 @@ fn latents(ort: PathBuf) -> Result<(), String> {
         Ok((sha256(&read(&path("latents"))?), floats(&path("images"))?))
     };
     let (hash, images) = sample("tract", "1")?;
-    for (engine, threads) in [("tract", "2"), ("ort", "1"), ("ort", "2")] {
+    for (engine, threads) in
+        [("tract", "2"), ("native", "1"), ("native", "2"), ("ort", "1"), ("ort", "2")]
+    {
         let (other_hash, other) = sample(engine, threads)?;
         if other_hash != hash {
             return Err(format!("{engine} with {threads} threads draws other latents"));

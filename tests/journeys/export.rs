@@ -80,16 +80,16 @@ fn parity_of_eyes(preset: &str, ort: &Path) -> Result<(), String> {
     agrees(preset, folder.path(), ort)
 }
 
-/// Exports with both engines in the gate, then replays the golden vectors as a user would.
+/// Exports with all engines in the gate, then replays the golden vectors as a user would.
 pub(crate) fn agrees(name: &str, folder: &Path, ort: &Path) -> Result<(), String> {
     expect(export(folder)?.arg("--ort-lib").arg(ort), 0)?;
     let manifest = manifest(folder)?;
     let outputs = manifest.encoder.outputs.len() + 1;
-    let expected = 2 * 3 * 2 * outputs;
+    let expected = 3 * 3 * 2 * outputs;
     if manifest.parity.len() != expected {
         return Err(format!("{} rows of parity, not {expected}", manifest.parity.len()));
     }
-    for engine in ["tract", "ort"] {
+    for engine in ["native", "tract", "ort"] {
         let rows = manifest.parity.iter().filter(|row| row.engine == engine);
         let worst = rows.map(|row| row.difference).fold(0.0, f64::max);
         eprintln!("parity of {name}: {engine} is at most {worst:.1e} from Burn");

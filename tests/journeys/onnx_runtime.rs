@@ -60,7 +60,7 @@ fn is_found_by_its_variable(library: PathBuf) -> Result<(), String> {
     };
     with_variable(&["verify", "--engine", "ort"])?;
     let report = String::from_utf8_lossy(&with_variable(&["doctor"])?.stdout).into_owned();
-    let works = report.lines().any(|line| line.starts_with("ort    cpu       yes"));
+    let works = report.lines().any(|line| line.starts_with("ort     cpu       yes"));
     if works { Ok(()) } else { Err(report) }
 }
 

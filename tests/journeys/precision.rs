@@ -63,7 +63,7 @@ fn f16(preset: &str, ort: &Path) -> Result<(), String> {
     if manifest.precision != Precision::F16 || bytes * 100 > full * 54 || verdicts.flips > 0 {
         return Err(format!("{preset}: {bytes} of {full} bytes, {verdicts:?}"));
     }
-    verify(folder, &["tract", "ort"], ort)
+    verify(folder, &["native", "tract", "ort"], ort)
 }
 
 /// A network with every block and activation.
@@ -75,7 +75,11 @@ fn every_block(precision: &[&str], ort: &Path) -> Result<(), String> {
     let mut export = export(folder.path())?;
     export.arg("--precision").args(precision).arg("--ort-lib").arg(ort);
     expect(&mut export, 0)?;
-    let engines: &[&str] = if precision[0] == "f16-gpu" { &["ort"] } else { &["tract", "ort"] };
+    let engines: &[&str] = match precision[0] {
+        "f16-gpu" => &["ort"],
+        "int8" => &["tract", "ort"],
+        _ => &["native", "tract", "ort"],
+    };
     verify(folder.path(), engines, ort)
 }
 

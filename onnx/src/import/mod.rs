@@ -152,8 +152,15 @@ pub fn import(
     let parts = Parts { import, image, roles: &roles, ending: &ending, sources };
     let mut manifest = parts.write(made.path(), [encode, decode], &mut foreign)?;
     let bundle = Bundle::open(made.path())?;
-    for options in [Some(&tract), onnx_runtime.as_ref().ok()].into_iter().flatten() {
-        let rows = Model::load(&bundle, options).map_err(Error::from).and_then(|mut model| {
+    let native = EngineOptions::new(Engine::Native);
+    let engines = [Some(&native), Some(&tract), onnx_runtime.as_ref().ok()];
+    for options in engines.into_iter().flatten() {
+        let model = match Model::load(&bundle, options) {
+            // Some imports have operators that are not for the native engine.
+            Err(vae_infer::Error::Engine { .. }) if options.engine == Engine::Native => continue,
+            model => model,
+        };
+        let rows = model.map_err(Error::from).and_then(|mut model| {
             parity::compare(&mut foreign, &bundle, probe.as_ref(), &mut model)
         });
         manifest.parity.extend(rows.map_err(|error| blame(error, sources, &roles))?);

@@ -34,19 +34,22 @@ impl Doctor {
             let (engine, provider) = (engine.to_string(), provider.to_owned());
             lines.print(&Line { engine, provider, works, detail }, |line| {
                 let works = if line.works { "yes" } else { "no" };
-                format!("{:<5}  {:<8}  {works:<3}  {}", line.engine, line.provider, line.detail)
+                format!("{:<6}  {:<8}  {works:<3}  {}", line.engine, line.provider, line.detail)
             })
         };
 
-        let tract = attempt(&bundle, &options_of(Engine::Tract, Provider::Cpu));
-        report(Engine::Tract, "cpu", tract)?;
-        let library = library(&options_of(Engine::Ort, Provider::Cpu));
-        let found = library.is_ok();
-        report(Engine::Ort, "library", library)?;
-        if found {
-            for provider in Provider::NAMED {
-                let outcome = attempt(&bundle, &options_of(Engine::Ort, provider));
-                report(Engine::Ort, &provider.to_string(), outcome)?;
+        for engine in Engine::BUILT {
+            if *engine != Engine::Ort {
+                let outcome = attempt(&bundle, &options_of(*engine, Provider::Cpu));
+                report(*engine, "cpu", outcome)?;
+                continue;
+            }
+            let library = options.engine().version(*engine);
+            let found = library.is_ok();
+            report(*engine, "library", library)?;
+            for provider in Provider::NAMED.iter().filter(|_| found) {
+                let outcome = attempt(&bundle, &options_of(*engine, *provider));
+                report(*engine, &provider.to_string(), outcome)?;
             }
         }
         lines.flush()
@@ -59,17 +62,6 @@ fn attempt(bundle: &Bundle, options: &EngineOptions) -> Result<String, Error> {
     let black = Array4::from_elem((1, image.channels, image.height, image.width), image.range[0]);
     Model::load(bundle, options)?.reconstruct(black.view())?;
     Ok(String::new())
-}
-
-#[cfg(feature = "ort")]
-fn library(options: &EngineOptions) -> Result<String, Error> {
-    vae_infer::engine::ort_version(options)
-}
-
-#[cfg(not(feature = "ort"))]
-fn library(_: &EngineOptions) -> Result<String, Error> {
-    let reason = "this program was built without its feature `ort`".into();
-    Err(Error::Engine { engine: Engine::Ort.to_string(), reason })
 }
 
 fn reason(error: Error) -> String {

@@ -2,6 +2,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use vae_infer::manifest::{Manifest, Provenance, Verdicts};
+use vae_infer::tuning::Choice;
 use vae_infer::{Bundle, graph};
 
 use super::costs::{Costs, GraphCost};
@@ -16,6 +17,8 @@ pub(super) struct Info;
 struct Line<'a> {
     source: String,
     engine: String,
+    /// What `tune` chose, where `--engine auto` takes it.
+    tuned: Option<Choice>,
     #[serde(flatten)]
     costs: Costs,
     manifest: &'a Manifest,
@@ -33,6 +36,7 @@ impl Info {
                 Ok(model) => model.decoder.backend().to_string(),
                 Err(error) => format!("none here: {error:#}"),
             },
+            tuned: options.tuned(&bundle),
             costs: Costs::of(&bundle)?,
             manifest,
         };
@@ -72,6 +76,7 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("work", line.costs.work()),
         ("trained", trained(provenance)),
     ];
+    rows.extend(line.tuned.as_ref().map(|choice| ("tuned", choice.to_string())));
     for (file, hash) in &provenance.sources {
         rows.push(("source", format!("{file} {hash}")));
     }

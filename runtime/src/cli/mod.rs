@@ -1,6 +1,7 @@
 //! The commands: one file each, and what they share.
 
 mod arrivals;
+mod bench;
 mod bundle;
 mod calibrate;
 mod calibrated;
@@ -37,6 +38,8 @@ mod score;
 mod scoring;
 mod signals;
 mod source;
+mod tune;
+mod units;
 mod unpack;
 mod verify;
 mod watch;
@@ -54,7 +57,7 @@ use options::Options;
 /// Without --model, the model inside the program is used: the one that `vae-infer bundle` put
 /// there, or else `digits`. Data goes to standard output, everything else to standard error; the
 /// exit code is 0, or 2 after an error; `score` and `watch` have 1 where an image is an anomaly,
-/// `diff` where models do not give the same answers.
+/// `diff` where models do not give the same answers, `bench` where an --assert does not hold.
 #[derive(Parser)]
 #[command(name = "vae-infer", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -83,6 +86,8 @@ enum Command {
     Unpack(unpack::Unpack),
     Bundle(bundle::Bundle),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
+    Tune(tune::Tune),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -107,6 +112,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Unpack(command) => command.run(&options),
         Command::Bundle(command) => command.run(&options),
         Command::Doctor(command) => command.run(&options),
+        Command::Bench(command) => return command.run(&options),
+        Command::Tune(command) => command.run(&options),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(&options),
     }?;

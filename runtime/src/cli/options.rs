@@ -1,15 +1,20 @@
 //! The options that every command takes.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::selftest::{self, Stamps};
+use vae_infer::tuning::{Choice, Choices};
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
+
+use super::say::say;
 
 /// The images that go through a model at once; memory is bounded by it, results are not
 /// affected.
@@ -28,7 +33,7 @@ pub(crate) struct Options {
     /// inside the program, `digits` where `bundle` put no other there]
     #[arg(long, global = true, value_name = "BUNDLE")]
     pub(super) model: Option<PathBuf>,
-    /// The program that runs the model
+    /// The program that runs the model; `auto` takes what `tune` chose, where nothing else is asked for
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     engine: Engine,
     /// The execution provider; one asked for by name that cannot run is an error
@@ -79,7 +84,15 @@ enum SelfTest {
 
 impl Options {
     pub(super) fn bundle(&self) -> Result<Bundle> {
-        if let Some(path) = &self.model {
+        self.bundle_at(None)
+    }
+
+    /// The model of a command that may name it by its place.
+    pub(super) fn bundle_at(&self, place: Option<&Path>) -> Result<Bundle> {
+        if let (Some(place), Some(_)) = (place, &self.model) {
+            bail!("the model is named twice: `{}`, and by --model", place.display());
+        }
+        if let Some(path) = place.or(self.model.as_deref()) {
             return Ok(Bundle::open(path)?);
         }
         match Bundle::of_program() {
@@ -111,56 +124,94 @@ impl Options {
     }
 
     /// The engine for a bundle.
-    pub(super) fn engine_for(&self, bundle: &Bundle) -> EngineOptions {
+    fn engine_for(&self, bundle: &Bundle) -> EngineOptions {
         self.engine().suited_to(bundle.manifest.precision)
+    }
+
+    /// What `tune` chose for a bundle, where no engine, provider or number of threads is asked for.
+    pub(super) fn tuned(&self, bundle: &Bundle) -> Option<Choice> {
+        let EngineOptions { engine, provider, threads, .. } = self.engine();
+        let auto = engine == Engine::Auto && provider == Provider::Auto && threads == 0;
+        auto.then(|| Choices::of_user().get(bundle)).flatten()
+    }
+
+    /// What `load` makes of a bundle by what `tune` chose, or else by the engine for it. A choice that
+    /// does not work any more is named and passed over.
+    pub(super) fn prepare<T>(
+        &self,
+        bundle: &Bundle,
+        load: impl Fn(&EngineOptions) -> Result<T, Error>,
+    ) -> Result<T> {
+        if let Some(choice) = self.tuned(bundle) {
+            match choice.options(self.engine()).and_then(|options| load(&options)) {
+                Err(error @ (Error::Engine { .. } | Error::Graph { .. })) => {
+                    say(format!("passing over what `tune` chose (tune --forget): {error}"));
+                }
+                settled => return Ok(settled?),
+            }
+        }
+        match load(&self.engine_for(bundle)) {
+            Err(error @ Error::Graph { .. }) => {
+                Err(error).with_context(|| format!("`{}`", bundle.source().display()))
+            }
+            other => Ok(other?),
+        }
     }
 
     /// A model that has passed its self-test.
     pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
-        let mut model = self.untested(bundle)?;
-        if let Some(stamps) = self.selftest() {
-            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
-        }
-        Ok(model)
+        self.prepare(bundle, |options| self.tested(bundle, options, Model::load(bundle, options)?))
     }
 
     /// A model that is to be described, or compared with another one.
     pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
-        named(bundle, Model::load(bundle, &self.engine_for(bundle)))
+        self.prepare(bundle, |options| Model::load(bundle, options))
     }
 
     /// A model that has passed its self-test, and scores by a method.
     pub(super) fn scorer(&self, bundle: &Bundle, method: Method, draws: usize) -> Result<Scorer> {
-        let mut model = match method.looks_inside() {
-            true => named(bundle, Model::load_with_layers(bundle, &self.engine_for(bundle)))?,
-            false => self.untested(bundle)?,
-        };
-        if let Some(stamps) = self.selftest() {
-            selftest::model(&mut model, bundle, &self.engine_for(bundle), &stamps)?;
-        }
+        let load = if method.looks_inside() { Model::load_with_layers } else { Model::load };
+        let model =
+            self.prepare(bundle, |options| self.tested(bundle, options, load(bundle, options)?))?;
         Ok(Scorer::new(bundle, model, method, draws)?)
     }
 
     /// An encoder that has passed its self-test.
     pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        let mut encoder = named(bundle, Encoder::load(bundle, &self.engine_for(bundle)))?;
-        if let Some(stamps) = self.selftest() {
-            selftest::encoder(&mut encoder, bundle, &self.engine_for(bundle), &stamps)?;
-        }
-        Ok(encoder)
+        self.prepare(bundle, |options| {
+            let mut encoder = Encoder::load(bundle, options)?;
+            if let Some(stamps) = self.selftest() {
+                selftest::encoder(&mut encoder, bundle, options, &stamps)?;
+            }
+            Ok(encoder)
+        })
     }
 
     /// A decoder that has passed its self-test.
     pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        let mut decoder = named(bundle, Decoder::load(bundle, &self.engine_for(bundle)))?;
+        self.prepare(bundle, |options| {
+            let mut decoder = Decoder::load(bundle, options)?;
+            if let Some(stamps) = self.selftest() {
+                selftest::decoder(&mut decoder, bundle, options, &stamps)?;
+            }
+            Ok(decoder)
+        })
+    }
+
+    fn tested(
+        &self,
+        bundle: &Bundle,
+        options: &EngineOptions,
+        mut model: Model,
+    ) -> Result<Model, Error> {
         if let Some(stamps) = self.selftest() {
-            selftest::decoder(&mut decoder, bundle, &self.engine_for(bundle), &stamps)?;
+            selftest::model(&mut model, bundle, options, &stamps)?;
         }
-        Ok(decoder)
+        Ok(model)
     }
 
     /// Where passed self-tests are remembered; none where there is no self-test.
-    fn selftest(&self) -> Option<Stamps> {
+    pub(super) fn selftest(&self) -> Option<Stamps> {
         match self.selftest {
             SelfTest::Once => Some(Stamps::of_user()),
             SelfTest::Always => Some(Stamps::none()),
@@ -175,6 +226,23 @@ impl Options {
         image
     }
 
+    /// Tells a fresh process of this program the model, how to run it, and when to test it.
+    pub(super) fn tell(&self, process: &mut Command, place: Option<&Path>) {
+        process.args(["--engine", &self.engine.to_string(), "--ep", &self.ep.to_string()]);
+        if let Some(threads) = self.threads {
+            process.args(["--threads", &threads.to_string()]);
+        }
+        let paths = [("--model=", place.or(self.model())), ("--ort-lib=", self.ort_lib.as_deref())];
+        for (option, path) in paths.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+            let mut argument = OsString::from(option);
+            argument.push(path);
+            process.arg(argument);
+        }
+        if let Some(when) = self.selftest.to_possible_value() {
+            process.args(["--selftest", when.get_name()]);
+        }
+    }
+
     /// The policy for images of another size that was asked for.
     pub(super) fn resize(&self) -> Option<Resize> {
         self.resize
@@ -182,16 +250,6 @@ impl Options {
 
     pub(super) fn format(&self, default: Format) -> Format {
         self.format.unwrap_or(default)
-    }
-}
-
-/// Puts the bundle's name before what is wrong with its graphs.
-fn named<T>(bundle: &Bundle, loaded: Result<T, Error>) -> Result<T> {
-    match loaded {
-        Err(error @ Error::Graph { .. }) => {
-            Err(error).with_context(|| format!("`{}`", bundle.source().display()))
-        }
-        other => Ok(other?),
     }
 }
 

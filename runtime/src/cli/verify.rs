@@ -38,7 +38,7 @@ struct Verdicts {
 impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
-        let verification = verify(&bundle, &options.engine_for(&bundle))?;
+        let verification = options.prepare(&bundle, |options| verify(&bundle, options))?;
         let tolerance = self.tolerance.unwrap_or(bundle.manifest.tolerance);
         let mut lines = Lines::new(options.format(Format::Text));
         let mut failed = Vec::new();

@@ -1,13 +1,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::Session;
-use crate::graph::Summary;
+use crate::graph::Parsed;
 use crate::manifest::{GraphSpec, Precision};
 use crate::{Error, graph};
 
 /// The program that runs a graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
     /// the first that is part of the program and takes the graph: native, tract, ONNX Runtime
@@ -22,7 +25,8 @@ pub enum Engine {
 }
 
 /// The hardware that a graph runs on, in the words of ONNX Runtime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Provider {
     /// the fastest one that works, at worst the processor
@@ -84,10 +88,10 @@ impl EngineOptions {
         onnx: &[u8],
         spec: &GraphSpec,
     ) -> Result<Box<dyn Session>, Error> {
-        let summary = graph::inspect(name, onnx, spec)?;
+        let parsed = graph::parse(name, onnx, spec)?;
         match self.engine {
-            Engine::Auto => self.first_that_takes(name, onnx, spec, &summary),
-            named => self.prepare(named, name, onnx, spec, &summary),
+            Engine::Auto => self.first_that_takes(name, onnx, spec, &parsed),
+            named => self.prepare(named, name, onnx, spec, &parsed),
         }
     }
 
@@ -97,11 +101,11 @@ impl EngineOptions {
         name: &'static str,
         onnx: &[u8],
         spec: &GraphSpec,
-        summary: &Summary,
+        parsed: &Parsed,
     ) -> Result<Box<dyn Session>, Error> {
         let mut refusal = None;
         for engine in Engine::BUILT {
-            match self.prepare(*engine, name, onnx, spec, summary) {
+            match self.prepare(*engine, name, onnx, spec, parsed) {
                 Err(error @ Error::Engine { .. }) => refusal = Some(error),
                 settled => return settled,
             }
@@ -119,20 +123,20 @@ impl EngineOptions {
         name: &'static str,
         onnx: &[u8],
         spec: &GraphSpec,
-        summary: &Summary,
+        parsed: &Parsed,
     ) -> Result<Box<dyn Session>, Error> {
         match engine {
             #[cfg(feature = "native")]
-            Engine::Native => Ok(Box::new(super::native::Native::load(self, name, onnx, spec)?)),
+            Engine::Native => Ok(Box::new(super::native::Native::load(self, name, parsed, spec)?)),
             #[cfg(feature = "tract")]
             Engine::Tract => {
-                Ok(Box::new(super::tract::Tract::load(self, name, onnx, spec, summary)?))
+                Ok(Box::new(super::tract::Tract::load(self, name, onnx, spec, &parsed.summary)?))
             }
             #[cfg(feature = "ort")]
             Engine::Ort => Ok(Box::new(super::ort::Ort::load(self, name, onnx, spec)?)),
             #[allow(unreachable_patterns, reason = "reachable where an engine is not compiled in")]
             missing => {
-                let _ = (onnx, spec, summary);
+                let _ = (onnx, spec, parsed);
                 let reason = format!("this program was built without its feature `{missing}`");
                 Err(Error::Engine { engine: missing.to_string(), reason })
             }

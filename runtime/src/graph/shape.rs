@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use super::element::Element;
 use super::proto::{DimensionProto, GraphProto, TensorProto, ValueInfoProto};
 use super::{tensor, title};
-pub(super) use node::Node;
+pub(crate) use node::Node;
 pub(super) use window::kernel;
 
 /// What is known of a tensor before the graph runs.
@@ -124,7 +124,7 @@ impl Fact {
         let small = fact.dims.len() < 2 && fact.len() <= MAX_VALUES;
         let values = match fact.element {
             Element::I64 if small => Some(Values::Integers(tensor::integers(proto))),
-            Element::F32 if small => Some(Values::Floats(tensor::floats(proto))),
+            Element::F32 if small => Some(Values::Floats(proto.floats())),
             _ => None,
         };
         Ok(fact.with(values))

@@ -1,5 +1,7 @@
 //! What a stored tensor must be: whole, inside the file, and made of finite numbers.
 
+use half::f16;
+
 use super::element::Element;
 use super::proto::TensorProto;
 
@@ -80,8 +82,17 @@ pub(super) fn integers(tensor: &TensorProto) -> Vec<i64> {
     tensor.int64_data.iter().copied().chain(values.iter().map(|&b| i64::from_le_bytes(b))).collect()
 }
 
-/// The numbers of a tensor of `f32`.
-pub(super) fn floats(tensor: &TensorProto) -> Vec<f32> {
-    let (values, _) = tensor.raw_data.as_chunks::<4>();
-    tensor.float_data.iter().copied().chain(values.iter().map(|&b| f32::from_le_bytes(b))).collect()
+impl TensorProto {
+    /// The numbers of a tensor of `f32` or `f16`.
+    pub(crate) fn floats(&self) -> Vec<f32> {
+        if Element::of(self.data_type) == Ok(Element::F16) {
+            let (raw, _) = self.raw_data.as_chunks::<2>();
+            let raw = raw.iter().map(|&bytes| f16::from_le_bytes(bytes));
+            let stored = self.int32_data.iter().map(|&bits| f16::from_bits(bits as u16));
+            return stored.chain(raw).map(f32::from).collect();
+        }
+        let (raw, _) = self.raw_data.as_chunks::<4>();
+        let raw = raw.iter().map(|&bytes| f32::from_le_bytes(bytes));
+        self.float_data.iter().copied().chain(raw).collect()
+    }
 }

@@ -1,11 +1,9 @@
 //! What a machine remembers of self-tests that were passed on it.
 
-use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 use crate::engine::{Backend, EngineOptions};
-use crate::{Bundle, Error, write};
+use crate::{Bundle, Error, cache};
 
 /// The folder with the stamps of self-tests that were passed, one small file each.
 ///
@@ -21,7 +19,7 @@ impl Stamps {
     /// In the user's cache: `vae-infer/selftest` in `$XDG_CACHE_HOME`, or else in `~/.cache`
     /// (`%LOCALAPPDATA%` on Windows, `~/Library/Caches` on macOS). None where the user has none.
     pub fn of_user() -> Self {
-        Self { folder: cache().map(|cache| cache.join("vae-infer").join("selftest")) }
+        Self { folder: cache::of_user("selftest") }
     }
 
     /// In a folder, which is made when it is needed.
@@ -45,14 +43,7 @@ impl Stamps {
         let Some(folder) = &self.folder else { return Ok(None) };
         let engine = options.version(backend.engine)?;
         let backend = backend.to_string();
-        let program = env!("CARGO_PKG_VERSION");
-        let texts = [graph, &backend, &engine, program, &processor()];
-        let mut hash = Sha256::new();
-        for part in texts.map(str::as_bytes).into_iter().chain([bundle.json()]) {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let name: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let name = cache::key(&[graph, &backend, &engine], bundle);
         let content = format!("{graph} of {}, {backend}\n", bundle.manifest.name);
         Ok(Some(Stamp { path: folder.join(name), content }))
     }
@@ -72,55 +63,6 @@ impl Stamp {
     /// Writes the stamp. Where that fails the self-test is repeated at the next start, and nobody
     /// has lost anything.
     pub(super) fn leave(&self) {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        if std::fs::create_dir_all(folder).is_ok() {
-            let _ = write::atomically(&self.path, self.content.as_bytes());
-        }
+        let _ = cache::keep(&self.path, self.content.as_bytes());
     }
-}
-
-/// The user's folder for what can be made again.
-fn cache() -> Option<PathBuf> {
-    let folder = |variable| {
-        let folder = PathBuf::from(std::env::var_os(variable)?);
-        folder.is_absolute().then_some(folder)
-    };
-    folder("XDG_CACHE_HOME").or_else(|| {
-        if cfg!(windows) {
-            folder("LOCALAPPDATA")
-        } else if cfg!(target_os = "macos") {
-            Some(folder("HOME")?.join("Library").join("Caches"))
-        } else {
-            Some(folder("HOME")?.join(".cache"))
-        }
-    })
-}
-
-/// The processor's model and the instructions that it has.
-///
-/// It is asked itself: on Linux, opening /proc/cpuinfo may take milliseconds.
-#[cfg(target_arch = "x86_64")]
-fn processor() -> String {
-    use std::arch::x86_64::{__cpuid, __cpuid_count};
-    let identity = __cpuid(1);
-    let features = __cpuid_count(7, 0);
-    // Of leaf 1, ebx has the number of the core that answers.
-    let features = [identity.eax, identity.ecx, identity.edx, features.ebx, features.ecx];
-    let brand = [0x8000_0002, 0x8000_0003, 0x8000_0004].map(|leaf| {
-        let part = __cpuid(leaf);
-        [part.eax, part.ebx, part.ecx, part.edx]
-    });
-    format!("{brand:x?} {features:x?}")
-}
-
-/// The processor's model and the instructions that it has, as far as the system says: on Linux, the
-/// first core's description.
-#[cfg(not(target_arch = "x86_64"))]
-fn processor() -> String {
-    use std::io::{BufRead, BufReader};
-    let described = std::fs::File::open("/proc/cpuinfo").map(BufReader::new);
-    let lines = described.into_iter().flat_map(|file| file.lines().map_while(Result::ok));
-    let constant = |line: &String| !line.contains("MHz") && !line.contains("MIPS");
-    let core: Vec<_> = lines.take_while(|line| !line.is_empty()).filter(constant).collect();
-    format!("{} {} {}", std::env::consts::ARCH, std::env::consts::OS, core.join("\n"))
 }

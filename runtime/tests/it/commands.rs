@@ -40,7 +40,7 @@ fn reconstruct_writes_pictures_and_arrays() {
     let lines = succeed(all.iter().copied().chain(["-o", &at("all.npy"), "--format", "json"]));
     assert_eq!(lines.lines().count(), 2);
     let line = json(lines.lines().next().unwrap());
-    assert_eq!(line["engine"], "tract/cpu");
+    assert_eq!(line["engine"], "native/cpu");
     let elbo = -(line["nll"].as_f64().unwrap() + line["kl"].as_f64().unwrap());
     assert_eq!(line["elbo"].as_f64().unwrap(), elbo);
     assert_eq!(array(&at("all.npy")).shape(), [2, 28, 28, 1]);
@@ -176,7 +176,7 @@ fn info_verify_and_doctor_speak_text_and_json() {
     let digits = digits();
     let digits = digits.to_str().unwrap();
     let info = json(&succeed(["info", "--format", "json", "--model", digits]));
-    assert_eq!(info["engine"], "tract/cpu");
+    assert_eq!(info["engine"], "native/cpu");
     assert!(info["parameters"].as_u64().unwrap() > 10_000);
     assert_eq!(info["manifest"]["name"], "digits");
     assert!(succeed(["info"]).contains("latent"));
@@ -187,8 +187,13 @@ fn info_verify_and_doctor_speak_text_and_json() {
     assert_eq!(succeed(["verify"]).lines().count(), 4, "three outputs and the verdicts");
 
     let doctor = succeed(["doctor", "--format", "json"]);
-    let first = json(doctor.lines().next().unwrap());
-    assert_eq!((&first["engine"], &first["works"]), (&"tract".into(), &true.into()));
+    let lines: Vec<_> = doctor.lines().map(json).collect();
+    for engine in vae_infer::Engine::BUILT {
+        let line = lines.iter().find(|line| line["engine"] == engine.to_string());
+        assert!(line.is_some(), "{engine}: {doctor}");
+    }
+    let tract = lines.iter().find(|line| line["engine"] == "tract").unwrap();
+    assert_eq!((&tract["provider"], &tract["works"]), (&"cpu".into(), &true.into()));
 }
 
 #[test]

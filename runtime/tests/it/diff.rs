@@ -51,7 +51,7 @@ fn a_bundle_is_the_same_as_itself() {
     assert_eq!((&report["same"], fields(&report).len()), (&true.into(), 0));
     assert_eq!(report["cost"]["a"], report["cost"]["b"]);
     let answers = &report["answers"];
-    assert_eq!(answers["engine"], json!({"a": "tract/cpu", "b": "tract/cpu"}));
+    assert_eq!(answers["engine"], json!({"a": "native/cpu", "b": "native/cpu"}));
     assert_eq!(answers["images"], 3);
     for output in answers["outputs"].as_array().unwrap() {
         assert_eq!(output["difference"], 0.0, "{output}");

@@ -4,6 +4,7 @@
 
 mod anomaly;
 mod arrays;
+mod bench;
 mod commands;
 mod dense;
 mod determinism;
@@ -24,4 +25,5 @@ mod schema;
 mod selftest;
 mod shapes;
 mod tiles;
+mod tune;
 mod watch;

@@ -39,12 +39,12 @@ fn a_model_that_gives_other_results_does_not_run() {
     let reconstruct = ["reconstruct", &image, "--model", model, "-o", &out];
     for when in ["once", "always"] {
         let output = run_with_cache(&cache, &[&reconstruct[..], &["--selftest", when]].concat());
-        let words = [model, "`mean` differs by ", "tract/cpu", "--selftest off"];
+        let words = [model, "`mean` differs by ", "native/cpu", "--selftest off"];
         assert_eq!(not_refused(&output, &words), None, "{when}");
         assert!(!Path::new(&out).exists(), "{when}");
         assert!(stamps(&cache).is_empty(), "{when}");
     }
-    assert!(succeed(["info", "--model", model]).contains("tract/cpu"));
+    assert!(succeed(["info", "--model", model]).contains("native/cpu"));
 
     let output = run_with_cache(&cache, &[&reconstruct[..], &["--selftest", "off"]].concat());
     assert!(output.status.success() && output.stderr.is_empty());
@@ -62,14 +62,14 @@ fn a_model_whose_verdicts_flip_does_not_run() {
     let output = command(["verify", "--model", model]).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(lines.contains("FAILED  1 of 24  tract/cpu  verdicts flip"), "{lines}");
+    assert!(lines.contains("FAILED  1 of 24  native/cpu  verdicts flip"), "{lines}");
 }
 
 #[test]
 fn each_half_is_tested_where_it_is_loaded() {
     for (output, broken, whole, stamp) in [
-        ("log_var", "encode", "decode", "decoder of digits, tract/cpu\n"),
-        ("reconstruction", "decode", "encode", "encoder of digits, tract/cpu\n"),
+        ("log_var", "encode", "decode", "decoder of digits, native/cpu\n"),
+        ("reconstruction", "decode", "encode", "encoder of digits, native/cpu\n"),
     ] {
         let copy = with_wrong_record(output);
         let at = |name: &str| copy.file(name).to_str().unwrap().to_owned();
@@ -131,9 +131,9 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     assert_eq!(
         stamps(&cache),
         [
-            "decoder of digits, tract/cpu\n",
-            "encoder of digits, tract/cpu\n",
-            "verdicts of digits, tract/cpu\n"
+            "decoder of digits, native/cpu\n",
+            "encoder of digits, native/cpu\n",
+            "verdicts of digits, native/cpu\n"
         ]
     );
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use ndarray::{Array4, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 use vae_infer::anomaly::Method;
-use vae_infer::{Bundle, Engine, EngineOptions};
+use vae_infer::{Bundle, EngineOptions};
 
 use super::made::Kind;
 use super::{Baselines, bundle, ranking, scores};
@@ -114,7 +114,7 @@ pub fn compare(trained: &Trained, split: &Split, options: &Options<'_>) -> Resul
         None => made(images.view(), trained)?,
     };
     let bundle = bundle(trained, split)?;
-    let engine = EngineOptions::new(Engine::Tract);
+    let engine = EngineOptions::default();
     let baselines = Baselines::fit(train.images.view());
     let mut work = Progress::stderr().work("scores", kinds.len() + 1);
     let mut score = |images: ArrayView4<f32>| -> Result<Scores> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use ndarray::ArrayView4;
-use vae_infer::{Bundle, Engine, EngineOptions};
+use vae_infer::{Bundle, EngineOptions};
 
 use crate::anomaly::{self, Baselines};
 
@@ -30,7 +30,7 @@ impl<'a> Scorer<'a> {
     ///
     /// Those of running the model.
     pub(super) fn scores(&self, images: ArrayView4<f32>) -> Result<Vec<(String, Vec<f64>)>> {
-        let engine = EngineOptions::new(Engine::Tract);
+        let engine = EngineOptions::default();
         let methods = anomaly::scores(self.bundle, &engine, images, self.draws)?;
         let methods = methods.into_iter().map(|(method, scores)| (method.to_string(), scores));
         let others = self.baselines.as_ref().map_or(vec![], |fitted| fitted.scores(images));

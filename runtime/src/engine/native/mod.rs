@@ -1,31 +1,192 @@
-//! The engine of our own.
+//! The engine of our own, for the graphs that the trainer exports and most that it imports.
+//!
+//! A graph becomes a [`Plan`]: steps over images whose channels lie side by side, with activations fused and
+//! weights packed once. It runs in memory whose size is known beforehand. Convolutions are direct: a
+//! block of output pixels by two vectors of channels stays in registers while all its products are added
+//! up; a transposed convolution of stride `s` is its `s * s` phases, each a convolution of its own that
+//! writes every `s`-th pixel; a dense layer is the same sum over the images of a batch.
+//!
+//! An output is a sum in the order of its weights, whatever it is computed beside: results depend neither
+//! on the number of threads nor on the batch.
 
-use ndarray::{ArrayD, ArrayViewD};
+mod constant;
+mod elementwise;
+mod kernels;
+mod memory;
+mod pack;
+mod plan;
+mod pool;
+mod run;
+mod step;
+mod view;
 
-use super::{Backend, Engine, EngineOptions, Session};
+use std::ops::Range;
+use std::time::Duration;
+
+use ndarray::{ArrayD, ArrayViewD, Axis};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{Backend, Engine, EngineOptions, Provider, Session, Step};
 use crate::Error;
-use crate::manifest::GraphSpec;
+use crate::graph::Parsed;
+use crate::manifest::{GraphSpec, TensorSpec};
+use kernels::Registers;
+use memory::Memory;
+use plan::Plan;
+use run::{Group, Program, Worker};
+
+/// Numbers that the images of a group may take between dense layers.
+const GROUP: usize = 1 << 21;
+/// The most images of a group: enough to read a dense layer's weights once for many.
+const MOST_IMAGES: usize = 64;
 
 /// A graph that is planned and packed.
 pub(super) struct Native {
+    graph: &'static str,
     backend: Backend,
+    arch: Arch,
+    plan: Plan,
+    memory: Memory,
+    outputs: Vec<TensorSpec>,
+    threads: usize,
+    pool: Option<rayon::ThreadPool>,
+    workers: Vec<Worker>,
 }
 
 impl Native {
     pub(super) fn load(
-        _options: &EngineOptions,
-        _graph: &'static str,
-        _onnx: &[u8],
-        _spec: &GraphSpec,
+        options: &EngineOptions,
+        graph: &'static str,
+        parsed: &Parsed,
+        spec: &GraphSpec,
     ) -> Result<Self, Error> {
-        let reason = "not for this engine".into();
-        Err(Error::Engine { engine: Engine::Native.to_string(), reason })
+        let refused = |reason| Error::Engine { engine: Engine::Native.to_string(), reason };
+        if !matches!(options.provider, Provider::Auto | Provider::Cpu) {
+            return Err(refused(format!(
+                "it has no provider {}, it runs on the processor only",
+                options.provider
+            )));
+        }
+        let arch = Arch::new();
+        let plan = Plan::new(parsed, Registers::of(arch))
+            .map_err(|reason| refused(format!("the {graph} is not for this engine: {reason}")))?;
+        let memory = Memory::of(&plan);
+        Ok(Self {
+            graph,
+            backend: Backend { engine: Engine::Native, provider: Provider::Cpu },
+            arch,
+            plan,
+            memory,
+            outputs: spec.outputs.clone(),
+            threads: options.thread_count(),
+            pool: None,
+            workers: vec![],
+        })
+    }
+
+    /// Images that go through a dense layer together.
+    fn group(&self) -> usize {
+        (GROUP / self.memory.grouped().max(1)).clamp(1, MOST_IMAGES)
+    }
+
+    fn run_batch(
+        &mut self,
+        inputs: &[ArrayViewD<'_, f32>],
+        times: Option<&mut [Duration]>,
+    ) -> Result<Vec<ArrayD<f32>>, String> {
+        let inputs: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        let images = inputs.first().map_or(0, |input| input.len_of(Axis(0)));
+        let inputs: Vec<&[f32]> = inputs.iter().map(|i| i.as_slice().unwrap_or(&[])).collect();
+        let result = |output: &TensorSpec| ArrayD::zeros([&[images], &output.shape[..]].concat());
+        let mut results: Vec<ArrayD<f32>> = self.outputs.iter().map(result).collect();
+
+        let threads = if times.is_some() { 1 } else { self.threads };
+        if threads > 1 && self.pool.is_none() {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            self.pool = Some(pool.map_err(|e| format!("its threads cannot be started: {e}"))?);
+        }
+        let pool = self.pool.as_ref().filter(|_| threads > 1);
+        let workers = if pool.is_some() { images.min(threads) } else { 1 };
+        self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
+
+        let group = self.group();
+        let share = images.div_ceil(workers.max(1)).max(1);
+        let mut shares: Vec<Share> = vec![];
+        for (number, worker) in self.workers[..workers].iter_mut().enumerate() {
+            let first = (number * share).min(images);
+            shares.push(Share {
+                worker,
+                images: first..images.min(first + share),
+                outputs: vec![],
+            });
+        }
+        for (result, output) in results.iter_mut().zip(&self.outputs) {
+            let len = share * output.shape.iter().product::<usize>();
+            let mut parts = result.as_slice_mut().unwrap_or(&mut []).chunks_mut(len.max(1));
+            shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
+        }
+        let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
+        match pool.filter(|_| workers > 1) {
+            Some(pool) => {
+                let program = Program { arch, plan, memory, pool: None };
+                let each = |share: &mut Share| share.run(&program, &inputs, group, None);
+                pool.install(|| shares.par_iter_mut().for_each(each));
+            }
+            None => {
+                let program = Program { arch, plan, memory, pool };
+                if let Some(share) = shares.first_mut() {
+                    share.run(&program, &inputs, group, times);
+                }
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// The images of a batch that one thread takes.
+struct Share<'a> {
+    worker: &'a mut Worker,
+    images: Range<usize>,
+    outputs: Vec<&'a mut [f32]>,
+}
+
+impl Share<'_> {
+    fn run(
+        &mut self,
+        program: &Program,
+        inputs: &[&[f32]],
+        group: usize,
+        mut times: Option<&mut [Duration]>,
+    ) {
+        for first in self.images.clone().step_by(group) {
+            let count = group.min(self.images.end - first);
+            let written = first - self.images.start;
+            let mut group = Group { count, first, written, inputs, outputs: &mut self.outputs };
+            self.worker.run(program, &mut group, times.as_deref_mut());
+        }
     }
 }
 
 impl Session for Native {
-    fn run(&mut self, _inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
-        Ok(vec![])
+    fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
+        let graph = self.graph;
+        self.run_batch(inputs, None).map_err(|reason| Error::Graph { graph, reason })
+    }
+
+    fn profile(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Option<Vec<Step>>, Error> {
+        let graph = self.graph;
+        let mut times = vec![Duration::ZERO; self.plan.steps.len()];
+        let run = self.run_batch(inputs, Some(&mut times));
+        run.map_err(|reason| Error::Graph { graph, reason })?;
+        let images = inputs.first().map_or(0, |input| input.len_of(Axis(0))) as u64;
+        let steps = self.plan.steps.iter().zip(times).map(|(step, time)| Step {
+            name: step.name.clone(),
+            flops: step.flops * images,
+            weights: step.op.weights() as u64,
+            time,
+        });
+        Ok(Some(steps.collect()))
     }
 
     fn backend(&self) -> &Backend {

@@ -3,7 +3,7 @@ use super::super::proto::{AttributeProto, NodeProto};
 use super::{Fact, Facts, Values};
 
 /// An operator with what is known of its inputs.
-pub(in super::super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     proto: &'a NodeProto,
     /// The version of the operator set.
     pub(super) opset: i64,
@@ -11,11 +11,7 @@ pub(in super::super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    pub(in super::super) fn new(
-        proto: &'a NodeProto,
-        opset: i64,
-        facts: &'a Facts,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(proto: &'a NodeProto, opset: i64, facts: &'a Facts) -> Result<Self, String> {
         let fact = |name: &String| match facts.get(name) {
             _ if name.is_empty() => Ok(None),
             None => Err(format!("reads `{name}`, which nothing before it gives")),
@@ -25,30 +21,30 @@ impl<'a> Node<'a> {
         Ok(Self { proto, opset, inputs })
     }
 
-    pub(in super::super) fn operator(&self) -> &'a str {
+    pub(crate) fn operator(&self) -> &'a str {
         &self.proto.op_type
     }
 
     /// The number of outputs.
-    pub(super) fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.proto.output.len()
     }
 
     /// The inputs that are there.
-    pub(super) fn inputs(&self) -> impl Iterator<Item = &'a Fact> {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &'a Fact> {
         self.inputs.iter().copied().flatten()
     }
 
-    pub(super) fn optional(&self, place: usize) -> Option<&'a Fact> {
+    pub(crate) fn optional(&self, place: usize) -> Option<&'a Fact> {
         self.inputs.get(place).copied().flatten()
     }
 
-    pub(in super::super) fn input(&self, place: usize) -> Result<&'a Fact, String> {
+    pub(crate) fn input(&self, place: usize) -> Result<&'a Fact, String> {
         self.optional(place).ok_or_else(|| format!("lacks its input {place}"))
     }
 
     /// The integers at an input that must be constant; `None` where there is no such input.
-    pub(super) fn integers(&self, place: usize) -> Result<Option<&'a [i64]>, String> {
+    pub(crate) fn integers(&self, place: usize) -> Result<Option<&'a [i64]>, String> {
         match self.optional(place).map(|fact| &fact.values) {
             None => Ok(None),
             Some(Some(Values::Integers(values))) => Ok(Some(values)),
@@ -58,7 +54,7 @@ impl<'a> Node<'a> {
 
     /// The floating-point numbers at an input that must be constant; `None` where there is no such
     /// input, or an empty one.
-    pub(super) fn floats(&self, place: usize) -> Result<Option<&'a [f32]>, String> {
+    pub(crate) fn floats(&self, place: usize) -> Result<Option<&'a [f32]>, String> {
         match self.optional(place) {
             None => Ok(None),
             Some(fact) if fact.is_empty() => Ok(None),
@@ -68,13 +64,13 @@ impl<'a> Node<'a> {
     }
 
     /// A result that the operator computes, of one of its input's type.
-    pub(super) fn gives(&self, element: Element, dims: Vec<usize>) -> Result<Fact, String> {
+    pub(crate) fn gives(&self, element: Element, dims: Vec<usize>) -> Result<Fact, String> {
         let constant = self.inputs().all(|fact| fact.constant);
         Ok(Fact { constant, ..Fact::new(element, dims)? })
     }
 
     /// The content of a `Constant`.
-    pub(super) fn constant(&self) -> Result<Fact, String> {
+    pub(crate) fn constant(&self) -> Result<Fact, String> {
         let content = self.proto.attribute.iter().find_map(|attribute| {
             let AttributeProto { name, t, i, ints, f, floats, .. } = attribute;
             let float = |dims, values| Fact {
@@ -99,26 +95,36 @@ impl<'a> Node<'a> {
         self.proto.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    pub(in super::super) fn int(&self, name: &str, default: i64) -> i64 {
+    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).map_or(default, |attribute| attribute.i)
     }
 
-    pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
+    pub(crate) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.attribute(name).map(|attribute| attribute.ints.as_slice())
     }
 
+    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |attribute| attribute.f)
+    }
+
+    /// The numbers of a `Constant` that are in its attributes, and whether they are a vector.
+    pub(crate) fn given_floats(&self) -> Option<(Vec<f32>, bool)> {
+        let number = self.attribute("value_float").map(|a| (vec![a.f], false));
+        number.or_else(|| self.attribute("value_floats").map(|a| (a.floats.clone(), true)))
+    }
+
     /// The text of an attribute, empty where it is absent.
-    pub(super) fn text(&self, name: &str) -> &'a [u8] {
+    pub(crate) fn text(&self, name: &str) -> &'a [u8] {
         self.attribute(name).map_or(b"", |attribute| &attribute.s)
     }
 
     /// The axis that an attribute names, of a tensor with so many.
-    pub(super) fn axis(&self, name: &str, default: i64, rank: usize) -> Result<usize, String> {
+    pub(crate) fn axis(&self, name: &str, default: i64, rank: usize) -> Result<usize, String> {
         axis(self.int(name, default), rank)
     }
 
     /// The axes at an input that must be constant, or in an attribute as they were before.
-    pub(super) fn axes(&self, place: usize, rank: usize) -> Result<Option<Vec<usize>>, String> {
+    pub(crate) fn axes(&self, place: usize, rank: usize) -> Result<Option<Vec<usize>>, String> {
         let given = self.integers(place)?.or_else(|| self.ints("axes"));
         given.map(|given| distinct(given, rank)).transpose()
     }

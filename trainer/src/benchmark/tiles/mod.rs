@@ -16,7 +16,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use vae_infer::maps::error_map;
 use vae_infer::maps::gaussian::smooth;
 use vae_infer::maps::tiles::{Tiles as Patches, worst_tiles};
-use vae_infer::{Bundle, Engine, EngineOptions, Model, images, npy};
+use vae_infer::{Bundle, EngineOptions, Model, images, npy};
 
 use super::measured::Comparison;
 use super::scorer::Scorer;
@@ -93,7 +93,7 @@ impl Tiles {
         train: ArrayView4<f32>,
     ) -> Result<Vec<Comparison>> {
         let scorer = Scorer::new(bundle, train, super::measure::DRAWS_OF_PATCHES);
-        let mut model = Model::load(bundle, &EngineOptions::new(Engine::Tract))?;
+        let mut model = Model::load(bundle, &EngineOptions::default())?;
         let Sides { test, .. } = self.sides(seed);
         // Of every score, each picture's, and the pixels of its maps.
         let mut scores: BTreeMap<String, Vec<(&str, f64)>> = BTreeMap::new();

@@ -1,0 +1,145 @@
+//! Elementwise functions of one number.
+
+use pulp::{Simd, WithSimd};
+
+/// What is applied to a layer's sums before they are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) enum Activation {
+    Identity,
+    Relu,
+    LeakyRelu(f32),
+    Clip(f32, f32),
+    Sigmoid,
+    Silu,
+    Tanh,
+}
+
+impl Activation {
+    /// The function of every number in a vector. A number that is none stays none.
+    #[inline(always)]
+    pub(super) fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        match self {
+            Self::Identity => x,
+            Self::Relu => simd.select_f32s(simd.less_than_f32s(x, zero), zero, x),
+            Self::LeakyRelu(slope) => {
+                let sloped = simd.mul_f32s(x, simd.splat_f32s(slope));
+                simd.select_f32s(simd.less_than_f32s(x, zero), sloped, x)
+            }
+            Self::Clip(low, high) => {
+                let [low, high] = [low, high].map(|bound| simd.splat_f32s(bound));
+                let x = simd.select_f32s(simd.less_than_f32s(x, low), low, x);
+                simd.select_f32s(simd.less_than_f32s(high, x), high, x)
+            }
+            Self::Sigmoid => sigmoid(simd, x),
+            Self::Silu => simd.mul_f32s(x, sigmoid(simd, x)),
+            Self::Tanh => {
+                let two = simd.splat_f32s(2.0);
+                let half = sigmoid(simd, simd.mul_f32s(two, x));
+                simd.sub_f32s(simd.mul_f32s(two, half), simd.splat_f32s(1.0))
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
+}
+
+/// The exponential function to about 2 units in the last place, where neither it nor its inverse
+/// overflows; outside, its value at the end of that range.
+///
+/// `exp(x) = 2^n exp(r)` with `r` in half an interval of `ln 2` around 0, and a polynomial of `r`: the
+/// coefficients of Cephes' `expf`.
+#[inline(always)]
+fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Added to a small number, it leaves the nearest integer in the mantissa's last bits.
+    const ROUNDER: f32 = 12_582_912.0;
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const COEFFICIENTS: [f32; 6] =
+        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    let [low, high, rounder] = [-87.3, 88.3, ROUNDER].map(|v| simd.splat_f32s(v));
+    let x = simd.select_f32s(simd.less_than_f32s(x, low), low, x);
+    let x = simd.select_f32s(simd.less_than_f32s(high, x), high, x);
+    let log2_e = simd.splat_f32s(std::f32::consts::LOG2_E);
+    let shifted = simd.mul_add_e_f32s(x, log2_e, rounder);
+    let n = simd.sub_f32s(shifted, rounder);
+    let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2[0]), x);
+    let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2[1]), r);
+    let mut y = simd.splat_f32s(COEFFICIENTS[0]);
+    for coefficient in &COEFFICIENTS[1..] {
+        y = simd.mul_add_e_f32s(y, r, simd.splat_f32s(*coefficient));
+    }
+    let y = simd.mul_add_e_f32s(y, simd.mul_f32s(r, r), r);
+    let y = simd.add_f32s(y, simd.splat_f32s(1.0));
+    let exponent =
+        simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(y), exponent))
+}
+
+/// A function applied to numbers where they lie.
+pub(in super::super) struct Activate<'a> {
+    pub(in super::super) activation: Activation,
+    pub(in super::super) values: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (vectors, rest) = S::as_mut_simd_f32s(self.values);
+        for vector in vectors {
+            *vector = self.activation.of(simd, *vector);
+        }
+        if !rest.is_empty() {
+            let last = self.activation.of(simd, simd.partial_load_f32s(rest));
+            simd.partial_store_f32s(rest, last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::Arch;
+
+    use super::*;
+
+    #[test]
+    fn functions_are_those_of_double_precision() {
+        let x: Vec<f32> = (-9_000..9_000).map(|i| i as f32 * 0.01).collect();
+        let exact: [(Activation, fn(f64) -> f64); 6] = [
+            (Activation::Relu, |x| x.max(0.0)),
+            (Activation::LeakyRelu(0.125), |x| if x < 0.0 { 0.125 * x } else { x }),
+            (Activation::Clip(-1.5, 6.0), |x| x.clamp(-1.5, 6.0)),
+            (Activation::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
+            (Activation::Silu, |x| x / (1.0 + (-x).exp())),
+            (Activation::Tanh, f64::tanh),
+        ];
+        for arch in [Arch::new(), Arch::Scalar] {
+            for (activation, exact) in exact {
+                let mut y = x.clone();
+                arch.dispatch(Activate { activation, values: &mut y });
+                for (x, y) in x.iter().zip(&y) {
+                    let expected = exact(f64::from(*x));
+                    let error = (f64::from(*y) - expected).abs();
+                    assert!(
+                        error <= 2.5e-7 * expected.abs().max(1.0),
+                        "{activation:?} of {x}: {y}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for activation in [Activation::Relu, Activation::Clip(0.0, 1.0), Activation::Sigmoid] {
+            let mut values = [f32::NAN; 3];
+            Arch::new().dispatch(Activate { activation, values: &mut values });
+            assert!(values.iter().all(|v| v.is_nan()), "{activation:?} gives {values:?}");
+        }
+    }
+}

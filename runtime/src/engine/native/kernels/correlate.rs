@@ -1,0 +1,331 @@
+//! Sums of weighted inputs at many positions: convolutions, the phases of transposed ones, and dense
+//! layers, whose positions are the images of a batch.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::super::pack::{Panels, Weights};
+use super::activation::Activation;
+use super::halves::Halves;
+use super::narrow::{Fold, LANES, narrow};
+use super::rows::row;
+use super::tile::{Run, tile};
+
+/// The positions that are computed at once, at most.
+const MOST: usize = 12;
+/// Input numbers of a strip of rows, which every panel of weights meets while they are in the cache.
+const STRIP: usize = 128 * 1024;
+/// Positions on a grid, and where their inputs and outputs lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Grid {
+    /// Positions in a row.
+    pub(in super::super) columns: usize,
+    /// The input's place at the first position, and its steps from row to row and in a row.
+    pub(in super::super) input: [usize; 3],
+    /// The output's likewise.
+    pub(in super::super) output: [usize; 3],
+    /// From an output to the next at one position.
+    pub(in super::super) channel: usize,
+}
+
+/// A layer, or a phase of one, over some rows of its grid.
+pub(in super::super) struct Correlate<'a> {
+    pub(in super::super) panels: &'a Panels,
+    pub(in super::super) runs: &'a [Run],
+    pub(in super::super) activation: Activation,
+    pub(in super::super) grid: Grid,
+    pub(in super::super) rows: Range<usize>,
+    pub(in super::super) input: &'a [f32],
+    /// The outputs from the number `from` on.
+    pub(in super::super) output: &'a mut [f32],
+    pub(in super::super) from: usize,
+    /// Room for weights that are widened.
+    pub(in super::super) room: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Correlate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match (&self.panels.weights, self.panels.outputs) {
+            (Weights::Inputs(_), 1) => return self.narrow::<S, 1>(simd),
+            (Weights::Inputs(_), 2) => return self.narrow::<S, 2>(simd),
+            (Weights::Inputs(_), 3) => return self.narrow::<S, 3>(simd),
+            (Weights::Inputs(_), _) => return self.narrow::<S, 4>(simd),
+            (Weights::Positions(_), 1) => return self.along_rows::<S, 1>(simd),
+            (Weights::Positions(_), 2) => return self.along_rows::<S, 2>(simd),
+            (Weights::Positions(_), 3) => return self.along_rows::<S, 3>(simd),
+            (Weights::Positions(_), _) => return self.along_rows::<S, 4>(simd),
+            _ => {}
+        }
+        let row = self.grid.input[1].max(1);
+        let step = match self.panels.bytes() > self.rows.len() * row * 4 {
+            true => self.rows.len(),
+            false => (STRIP / row).max(1),
+        };
+        let rows = self.rows.clone();
+        for first in rows.clone().step_by(step.max(1)) {
+            self.rows = first..rows.end.min(first + step);
+            self.strip(simd);
+        }
+    }
+}
+
+impl Correlate<'_> {
+    /// Where the inputs and the outputs of consecutive positions begin.
+    fn places<const P: usize>(&self, at: usize) -> ([usize; P], [usize; P]) {
+        let Grid { columns, input, output, .. } = self.grid;
+        let (row, mut column) = (at / columns, at % columns);
+        let mut from = input[0] + row * input[1] + column * input[2];
+        let mut to = output[0] + row * output[1] + column * output[2] - self.from;
+        let (mut inputs, mut outputs) = ([0; P], [0; P]);
+        for (i, o) in inputs.iter_mut().zip(&mut outputs) {
+            (*i, *o) = (from, to);
+            column += 1;
+            from += input[2];
+            to += output[2];
+            if column == columns {
+                column = 0;
+                from = from + input[1] - columns * input[2];
+                to = to + output[1] - columns * output[2];
+            }
+        }
+        (inputs, outputs)
+    }
+
+    fn positions(&self) -> Range<usize> {
+        self.rows.start * self.grid.columns..self.rows.end * self.grid.columns
+    }
+
+    #[inline(always)]
+    fn strip<S: Simd>(&mut self, simd: S) {
+        let panels = self.panels;
+        let (mut at, mut output) = (0, 0);
+        while output < panels.outputs {
+            let bias = S::as_simd_f32s(&panels.bias[output..]).0;
+            match &panels.weights {
+                Weights::Halves(halves) => {
+                    let len = panels.depth * S::F32_LANES;
+                    self.halves(simd, output, halves, &halves.pairs[at..][..len], bias);
+                    at += len;
+                    output += 2 * S::F32_LANES;
+                }
+                Weights::Outputs(weights) => {
+                    let vectors = panels.vectors(output);
+                    let len = panels.depth * vectors * S::F32_LANES;
+                    let weights = S::as_simd_f32s(&weights.values()[at..][..len]).0;
+                    match vectors {
+                        2 => self.panel::<S, 2>(simd, output, weights, bias),
+                        _ => self.panel::<S, 1>(simd, output, weights, bias),
+                    }
+                    at += len;
+                    output += vectors * S::F32_LANES;
+                }
+                Weights::Inputs(_) | Weights::Positions(_) => return,
+            }
+        }
+    }
+
+    /// One panel of weights at all positions, which are shared out evenly.
+    #[inline(always)]
+    fn panel<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        output: usize,
+        weights: &[S::f32s],
+        bias: &[S::f32s],
+    ) {
+        let most = MOST.min((S::REGISTER_COUNT - V - 1) / V);
+        let positions = self.positions();
+        let blocks = positions.len().div_ceil(most);
+        let mut at = positions.start;
+        for block in 0..blocks {
+            let end = positions.start + positions.len() * (block + 1) / blocks;
+            self.block_of::<S, V>(simd, at, end - at, output, weights, bias);
+            at = end;
+        }
+    }
+
+    #[inline(always)]
+    fn block_of<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        at: usize,
+        count: usize,
+        output: usize,
+        weights: &[S::f32s],
+        bias: &[S::f32s],
+    ) {
+        match count {
+            1 => self.block::<S, 1, V>(simd, at, output, weights, bias),
+            2 => self.block::<S, 2, V>(simd, at, output, weights, bias),
+            3 => self.block::<S, 3, V>(simd, at, output, weights, bias),
+            4 => self.block::<S, 4, V>(simd, at, output, weights, bias),
+            5 => self.block::<S, 5, V>(simd, at, output, weights, bias),
+            6 => self.block::<S, 6, V>(simd, at, output, weights, bias),
+            7 => self.block::<S, 7, V>(simd, at, output, weights, bias),
+            8 => self.block::<S, 8, V>(simd, at, output, weights, bias),
+            9 => self.block::<S, 9, V>(simd, at, output, weights, bias),
+            10 => self.block::<S, 10, V>(simd, at, output, weights, bias),
+            11 => self.block::<S, 11, V>(simd, at, output, weights, bias),
+            _ => self.block::<S, 12, V>(simd, at, output, weights, bias),
+        }
+    }
+
+    #[inline(always)]
+    fn block<S: Simd, const P: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        at: usize,
+        output: usize,
+        weights: &[S::f32s],
+        bias: &[S::f32s],
+    ) {
+        let mut sums = [[simd.splat_f32s(0.0); V]; P];
+        for sums in &mut sums {
+            sums[..V].copy_from_slice(&bias[..V]);
+        }
+        let (bases, places) = self.places::<P>(at);
+        let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, sums);
+        self.store(simd, &places, output, sums);
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const P: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        places: &[usize; P],
+        output: usize,
+        sums: [[S::f32s; V]; P],
+    ) {
+        let left = self.panels.outputs - output;
+        for (place, sums) in places.iter().zip(&sums) {
+            let target = &mut self.output[place + output..][..left.min(V * S::F32_LANES)];
+            let (vectors, rest) = S::as_mut_simd_f32s(target);
+            for (target, sum) in vectors.iter_mut().zip(sums) {
+                *target = self.activation.of(simd, *sum);
+            }
+            if !rest.is_empty() {
+                let last = self.activation.of(simd, sums[left / S::F32_LANES]);
+                simd.partial_store_f32s(rest, last);
+            }
+        }
+    }
+
+    /// A panel of half-precision weights. Where many positions meet it, it is widened once for all.
+    #[inline(always)]
+    fn halves<S: Simd>(
+        &mut self,
+        simd: S,
+        output: usize,
+        halves: &Halves,
+        pairs: &[u32],
+        bias: &[S::f32s],
+    ) {
+        if let (&[run], 1) = (self.runs, self.positions().len()) {
+            let ([base], places) = self.places::<1>(self.positions().start);
+            let input = &self.input[base + run.offset..][..run.len];
+            let sums = halves.sums(simd, input, pairs, [bias[0], bias[1]]);
+            return self.store(simd, &places, output, [sums]);
+        }
+        let mut room = std::mem::take(self.room);
+        room.resize((2 * pairs.len()).max(room.len()), 0.0);
+        let widened = &mut room[..2 * pairs.len()];
+        halves.widen(simd, pairs, widened);
+        self.panel::<S, 2>(simd, output, S::as_simd_f32s(widened).0, bias);
+        *self.room = room;
+    }
+
+    /// A layer with few outputs: as many positions at once as their sums fill a vector.
+    #[inline(always)]
+    fn narrow<S: Simd, const C: usize>(&mut self, simd: S) {
+        match S::F32_LANES / C {
+            16.. => self.few::<S, 16, C>(simd),
+            8.. => self.few::<S, 8, C>(simd),
+            5.. => self.few::<S, 5, C>(simd),
+            4.. => self.few::<S, 4, C>(simd),
+            2.. => self.few::<S, 2, C>(simd),
+            _ => self.few::<S, 1, C>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn few<S: Simd, const P: usize, const C: usize>(&mut self, simd: S) {
+        let Weights::Inputs(weights) = &self.panels.weights else { return };
+        let weights = S::as_simd_f32s(weights.values()).0;
+        let fold = Fold::new(simd);
+        let order = fold.order::<P, C>(simd);
+        let mut bias = [0.0; LANES];
+        for (bias, (_, c)) in bias.iter_mut().zip(&order) {
+            *bias = self.panels.bias[*c];
+        }
+        let bias = S::as_simd_f32s(&bias).0[0];
+        let positions = self.positions();
+        let mut at = positions.start;
+        while at < positions.end {
+            // What is behind the last position is computed at the last one, and not kept.
+            let count = P.min(positions.end - at);
+            let (mut bases, places) = self.places::<P>(at);
+            let last = bases[count - 1];
+            bases[count..].fill(last);
+            let sums = narrow::<S, P, C>(simd, fold, self.input, &bases, self.runs, weights);
+            let sums = self.activation.of(simd, simd.add_f32s(sums, bias));
+            let mut values = [0.0; LANES];
+            S::as_mut_simd_f32s(&mut values).0[0] = sums;
+            for (value, (p, c)) in values.iter().zip(&order) {
+                if *p < count {
+                    self.output[places[*p] + c * self.grid.channel] = *value;
+                }
+            }
+            at += count;
+        }
+    }
+
+    /// A layer with few outputs over long rows.
+    #[inline(always)]
+    fn along_rows<S: Simd, const C: usize>(&mut self, simd: S) {
+        let vectors = self.grid.columns.div_ceil(S::F32_LANES);
+        for row in self.rows.clone() {
+            for first in (0..vectors).step_by(4) {
+                match vectors - first {
+                    1 => self.vectors::<S, 1, C>(simd, row, first),
+                    2 => self.vectors::<S, 2, C>(simd, row, first),
+                    3 => self.vectors::<S, 3, C>(simd, row, first),
+                    _ => self.vectors::<S, 4, C>(simd, row, first),
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd, const X: usize, const C: usize>(
+        &mut self,
+        simd: S,
+        at: usize,
+        first: usize,
+    ) {
+        let Weights::Positions(weights) = &self.panels.weights else { return };
+        let Grid { columns, input, output, channel } = self.grid;
+        // The last vector of a row ends with it, and computes some positions once more.
+        let mut starts = [0; X];
+        for (i, start) in starts.iter_mut().enumerate() {
+            *start = ((first + i) * S::F32_LANES).min(columns - S::F32_LANES);
+        }
+        let bases = starts.map(|start| input[0] + at * input[1] + start);
+        let sums =
+            row::<S, X, C>(simd, self.input, &bases, self.runs, weights, &self.panels.bias[..C]);
+        for (start, sums) in starts.iter().zip(&sums) {
+            for (c, sum) in sums.iter().enumerate() {
+                let place =
+                    output[0] + at * output[1] + start * output[2] + c * channel - self.from;
+                let sum = self.activation.of(simd, *sum);
+                let mut values = [0.0; LANES];
+                S::as_mut_simd_f32s(&mut values).0[0] = sum;
+                let target = self.output[place..].iter_mut().step_by(output[2].max(1));
+                target.zip(&values[..S::F32_LANES]).for_each(|(target, value)| *target = *value);
+            }
+        }
+    }
+}

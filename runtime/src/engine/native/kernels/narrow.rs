@@ -1,0 +1,130 @@
+//! The inner loop of layers with fewer outputs than a vector has lanes: a vector holds products of one
+//! output, which are added up at the end.
+
+use pulp::Simd;
+
+use super::tile::Run;
+
+/// The sums of `P` positions by `C` outputs, no more than a vector has lanes, in the lanes that [`Fold::order`]
+/// says.
+///
+/// `weights` has for every run the vectors of the first output, then those of the second, and so on,
+/// each filled up with zeros.
+#[inline(always)]
+pub(super) fn narrow<S: Simd, const P: usize, const C: usize>(
+    simd: S,
+    fold: Fold<S>,
+    input: &[f32],
+    bases: &[usize; P],
+    runs: &[Run],
+    weights: &[S::f32s],
+) -> S::f32s {
+    let mut sums = [[simd.splat_f32s(0.0); C]; P];
+    let mut rest = weights;
+    for run in runs {
+        let vectors = run.len.div_ceil(S::F32_LANES);
+        let (now, later) = rest.split_at(vectors * C);
+        rest = later;
+        let mut w: [&[S::f32s]; C] = [&[]; C];
+        for (c, w) in w.iter_mut().enumerate() {
+            *w = &now[c * vectors..][..vectors];
+        }
+        let whole = run.len / S::F32_LANES;
+        let mut x: [&[S::f32s]; P] = [&[]; P];
+        let mut tails: [&[f32]; P] = [&[]; P];
+        for p in 0..P {
+            let (vectors, tail) = S::as_simd_f32s(&input[bases[p] + run.offset..][..run.len]);
+            (x[p], tails[p]) = (&vectors[..whole], tail);
+        }
+        for t in 0..whole {
+            for c in 0..C {
+                for p in 0..P {
+                    sums[p][c] = simd.mul_add_e_f32s(x[p][t], w[c][t], sums[p][c]);
+                }
+            }
+        }
+        if whole < vectors {
+            for p in 0..P {
+                let x = simd.partial_load_f32s(tails[p]);
+                for c in 0..C {
+                    sums[p][c] = simd.mul_add_e_f32s(x, w[c][whole], sums[p][c]);
+                }
+            }
+        }
+    }
+    fold.total::<P, C>(simd, sums)
+}
+
+/// The most lanes of a vector.
+pub(super) const LANES: usize = 16;
+
+/// How vectors are added up so that every lane of one vector is the sum of another.
+///
+/// Two vectors become one: lanes with an even number take their sum with the odd ones of the first
+/// vector, the others likewise of the second. The same with lanes two, four and eight apart leaves one
+/// vector.
+#[derive(Clone, Copy)]
+pub(super) struct Fold<S: Simd> {
+    /// For every distance, the lanes that have no such bit in their number.
+    masks: [S::m32s; 4],
+}
+
+impl<S: Simd> Fold<S> {
+    #[inline(always)]
+    pub(super) fn new(simd: S) -> Self {
+        let mut masks = [simd.less_than_f32s(simd.splat_f32s(0.0), simd.splat_f32s(1.0)); 4];
+        for (bit, mask) in masks.iter_mut().enumerate() {
+            let mut bits = [0.0; LANES];
+            for (lane, value) in bits.iter_mut().enumerate() {
+                *value = ((lane >> bit) & 1) as f32;
+            }
+            *mask = simd.less_than_f32s(S::as_simd_f32s(&bits).0[0], simd.splat_f32s(0.5));
+        }
+        Self { masks }
+    }
+
+    /// The sum of every vector, in a lane each; [`order`](Self::order) says in which.
+    #[inline(always)]
+    fn total<const P: usize, const C: usize>(self, simd: S, sums: [[S::f32s; C]; P]) -> S::f32s {
+        let mut vectors = [simd.splat_f32s(0.0); LANES];
+        for p in 0..P {
+            for c in 0..C {
+                vectors[p * C + c] = sums[p][c];
+            }
+        }
+        let mut left = S::F32_LANES;
+        let mut bit = 0;
+        while left > 1 {
+            left /= 2;
+            let mask = self.masks[bit];
+            for i in 0..left {
+                let (a, b) = (vectors[2 * i], vectors[2 * i + 1]);
+                // The same pairs of either, so that a sum does not depend on the lane that it ends in.
+                let a = simd.add_f32s(a, simd.rotate_left_f32s(a, 1 << bit));
+                let b = simd.add_f32s(b, simd.rotate_right_f32s(b, 1 << bit));
+                vectors[i] = simd.select_f32s(mask, a, b);
+            }
+            bit += 1;
+        }
+        vectors[0]
+    }
+
+    /// The position and the output whose sum is in every lane of a [`total`](Self::total); no position for
+    /// a lane without one.
+    #[inline(always)]
+    pub(super) fn order<const P: usize, const C: usize>(self, simd: S) -> [(usize, usize); LANES] {
+        let mut order = [(usize::MAX, 0); LANES];
+        for p in 0..P {
+            for c in 0..C {
+                let mut sums = [[simd.splat_f32s(0.0); C]; P];
+                sums[p][c] = simd.splat_f32s(1.0);
+                let mut lanes = [0.0; LANES];
+                S::as_mut_simd_f32s(&mut lanes).0[0] = self.total::<P, C>(simd, sums);
+                for (order, _) in order.iter_mut().zip(lanes).filter(|(_, lane)| *lane != 0.0) {
+                    *order = (p, c);
+                }
+            }
+        }
+        order
+    }
+}

@@ -1,0 +1,294 @@
+//! Layers with weights.
+
+use super::super::kernels::{Grid, Run};
+use super::super::pack::{Layer, Panels};
+use super::super::step::{Affine, Op, Part};
+use super::super::view::View;
+use super::Planner;
+use super::axis::{Axis, Window};
+use super::follow::Following;
+use crate::graph::{Node, NodeProto};
+
+/// A convolution or a transposed one.
+struct Windowed {
+    kernel: [usize; 2],
+    inputs: usize,
+    outputs: usize,
+    rows: Vec<Axis>,
+    columns: Vec<Axis>,
+}
+
+impl<'a> Planner<'a> {
+    /// The zeros that a window reads around its input.
+    pub(super) fn reach(&self, proto: &NodeProto, node: &Node) -> Result<[usize; 4], String> {
+        let Windowed { rows, columns, .. } = self.windows(proto, node)?;
+        let sizes = &self.facts[&proto.input[0]].dims[2..];
+        let most = |axes: &[Axis], size: usize| {
+            let halos = axes.iter().map(|axis| axis.halo(size));
+            halos.fold([0, 0], |most, halo| [most[0].max(halo[0]), most[1].max(halo[1])])
+        };
+        let ([above, below], [left, right]) = (most(&rows, sizes[0]), most(&columns, sizes[1]));
+        Ok([above, left, below, right])
+    }
+
+    fn windows(&self, proto: &NodeProto, node: &Node) -> Result<Windowed, String> {
+        if node.int("group", 1) != 1 {
+            return Err("has groups of channels".into());
+        }
+        let [input, weight, output] = [&proto.input[0], &proto.input[1], &proto.output[0]]
+            .map(|name| &self.facts[name].dims[..]);
+        let (&[_, _, h, w], &[first, second, kh, kw], &[_, _, oh, ow]) = (input, weight, output)
+        else {
+            return Err("has no images".into());
+        };
+        let transposed = node.operator() == "ConvTranspose";
+        let [vertical, horizontal] = Window::of(node, [kh, kw], [h, w], [oh, ow])?;
+        let axes = |window: Window, count| match transposed {
+            true => window.transposed(count),
+            false => window.convolution(count),
+        };
+        let (inputs, outputs) = if transposed { (first, second) } else { (second, first) };
+        let (rows, columns) = (axes(vertical, oh), axes(horizontal, ow));
+        Ok(Windowed { kernel: [kh, kw], inputs, outputs, rows, columns })
+    }
+
+    pub(super) fn windowed(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
+        let windows = self.windows(proto, node)?;
+        let (inputs, outputs) = (windows.inputs, windows.outputs);
+        let following = self.follow(proto, outputs);
+        let long_rows = self.has_long_rows(&windows);
+        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
+        let stored = self.constants.input(proto, 1)?.clone();
+        let bias = self.bias(proto, 2, outputs)?;
+        let transposed = node.operator() == "ConvTranspose";
+        let [kh, kw] = windows.kernel;
+        let weights = stored.values.as_standard_layout();
+        let weights = weights.as_slice().ok_or("has weights that are not in order")?;
+        // From an output's weights to the next one's, and likewise for an input's.
+        let taps = kh * kw;
+        let [by_output, by_input] = match transposed {
+            true => [taps, outputs * taps],
+            false => [inputs * taps, taps],
+        };
+        let firsts: Vec<usize> = (0..outputs).map(|output| output * by_output).collect();
+        let bias = shifted(&bias, &following);
+
+        let source = input.picture().ok_or("has an input that is no image")?;
+        let mut packed = vec![];
+        for rows in &windows.rows {
+            for columns in &windows.columns {
+                let Sum { origin, runs, terms } = Sum::of(&input, rows, columns);
+                let place = |[channel, y, x]: &[usize; 3]| channel * by_input + y * kw + x;
+                let layer = Layer {
+                    weights,
+                    outputs: &firsts,
+                    inputs: &terms.iter().map(place).collect::<Vec<_>>(),
+                    scale: &following.scale,
+                    bias: bias.clone(),
+                    runs: &runs,
+                    half: false,
+                    rows: long_rows,
+                };
+                packed.push((Panels::pack(layer, self.registers), origin, runs, rows, columns));
+            }
+        }
+        let scatters = packed.iter().all(|(panels, ..)| panels.scatters());
+        let output = self.produce_beside(following.output, &[&input], scatters)?;
+        let target = output.picture().ok_or("gives no image")?;
+        let [channel, row, pixel] = target.strides;
+        let parts = packed.into_iter().map(|(panels, origin, runs, rows, columns)| Part {
+            panels,
+            runs,
+            rows: rows.count,
+            first: rows.first,
+            stride: rows.stride,
+            grid: Grid {
+                columns: columns.count,
+                input: [origin, rows.step * source.strides[1], columns.step * source.strides[2]],
+                output: [
+                    output.offset + rows.first * row + columns.first * pixel,
+                    rows.stride * row,
+                    columns.stride * pixel,
+                ],
+                channel,
+            },
+        });
+        let parts = parts.collect();
+        let sides = if transposed { source.dims } else { target.dims };
+        let other = if transposed { outputs } else { inputs };
+        let flops = 2 * sides.iter().product::<usize>() * other * kh * kw;
+        let stride = node.ints("strides").and_then(|s| s.first().copied()).unwrap_or(1);
+        let [c, h, w] = source.dims;
+        let [oc, oh, ow] = target.dims;
+        let kind = if transposed { "deconv" } else { "conv" };
+        let name = format!("{kind} {kh}x{kw}/{stride} {c}x{h}x{w} -> {oc}x{oh}x{ow}");
+        let affine = Affine {
+            parts,
+            activation: following.activation,
+            input: input.value,
+            output: output.value,
+            rows: oh,
+            row,
+            planes: channel != 1 && outputs > 1,
+            dense: false,
+        };
+        self.views.insert(following.output, output);
+        self.affine(name, &following, affine, flops);
+        Ok(())
+    }
+
+    /// Whether vectors of positions pay, and with them moving the input to planes: for few outputs by
+    /// several phases or channels, and rows that fill several vectors.
+    fn has_long_rows(&self, windows: &Windowed) -> bool {
+        let lanes = self.registers.lanes;
+        let results = windows.outputs * windows.rows.len() * windows.columns.len();
+        lanes > 1
+            && windows.outputs <= 4
+            && results >= 6
+            && windows.columns.iter().all(|axis| axis.count >= 4 * lanes && axis.step == 1)
+    }
+
+    /// `x W + b`, or ONNX's `alpha A B + beta C` with a stored matrix on the right.
+    pub(super) fn dense(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
+        let stored = self.constants.input(proto, 1)?.clone();
+        let by_columns = node.int("transB", 0) != 0;
+        let &[first, second] = stored.values.shape() else {
+            return Err(format!("multiplies by {:?}", stored.values.shape()));
+        };
+        if node.int("transA", 0) != 0 || self.facts[&proto.input[0]].dims.len() != 2 {
+            return Err("multiplies no rows".into());
+        }
+        let (inputs, outputs) = if by_columns { (second, first) } else { (first, second) };
+        let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
+        let following = self.follow(proto, outputs);
+        let input = self.dense_input(&proto.input[0])?;
+        let bias = self.bias(proto, 2, outputs)?;
+        let output = self.produce_beside(following.output, &[&input], false)?;
+        let places = output.places().ok_or("gives numbers that do not lie together")?;
+        let order = inverse(&input.places().ok_or("takes numbers that do not lie together")?);
+        let targets = inverse(&places);
+        let weights = stored.values.as_standard_layout();
+        let weights = weights.as_slice().ok_or("has weights that are not in order")?;
+        let [by_output, by_input] = if by_columns { [inputs, 1] } else { [1, outputs] };
+        let firsts: Vec<usize> = targets.iter().map(|output| output * by_output).collect();
+        let scale: Vec<f32> = targets.iter().map(|&o| following.scale[o] * alpha).collect();
+        let bias: Vec<f32> = bias.iter().map(|bias| bias * beta).collect();
+        let bias = shifted(&bias, &following);
+        let runs = vec![Run { offset: 0, len: inputs }];
+        let layer = Layer {
+            weights,
+            outputs: &firsts,
+            inputs: &order.iter().map(|input| input * by_input).collect::<Vec<_>>(),
+            scale: &scale,
+            bias: targets.iter().map(|&output| bias[output]).collect(),
+            runs: &runs,
+            half: stored.half && scale.iter().all(|&scale| scale == 1.0),
+            rows: false,
+        };
+        let panels = Panels::pack(layer, self.registers);
+        let grid = Grid {
+            columns: 1,
+            input: [input.offset, self.values[input.value].len, 0],
+            output: [output.offset, self.values[output.value].len, 0],
+            channel: 1,
+        };
+        let part = Part { panels, runs, rows: 1, first: 0, stride: 1, grid };
+        let affine = Affine {
+            parts: vec![part],
+            activation: following.activation,
+            input: input.value,
+            output: output.value,
+            rows: 1,
+            row: 0,
+            planes: false,
+            dense: true,
+        };
+        self.views.insert(following.output, output);
+        self.affine(
+            format!("dense {inputs} -> {outputs}"),
+            &following,
+            affine,
+            2 * inputs * outputs,
+        );
+        Ok(())
+    }
+
+    fn affine(&mut self, name: String, following: &Following, affine: Affine, flops: usize) {
+        let name = match following.activation {
+            super::super::kernels::Activation::Identity => name,
+            activation => format!("{name} {activation:?}").to_lowercase(),
+        };
+        self.step(name, Op::Affine(affine), flops as u64);
+    }
+
+    fn bias(&self, proto: &NodeProto, place: usize, outputs: usize) -> Result<Vec<f32>, String> {
+        match proto.input.get(place).filter(|name| !name.is_empty()) {
+            None => Ok(vec![0.0; outputs]),
+            Some(_) => {
+                let bias = &self.constants.input(proto, place)?.values;
+                match bias.len() {
+                    1 => Ok(vec![bias.iter().copied().sum(); outputs]),
+                    n if n == outputs => Ok(bias.iter().copied().collect()),
+                    n => Err(format!("adds {n} numbers to {outputs}")),
+                }
+            }
+        }
+    }
+}
+
+/// What the sums at a grid's positions are made of.
+struct Sum {
+    /// The place of the first position's first input.
+    origin: usize,
+    /// The stretches of inputs from there on.
+    runs: Vec<Run>,
+    /// For every input, its channel and the kernel's row and column.
+    terms: Vec<[usize; 3]>,
+}
+
+impl Sum {
+    fn of(input: &View, rows: &Axis, columns: &Axis) -> Self {
+        let picture = input.picture().expect("a window's input is an image");
+        let [plane, row, pixel] = picture.strides;
+        let least = |axis: &Axis| axis.taps.first().map_or(0, |(_, offset)| *offset);
+        let (top, left) = (least(rows), least(columns));
+        let origin = input.offset as isize + top * row as isize + left * pixel as isize;
+        let mut terms = vec![];
+        for channel in 0..picture.dims[0] {
+            for (y, row_offset) in &rows.taps {
+                for (x, column_offset) in &columns.taps {
+                    let offset = channel * plane
+                        + (row_offset - top) as usize * row
+                        + (column_offset - left) as usize * pixel;
+                    terms.push((offset, [channel, *y, *x]));
+                }
+            }
+        }
+        // In the order of memory, whichever way the image lies.
+        terms.sort_unstable();
+        let mut runs: Vec<Run> = vec![];
+        for (offset, _) in &terms {
+            match runs.last_mut() {
+                Some(run) if run.offset + run.len == *offset => run.len += 1,
+                _ => runs.push(Run { offset: *offset, len: 1 }),
+            }
+        }
+        let terms = terms.into_iter().map(|(_, term)| term).collect();
+        Self { origin: origin as usize, runs, terms }
+    }
+}
+
+/// Biases behind what follows a layer.
+fn shifted(bias: &[f32], following: &Following) -> Vec<f32> {
+    let scaled = bias.iter().zip(&following.scale).map(|(bias, scale)| bias * scale);
+    scaled.zip(&following.shift).map(|(bias, shift)| bias + shift).collect()
+}
+
+/// The logical place of what lies at every place of memory.
+fn inverse(places: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; places.len()];
+    for (logical, &place) in places.iter().enumerate() {
+        inverse[place] = logical;
+    }
+    inverse
+}

@@ -1,0 +1,137 @@
+//! What follows a layer and becomes part of it.
+
+use ndarray::ArrayD;
+
+use super::super::kernels::Activation;
+use super::Planner;
+use crate::graph::{Node, NodeProto};
+
+/// A layer's end: the tensor that it gives, and what its sums go through.
+pub(super) struct Following<'a> {
+    pub(super) output: &'a str,
+    /// For every output, what its sum is multiplied by and what is then added.
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+    pub(super) activation: Activation,
+}
+
+impl<'a> Planner<'a> {
+    /// Takes the operators behind a layer of so many outputs that change nothing but its sums.
+    pub(super) fn follow(&mut self, proto: &'a NodeProto, outputs: usize) -> Following<'a> {
+        let mut following = Following {
+            output: &proto.output[0],
+            scale: vec![1.0; outputs],
+            shift: vec![0.0; outputs],
+            activation: Activation::Identity,
+        };
+        loop {
+            let readers = self.readers.get(following.output).map_or(&[][..], Vec::as_slice);
+            if self.outputs.contains_key(following.output) {
+                return following;
+            }
+            match *readers {
+                [reader] => {
+                    let next = &self.parsed.graph.node[reader];
+                    if self.shifts(next, &mut following) || self.scales(next, &mut following) {
+                        self.fused.insert(reader);
+                        following.output = &next.output[0];
+                        continue;
+                    }
+                    if let Some(activation) = self.activation(next) {
+                        self.fused.insert(reader);
+                        following.output = &next.output[0];
+                        following.activation = activation;
+                    }
+                }
+                [gate, product] => {
+                    let [gate_node, product_node] =
+                        [gate, product].map(|place| &self.parsed.graph.node[place]);
+                    let gated = &gate_node.output[0];
+                    let silu = (gate_node.op_type.as_str(), product_node.op_type.as_str())
+                        == ("Sigmoid", "Mul")
+                        && product_node.input.contains(gated)
+                        && self.readers.get(gated.as_str()).is_some_and(|r| r.len() == 1)
+                        && !self.outputs.contains_key(gated.as_str());
+                    if silu {
+                        self.fused.extend([gate, product]);
+                        following.output = &product_node.output[0];
+                        following.activation = Activation::Silu;
+                    }
+                }
+                _ => {}
+            }
+            return following;
+        }
+    }
+
+    /// Whether an operator adds a stored number to every output of a layer.
+    fn shifts(&self, next: &NodeProto, following: &mut Following) -> bool {
+        let added = || {
+            let other = next.input.iter().find(|name| *name != following.output)?;
+            self.per_output(&self.constants.get(other)?.values, following)
+        };
+        let Some(added) = (next.op_type == "Add").then(added).flatten() else { return false };
+        following.shift.iter_mut().zip(added).for_each(|(shift, added)| *shift += added);
+        true
+    }
+
+    /// Whether an operator is a normalisation by stored statistics.
+    fn scales(&self, next: &NodeProto, following: &mut Following) -> bool {
+        if next.op_type != "BatchNormalization" || next.input[0] != following.output {
+            return false;
+        }
+        let Some([scale, shift]) = self.normalization(next) else { return false };
+        for (i, (factor, term)) in scale.iter().zip(shift).enumerate() {
+            following.scale[i] *= factor;
+            following.shift[i] = following.shift[i] * factor + term;
+        }
+        true
+    }
+
+    /// A normalisation by stored statistics as a factor and a term for every channel.
+    pub(super) fn normalization(&self, proto: &NodeProto) -> Option<[Vec<f32>; 2]> {
+        let node = Node::new(proto, self.parsed.summary.opset, self.facts).ok()?;
+        let stored = |place: usize| -> Option<Vec<f32>> {
+            Some(self.constants.input(proto, place).ok()?.values.iter().copied().collect())
+        };
+        let [gain, offset, mean, variance] = [stored(1)?, stored(2)?, stored(3)?, stored(4)?];
+        let epsilon = node.float("epsilon", 1e-5);
+        let scale = gain.iter().zip(&variance).map(|(gain, v)| gain / (v + epsilon).sqrt());
+        let scale: Vec<f32> = scale.collect();
+        let shift = offset.iter().zip(&mean).zip(&scale).map(|((b, mean), s)| b - mean * s);
+        let shift = shift.collect();
+        Some([scale, shift])
+    }
+
+    /// A stored tensor that has one number for every output of a layer, or one for all.
+    fn per_output(&self, values: &ArrayD<f32>, following: &Following) -> Option<Vec<f32>> {
+        let outputs = following.scale.len();
+        let rank = self.facts[following.output].dims.len();
+        let place = values.ndim().checked_sub(rank - 1);
+        let along = values.len() == outputs && place.is_some_and(|p| values.shape()[p] == outputs);
+        match values.len() {
+            1 => Some(vec![values.iter().copied().next()?; outputs]),
+            _ if along => Some(values.iter().copied().collect()),
+            _ => None,
+        }
+    }
+
+    /// The function that an operator is, where the kernels have it.
+    pub(super) fn activation(&self, proto: &NodeProto) -> Option<Activation> {
+        let node = Node::new(proto, self.parsed.summary.opset, self.facts).ok()?;
+        let bound = |place: usize, default: f32| match proto.input.get(place) {
+            Some(name) if !name.is_empty() => {
+                Some(*self.constants.get(name)?.values.iter().next()?)
+            }
+            _ => Some(default),
+        };
+        Some(match node.operator() {
+            "Relu" => Activation::Relu,
+            "LeakyRelu" => Activation::LeakyRelu(node.float("alpha", 0.01)),
+            "Clip" => Activation::Clip(bound(1, f32::MIN)?, bound(2, f32::MAX)?),
+            "Sigmoid" => Activation::Sigmoid,
+            "Tanh" => Activation::Tanh,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! The engine that was found to be the best for a bundle on this machine, and where that is kept.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Bundle, Engine, EngineOptions, Error, Provider, cache};
+
+/// The most threads that a choice may name.
+const MAX_THREADS: usize = 1024;
+
+/// What an engine is the best for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// the shortest time for one image
+    #[default]
+    Latency,
+    /// the most images a second
+    Throughput,
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+        })
+    }
+}
+
+/// An engine with its provider and threads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The engine, never [`Engine::Auto`].
+    pub engine: Engine,
+    /// The provider, never [`Provider::Auto`].
+    pub provider: Provider,
+    /// The number of threads, at least 1.
+    pub threads: usize,
+    /// ONNX Runtime's library, where it was named.
+    pub ort_library: Option<PathBuf>,
+    /// What the engine says about its version, as [`EngineOptions::version`] has it.
+    pub version: String,
+    /// What it was chosen for.
+    pub goal: Goal,
+}
+
+impl Choice {
+    /// `base` with what was chosen.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] where the engine is not there, or another version than was measured.
+    pub fn options(&self, base: EngineOptions) -> Result<EngineOptions, Error> {
+        let Self { engine, provider, threads, .. } = *self;
+        let ort_library = base.ort_library.or_else(|| self.ort_library.clone());
+        let options = EngineOptions { engine, provider, threads, ort_library };
+        let version = options.version(engine)?;
+        if version != self.version {
+            let reason = format!("it is {version}, and was {} when it was measured", self.version);
+            return Err(Error::Engine { engine: engine.to_string(), reason });
+        }
+        Ok(options)
+    }
+
+    fn is_sound(&self) -> bool {
+        let named = self.engine != Engine::Auto && self.provider != Provider::Auto;
+        named && (1..=MAX_THREADS).contains(&self.threads)
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { engine, provider, threads, goal, .. } = self;
+        write!(f, "{engine}/{provider} with --threads {threads}, for {goal}")
+    }
+}
+
+/// The folder with the choices, one small file for a bundle.
+///
+/// A file's name is the SHA-256 of the bundle's manifest, which holds the hashes of its files, this
+/// program's version, the processor, and the cores that the process may use. Where any of them
+/// changes, there is no choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choices {
+    folder: Option<PathBuf>,
+}
+
+impl Choices {
+    /// In the user's cache: `tuning` beside the [stamps](crate::selftest::Stamps::of_user).
+    pub fn of_user() -> Self {
+        Self { folder: cache::of_user("tuning") }
+    }
+
+    /// In a folder, which is made when it is needed.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()) }
+    }
+
+    /// What was chosen for a bundle. A file that is no choice is none.
+    pub fn get(&self, bundle: &Bundle) -> Option<Choice> {
+        // Where nothing was ever chosen, a program does not wait for the name of a file.
+        self.folder.as_ref().filter(|folder| folder.is_dir())?;
+        let json = std::fs::read(self.path(bundle)?).ok()?;
+        serde_json::from_slice(&json).ok().filter(Choice::is_sound)
+    }
+
+    /// Keeps a choice for a bundle, and says whether there is a folder for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn keep(&self, bundle: &Bundle, choice: &Choice) -> Result<bool, Error> {
+        let Some(path) = self.path(bundle) else { return Ok(false) };
+        let json = serde_json::to_vec(choice).map_err(|e| Error::write(&path)(e.into()))?;
+        cache::keep(&path, &json).map(|()| true)
+    }
+
+    /// Forgets the choice for a bundle, and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn forget(&self, bundle: &Bundle) -> Result<bool, Error> {
+        let Some(path) = self.path(bundle) else { return Ok(false) };
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::write(path)(error)),
+        }
+    }
+
+    fn path(&self, bundle: &Bundle) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Some(folder.join(cache::key(&["tuning", &cores.to_string()], bundle)))
+    }
+}
