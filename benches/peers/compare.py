@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--driver", type=Path, help="the built Rust contenders [default: cargo builds them]")
     parser.add_argument("--program", type=Path, help="vae-infer, for the rows of whole processes")
     parser.add_argument("--only", metavar="NETWORK/ENGINE", help="either side may be empty")
+    parser.add_argument("--without", action="append", default=[], metavar="ENGINE", help="leaves a contender out")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.2, help="of a contender's turn in a round")
@@ -60,6 +61,7 @@ def main() -> None:
 
     network, _, engine = (chosen.only or "/").partition("/")
     engines = [engine, "python-ort"] if engine else [*RUST, *PYTHON]
+    engines = [engine for engine in engines if engine not in chosen.without]
     rounds, seconds = (2, 0.02) if chosen.quick else (chosen.rounds, chosen.seconds)
     driver = (chosen.driver or build()).resolve()
     half = dict(chosen.half)
@@ -70,7 +72,7 @@ def main() -> None:
                 rows += measure.network(name, bundle, half.get(name), threads, chosen.batches, engines, driver,
                                         rounds, seconds)
     machine = Contender("peak", "native", driver)
-    arithmetic, memory = map(float, machine.ask("peak").split())
+    arithmetic, memory = map(float, machine.ask("peak 1").split())
     machine.close()
     said = report.table(rows, arithmetic, memory, os.cpu_count())
     said += f"\nPeak of one core: {arithmetic / 1e9:.0f} GFLOP/s, {memory / 1e9:.1f} GB/s read from memory.\n"

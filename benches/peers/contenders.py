@@ -47,9 +47,9 @@ class Contender:
             raise Refused(said.removeprefix("error "))
         return said
 
-    def times(self, batch: int, iterations: int) -> list[float]:
-        """Seconds of every reconstruction of a batch."""
-        return [int(word) * 1e-9 for word in self.ask(f"run {batch} {iterations}").split()]
+    def times(self, images: Path, iterations: int) -> list[float]:
+        """Seconds of every reconstruction of the images in a file."""
+        return [int(word) * 1e-9 for word in self.ask(f"run {images} {iterations}").split()]
 
     def close(self) -> None:
         self.process.stdin.close()

@@ -52,7 +52,7 @@ def network(name: str, bundle: Path, half: Path | None, threads: int, batches: l
                 contender.close()
         for batch in batches:
             ready = differences(name, running, bundle, batch, threads, Path(folder), driver)
-            medians = in_rounds(name, list(ready), batch, rounds, seconds)
+            medians = in_rounds(list(ready), Path(folder) / "images.npy", rounds, seconds)
             rounds_of = {contender.name: medians[contender] for contender in medians}
             difference_of = {contender.name: ready[contender] for contender in ready}
             rows += [Row(name, title, threads, batch, rounds_of.get(title, []), difference_of.get(title, math.nan),
@@ -95,13 +95,13 @@ def image(bundle: Path) -> tuple[int, int, int]:
     return spec["channels"], spec["height"], spec["width"]
 
 
-def in_rounds(name, ready, batch, rounds, seconds) -> dict:
+def in_rounds(ready, images, rounds, seconds) -> dict:
     """The medians of each round, where every contender has its turn in every one, in changing order."""
     medians, iterations = {contender: [] for contender in ready}, {}
     for contender in ready:
-        once = min(contender.times(batch, 3))
+        once = min(contender.times(images, 3))
         iterations[contender] = max(1, min(1000, int(seconds / once)))
     for turn in range(rounds):
         for contender in ready[turn % len(ready):] + ready[:turn % len(ready)]:
-            medians[contender].append(statistics.median(contender.times(batch, iterations[contender])))
+            medians[contender].append(statistics.median(contender.times(images, iterations[contender])))
     return medians

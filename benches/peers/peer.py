@@ -1,6 +1,6 @@
 """A Python contender, in a process of its own, that speaks as driver/main.rs does.
 
-load ENGINE BUNDLE THREADS; run BATCH ITERATIONS; check IMAGES.npy OUTPUT.npy
+load ENGINE BUNDLE THREADS; run IMAGES.npy ITERATIONS; check IMAGES.npy OUTPUT.npy
 """
 
 import importlib
@@ -21,8 +21,6 @@ class Peer:
 
     def __init__(self, engine: str, folder: Path, threads: int):
         manifest = json.loads((folder / "manifest.json").read_text())
-        image = manifest["image"]
-        self.image = (image["channels"], image["height"], image["width"])
         names = [output["name"] for output in manifest["encoder"]["outputs"]]
         skips = [names.index(tensor["name"]) for tensor in manifest["decoder"]["inputs"][1:]]
         # The first output is the mean, which the decoder takes as its latent vector.
@@ -39,12 +37,11 @@ class Peer:
             self.prepared[batch] = min(self.prepare(images), key=lambda way: took(way, images))
         return self.prepared[batch]
 
-    def run(self, batch: int, iterations: int) -> str:
-        """The nanoseconds of every reconstruction of random images."""
-        random = np.random.default_rng(0)
-        images = random.random((batch, *self.image), dtype=np.float32)
-        reconstruct = self.reconstruction(images)
-        return " ".join(str(nanoseconds(reconstruct, images)) for _ in range(iterations))
+    def run(self, images: str, iterations: int) -> str:
+        """The nanoseconds of every reconstruction of given images."""
+        given = np.load(images)
+        reconstruct = self.reconstruction(given)
+        return " ".join(str(nanoseconds(reconstruct, given)) for _ in range(iterations))
 
     def check(self, images: str, output: str) -> str:
         """Writes the reconstructions of given images."""
@@ -70,8 +67,8 @@ def answer(words: list[str], peer: Peer | None) -> tuple[str, Peer | None]:
     match words:
         case ["load", engine, bundle, threads]:
             return "ok", Peer(engine, Path(bundle), int(threads) or os.cpu_count())
-        case ["run", batch, iterations]:
-            return peer.run(int(batch), int(iterations)), peer
+        case ["run", images, iterations]:
+            return peer.run(images, int(iterations)), peer
         case ["check", images, output]:
             return peer.check(images, output), peer
     raise ValueError(f"no such request: {' '.join(words)}")

@@ -3,25 +3,30 @@
 from contenders import PEERS
 from measure import Row
 
-HEAD = ["network", "threads", "batch", "contender", "median, µs", "least to most", "of the best peer",
-        "of the peak", "difference"]
+COLUMNS = ["native", "tract", "ort", *PEERS, "rten", "plain-tract"]
+HEAD = ["network", "threads", "batch", *COLUMNS, "native / best peer", "native's share of the peak", "difference"]
 
 
 def table(rows: list[Row], arithmetic: float, memory: float, cores: int) -> str:
-    """Markdown: a block of rows for each network, number of threads and batch."""
+    """Markdown: median microseconds, a line for each network, precision, number of threads and batch."""
     lines = [HEAD, ["---"] * len(HEAD)]
-    for row in rows:
-        if not row.rounds:
-            lines.append([row.network, str(row.threads or cores), str(row.batch), f"`{row.contender}`", *["-"] * 5])
-            continue
-        best = best_peer(rows, row)
-        ratio = f"{row.median / best:.2f}" if best else "-"
-        if best and row.contender not in PEERS and row.median <= best:
-            ratio = f"**{ratio}**"
-        lines.append([row.network, str(row.threads or cores), str(row.batch), f"`{row.contender}`",
-                      f"{row.median * 1e6:,.0f}", f"{min(row.rounds) * 1e6:,.0f} to {max(row.rounds) * 1e6:,.0f}",
-                      ratio, share(row, arithmetic, memory, row.threads or cores), f"{row.difference:.0e}"])
+    for key in dict.fromkeys(map(place, rows)):
+        of = {row.contender.removesuffix(" f16"): row for row in rows if place(row) == key and row.rounds}
+        name, half, threads, batch = key
+        times = [f"{of[column].median * 1e6:,.0f}" if column in of else "-" for column in COLUMNS]
+        native = of.get("native")
+        end = ["-"] * 3
+        if native:
+            best = best_peer(rows, native)
+            end = [f"{native.median / best:.2f}" if best else "-",
+                   share(native, arithmetic, memory, threads or cores), f"{native.difference:.0e}"]
+        lines.append([name + " f16" * half, str(threads or cores), str(batch), *times, *end])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def place(row: Row) -> tuple[str, bool, int, int]:
+    """The line that a row belongs to."""
+    return row.network, row.contender.endswith(" f16"), row.threads, row.batch
 
 
 def best_peer(rows: list[Row], row: Row) -> float | None:

@@ -26,16 +26,16 @@ def table(program: Path, bundle: Path, quick: bool) -> str:
         one, out = pictures / "00000.png", Path(folder) / "out.png"
         model = ["--model", bundle]
         cold = alternating({
-            "`vae-infer reconstruct`": [program, "reconstruct", *model, one, "-o", out, "--force"],
+            "`vae-infer reconstruct`": [program, "reconstruct", *model, "--threads", "1", one, "-o", out, "--force"],
             "Python, ONNX Runtime and Pillow": [sys.executable, HERE / "script.py", bundle, one, out],
-        }, 3 if quick else 30)
+        }, 3 if quick else 20)
         whole = alternating({
             "`vae-infer score`": [program, "score", *model, pictures],
             "`vae-infer reconstruct`": [program, "reconstruct", *model, pictures, "-o", made, "--force"],
             "Python loop, scores": [sys.executable, HERE / "loop.py", bundle, pictures],
             "Python loop, reconstructions": [sys.executable, HERE / "loop.py", bundle, pictures, made],
             "Pillow alone, all cores": [sys.executable, HERE / "decode.py", pictures],
-        }, 1 if quick else 5)
+        }, 1 if quick else 3)
         count = len(list(pictures.iterdir()))
     lines = ["| one picture | median, ms | peak memory, MiB |", "|---|---|---|"]
     lines += [f"| {name} | {seconds * 1e3:,.1f} | {memory:.0f} |" for name, (seconds, memory) in cold.items()]

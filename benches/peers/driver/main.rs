@@ -7,13 +7,12 @@
 //! | request | answer |
 //! |---|---|
 //! | `load ENGINE BUNDLE THREADS` | `ok` |
-//! | `run BATCH ITERATIONS` | the nanoseconds of every reconstruction |
+//! | `run IMAGES.npy ITERATIONS` | the nanoseconds of every reconstruction |
 //! | `check IMAGES.npy OUTPUT.npy` | `ok`, with the reconstructions in the file |
 //! | `cost BUNDLE` | floating-point operations of an image, bytes of all weights |
-//! | `peak` | this core's floating-point operations a second, bytes a second that it reads |
+//! | `peak THREADS` | operations a second of so many threads, bytes a second that one reads |
 
 mod contender;
-mod peak;
 mod plain;
 mod rten;
 
@@ -23,15 +22,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use contender::Contender;
-use ndarray::{Array, ArrayD};
-use vae_infer::{Bundle, graph, noise, npy};
-
-/// What a process has loaded.
-struct Loaded {
-    contender: Contender,
-    /// `[C, H, W]`
-    image: [usize; 3],
-}
+use ndarray::ArrayD;
+use vae_infer::machine::Machine;
+use vae_infer::{Bundle, graph, npy};
 
 fn main() -> Result<()> {
     let mut loaded = None;
@@ -47,19 +40,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn answer(request: &str, loaded: &mut Option<Loaded>) -> Result<String> {
+fn answer(request: &str, loaded: &mut Option<Contender>) -> Result<String> {
     let words: Vec<&str> = request.split_whitespace().collect();
     match words[..] {
         ["load", engine, bundle, threads] => {
             let bundle = Bundle::open(bundle)?;
-            let image = bundle.manifest.image.shape();
-            *loaded =
-                Some(Loaded { contender: Contender::load(engine, &bundle, threads.parse()?)?, image });
+            *loaded = Some(Contender::load(engine, &bundle, threads.parse()?)?);
             Ok("ok".into())
         }
-        ["run", batch, iterations] => {
-            let Loaded { contender, image } = loaded.as_mut().context("nothing is loaded")?;
-            let images = random(batch.parse()?, *image)?;
+        ["run", images, iterations] => {
+            let contender = loaded.as_mut().context("nothing is loaded")?;
+            let images: ArrayD<f32> = ndarray_npy::read_npy(images)?;
             let mut times = Vec::new();
             for _ in 0..iterations.parse()? {
                 let start = Instant::now();
@@ -69,22 +60,18 @@ fn answer(request: &str, loaded: &mut Option<Loaded>) -> Result<String> {
             Ok(times.join(" "))
         }
         ["check", images, output] => {
-            let Loaded { contender, .. } = loaded.as_mut().context("nothing is loaded")?;
+            let contender = loaded.as_mut().context("nothing is loaded")?;
             let images: ArrayD<f32> = ndarray_npy::read_npy(images)?;
             npy::write(Path::new(output), &contender.reconstruct(&images)?)?;
             Ok("ok".into())
         }
         ["cost", bundle] => cost(&Bundle::open(bundle)?),
-        ["peak"] => Ok(format!("{:.0} {:.0}", peak::arithmetic(), peak::memory())),
+        ["peak", threads] => {
+            let machine = Machine::measure(threads.parse()?).context("no vector instructions")?;
+            Ok(format!("{:.0} {:.0}", machine.flops, machine.bandwidth))
+        }
         _ => bail!("no such request: {request}"),
     }
-}
-
-/// `[B, C, H, W]` in 0..1
-fn random(batch: usize, [channels, height, width]: [usize; 3]) -> Result<ArrayD<f32>> {
-    let values = noise::standard_normal(0, 0, batch, channels * height * width);
-    let values: Vec<f32> = values.iter().map(|value| value.abs().min(1.0)).collect();
-    Ok(Array::from_shape_vec((batch, channels, height, width), values)?.into_dyn())
 }
 
 fn cost(bundle: &Bundle) -> Result<String> {

@@ -33,7 +33,7 @@ impl Plain {
         let mut model = tract_onnx::onnx().model_for_read(&mut self.onnx.as_slice())?;
         for (i, input) in self.inputs.iter().enumerate() {
             let mut shape: TVec<usize> = tvec![batch];
-            shape.extend(input);
+            shape.extend(input.iter().copied());
             model.set_input_fact(i, f32::fact(shape).into())?;
         }
         let plan = model.into_optimized()?.into_runnable()?;
