@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--program", type=Path, help="vae-infer, for the rows of whole processes")
     parser.add_argument("--only", metavar="NETWORK/ENGINE", help="either side may be empty")
     parser.add_argument("--without", action="append", default=[], metavar="ENGINE", help="leaves a contender out")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 0], help="0 for one on every core")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.2, help="of a contender's turn in a round")
@@ -66,7 +67,7 @@ def main() -> None:
     driver = (chosen.driver or build()).resolve()
     half = dict(chosen.half)
     rows = []
-    for threads in [1, 0]:
+    for threads in chosen.threads:
         for name, bundle in chosen.bundles:
             if network in ("", name):
                 rows += measure.network(name, bundle, half.get(name), threads, chosen.batches, engines, driver,
