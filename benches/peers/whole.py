@@ -1,7 +1,6 @@
 """Whole processes: a cold start, its memory, and folders of pictures."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -55,24 +54,27 @@ def write(folder: Path, bundle: Path, count: int) -> None:
 
 
 def alternating(commands: dict[str, list], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall-clock seconds and peak MiB of every command, run in turn after a round that warms up."""
-    measured = {name: [] for name in commands}
-    for turn in range(rounds + 1):
+    """Median wall-clock seconds of every command, run in turn after a round that warms up and gives the peak MiB."""
+    memory = {name: peak(command) for name, command in commands.items()}
+    seconds = {name: [] for name in commands}
+    for _ in range(rounds):
         for name, command in commands.items():
-            result = process(command)
-            if turn:
-                measured[name].append(result)
-    return {name: tuple(map(statistics.median, zip(*results))) for name, results in measured.items()}
+            start = time.perf_counter()
+            run(command)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: (statistics.median(seconds[name]), memory[name]) for name in commands}
 
 
-def process(command: list) -> tuple[float, float]:
-    """Wall-clock seconds and peak MiB of a process that must succeed."""
-    start = time.perf_counter()
-    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             env=surroundings())
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"error: {' '.join(map(str, command))} exits with {child.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+def peak(command: list) -> float:
+    """Peak MiB, as GNU time says: what Python would say of its child counts its own memory before the `exec`."""
+    with tempfile.NamedTemporaryFile("r") as said:
+        run(["/usr/bin/time", "--format", "%M", "--output", said.name, *command])
+        return int(said.read()) / 1024
+
+
+def run(command: list) -> None:
+    """A process that must succeed."""
+    command = list(map(str, command))
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=surroundings())
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(command)} exits with {done.returncode}")
