@@ -42,6 +42,11 @@ const GROUP: usize = 1 << 21;
 /// The most images of a group: enough to read a dense layer's weights once for many.
 const MOST_IMAGES: usize = 64;
 
+/// The fewest images of a thread's share where most of the work is in dense layers.
+const DENSE_SHARE: usize = 16;
+/// The fewest operations of a share.
+const SHARE: u64 = 1_000_000;
+
 /// A graph that is planned and packed.
 pub(super) struct Native {
     graph: &'static str,
@@ -87,6 +92,18 @@ impl Native {
         })
     }
 
+    /// The threads that a batch is worth sharing among: each reads all weights, and takes a moment to wake.
+    fn shares(&self, images: usize) -> usize {
+        let flops = |dense: bool| -> u64 {
+            let steps = self.plan.steps.iter().filter(|step| step.op.is_dense() == dense);
+            steps.map(|step| step.flops).sum()
+        };
+        let (dense, windowed) = (flops(true), flops(false));
+        let least = if dense > windowed { DENSE_SHARE } else { 1 };
+        let work = images as u64 * (dense + windowed) / SHARE;
+        (images / least).min(work as usize).clamp(1, self.threads)
+    }
+
     /// Images that go through a dense layer together.
     fn group(&self) -> usize {
         (GROUP / self.memory.grouped().max(1)).clamp(1, MOST_IMAGES)
@@ -109,7 +126,7 @@ impl Native {
             self.pool = Some(pool.map_err(|e| format!("its threads cannot be started: {e}"))?);
         }
         let pool = self.pool.as_ref().filter(|_| threads > 1);
-        let workers = if pool.is_some() { images.min(threads) } else { 1 };
+        let workers = if pool.is_some() { self.shares(images) } else { 1 };
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();

@@ -214,7 +214,8 @@ impl Correlate<'_> {
         }
     }
 
-    /// A panel of half-precision weights. Where many positions meet it, it is widened once for all.
+    /// A panel of half-precision weights. Where more positions meet it than are computed at once, it is
+    /// widened once for all.
     #[inline(always)]
     fn halves<S: Simd>(
         &mut self,
@@ -224,11 +225,19 @@ impl Correlate<'_> {
         pairs: &[u32],
         bias: &[S::f32s],
     ) {
-        if let (&[run], 1) = (self.runs, self.positions().len()) {
-            let ([base], places) = self.places::<1>(self.positions().start);
-            let input = &self.input[base + run.offset..][..run.len];
-            let sums = halves.sums(simd, input, pairs, [bias[0], bias[1]]);
-            return self.store(simd, &places, output, [sums]);
+        let at_once = (S::REGISTER_COUNT - 7) / 2;
+        match (self.runs.len(), self.positions().len()) {
+            (1, 1) => return self.few_halves::<S, 1>(simd, output, halves, pairs, bias),
+            (1, 2) => return self.few_halves::<S, 2>(simd, output, halves, pairs, bias),
+            (1, 3) => return self.few_halves::<S, 3>(simd, output, halves, pairs, bias),
+            (1, 4) => return self.few_halves::<S, 4>(simd, output, halves, pairs, bias),
+            (1, 5..=8) if at_once >= 8 => {
+                return self.few_halves::<S, 8>(simd, output, halves, pairs, bias);
+            }
+            (1, 9..=12) if at_once >= 12 => {
+                return self.few_halves::<S, 12>(simd, output, halves, pairs, bias);
+            }
+            _ => {}
         }
         let mut room = std::mem::take(self.room);
         room.resize((2 * pairs.len()).max(room.len()), 0.0);
@@ -236,6 +245,28 @@ impl Correlate<'_> {
         halves.widen(simd, pairs, widened);
         self.panel::<S, 2>(simd, output, S::as_simd_f32s(widened).0, bias);
         *self.room = room;
+    }
+
+    /// Up to `P` positions; those that are missing are computed as the last one, and not kept.
+    #[inline(always)]
+    fn few_halves<S: Simd, const P: usize>(
+        &mut self,
+        simd: S,
+        output: usize,
+        halves: &Halves,
+        pairs: &[u32],
+        bias: &[S::f32s],
+    ) {
+        let (positions, run) = (self.positions(), self.runs[0]);
+        let (mut bases, places) = self.places::<P>(positions.start);
+        let last = bases[positions.len() - 1];
+        bases[positions.len()..].fill(last);
+        let inputs = bases.map(|base| &self.input[base + run.offset..][..run.len]);
+        let sums = [[bias[0], bias[1]]; P];
+        let sums = halves.tile(simd, inputs, pairs, sums);
+        for (place, sums) in places.iter().zip(sums).take(positions.len()) {
+            self.store(simd, &[*place], output, [sums]);
+        }
     }
 
     /// A layer with few outputs: as many positions at once as their sums fill a vector.
