@@ -35,7 +35,7 @@ use crate::manifest::{GraphSpec, TensorSpec};
 use kernels::Registers;
 use memory::Memory;
 use plan::Plan;
-use run::{Group, Program, Worker};
+use run::{Group, Program, SHARED, Worker};
 
 /// Numbers that the images of a group may take between dense layers.
 const GROUP: usize = 1 << 21;
@@ -146,18 +146,19 @@ impl Native {
             shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
         }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
-        match pool.filter(|_| workers > 1) {
-            Some(pool) => {
-                let program = Program { arch, plan, memory, pool: None };
+        let large = plan.steps.iter().any(|step| step.flops >= SHARED && !step.op.is_dense());
+        let program =
+            Program { arch, plan, memory, shared: workers == 1 && pool.is_some() && large };
+        match (pool, &mut shares[..]) {
+            (Some(pool), [share]) if program.shared => {
+                pool.install(|| share.run(&program, &inputs, group, None));
+            }
+            (_, [share]) => share.run(&program, &inputs, group, times),
+            (Some(pool), shares) => {
                 let each = |share: &mut Share| share.run(&program, &inputs, group, None);
                 pool.install(|| shares.par_iter_mut().for_each(each));
             }
-            None => {
-                let program = Program { arch, plan, memory, pool };
-                if let Some(share) = shares.first_mut() {
-                    share.run(&program, &inputs, group, times);
-                }
-            }
+            (None, _) => {}
         }
         Ok(results)
     }

@@ -12,7 +12,7 @@ use super::step::{Affine, Op, Part};
 use super::{elementwise, pool};
 
 /// The operations of a step that is worth sharing among threads.
-const SHARED: u64 = 4_000_000;
+pub(super) const SHARED: u64 = 20_000_000;
 
 /// A plan with the memory that one thread runs it in.
 pub(super) struct Worker {
@@ -37,8 +37,8 @@ pub(super) struct Program<'a> {
     pub(super) arch: Arch,
     pub(super) plan: &'a Plan,
     pub(super) memory: &'a Memory,
-    /// Threads for one image; none where the images are shared among them.
-    pub(super) pool: Option<&'a rayon::ThreadPool>,
+    /// Whether large steps are shared among the threads of the pool that it runs in.
+    pub(super) shared: bool,
 }
 
 impl Worker {
@@ -139,15 +139,13 @@ fn execute<'a>(
     match &program.plan.steps[step].op {
         Op::Affine(affine) => {
             let input = read(affine.input);
-            let shared = program.plan.steps[step].flops >= SHARED;
-            match program.pool.filter(|_| shared && !affine.dense && !affine.planes) {
-                Some(pool) => pool.install(|| by_rows(arch, affine, input, output)),
-                None => {
-                    for part in &affine.parts {
-                        let rows = if affine.dense { 0..count } else { 0..part.rows };
-                        correlate(arch, affine, part, rows, input, output, 0, room);
-                    }
-                }
+            let large = program.plan.steps[step].flops >= SHARED;
+            if program.shared && large && !affine.dense && !affine.planes {
+                return by_rows(arch, affine, input, output);
+            }
+            for part in &affine.parts {
+                let rows = if affine.dense { 0..count } else { 0..part.rows };
+                correlate(arch, affine, part, rows, input, output, 0, room);
             }
         }
         Op::Pool(op) => pool::run(op, read(op.input.0), output),

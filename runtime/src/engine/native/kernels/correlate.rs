@@ -16,6 +16,13 @@ use super::tile::{Run, tile};
 const MOST: usize = 12;
 /// Input numbers of a strip of rows, which every panel of weights meets while they are in the cache.
 const STRIP: usize = 128 * 1024;
+/// The positions whose sums by `vectors` of outputs fit the registers, beside those vectors' weights and an
+/// input. Portable code has no vectors to fill.
+const fn most<S: Simd>(vectors: usize) -> usize {
+    let fit = if S::IS_SCALAR { 4 } else { (S::REGISTER_COUNT - vectors - 1) / vectors };
+    if fit < MOST { fit } else { MOST }
+}
+
 /// Positions on a grid, and where their inputs and outputs lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Grid {
@@ -137,7 +144,7 @@ impl Correlate<'_> {
         weights: &[S::f32s],
         bias: &[S::f32s],
     ) {
-        let most = MOST.min((S::REGISTER_COUNT - V - 1) / V);
+        let most = most::<S>(V);
         let positions = self.positions();
         let blocks = positions.len().div_ceil(most);
         let mut at = positions.start;
@@ -163,14 +170,15 @@ impl Correlate<'_> {
             2 => self.block::<S, 2, V>(simd, at, output, weights, bias),
             3 => self.block::<S, 3, V>(simd, at, output, weights, bias),
             4 => self.block::<S, 4, V>(simd, at, output, weights, bias),
-            5 => self.block::<S, 5, V>(simd, at, output, weights, bias),
-            6 => self.block::<S, 6, V>(simd, at, output, weights, bias),
-            7 => self.block::<S, 7, V>(simd, at, output, weights, bias),
-            8 => self.block::<S, 8, V>(simd, at, output, weights, bias),
-            9 => self.block::<S, 9, V>(simd, at, output, weights, bias),
-            10 => self.block::<S, 10, V>(simd, at, output, weights, bias),
-            11 => self.block::<S, 11, V>(simd, at, output, weights, bias),
-            _ => self.block::<S, 12, V>(simd, at, output, weights, bias),
+            5 if most::<S>(V) >= 5 => self.block::<S, 5, V>(simd, at, output, weights, bias),
+            6 if most::<S>(V) >= 6 => self.block::<S, 6, V>(simd, at, output, weights, bias),
+            7 if most::<S>(V) >= 7 => self.block::<S, 7, V>(simd, at, output, weights, bias),
+            8 if most::<S>(V) >= 8 => self.block::<S, 8, V>(simd, at, output, weights, bias),
+            9 if most::<S>(V) >= 9 => self.block::<S, 9, V>(simd, at, output, weights, bias),
+            10 if most::<S>(V) >= 10 => self.block::<S, 10, V>(simd, at, output, weights, bias),
+            11 if most::<S>(V) >= 11 => self.block::<S, 11, V>(simd, at, output, weights, bias),
+            12 if most::<S>(V) >= 12 => self.block::<S, 12, V>(simd, at, output, weights, bias),
+            _ => unreachable!("no block is larger than the largest"),
         }
     }
 
