@@ -1,7 +1,8 @@
 //! The images that a command was given.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
 use vae_infer::ImageSpec;
@@ -14,6 +15,8 @@ use super::pipeline::Pipeline;
 #[derive(Clone)]
 pub(super) struct Inputs {
     files: Arc<[File]>,
+    /// The files without links in their paths, once that was asked for.
+    canonical: Arc<OnceLock<HashSet<PathBuf>>>,
 }
 
 /// A file with images, or standard input.
@@ -45,11 +48,17 @@ impl Inputs {
         if files.iter().filter(|file| file.path == Path::new("-")).nth(1).is_some() {
             bail!("standard input is named twice, and can be read once");
         }
-        Ok(Self { files: files.into() })
+        Ok(Self { files: files.into(), canonical: Arc::default() })
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(File::path)
+    }
+
+    /// Whether a path leads to one of the files.
+    pub(super) fn hold(&self, path: &Path) -> bool {
+        let all = || self.paths().filter_map(|path| path.canonicalize().ok()).collect();
+        path.canonicalize().is_ok_and(|path| self.canonical.get_or_init(all).contains(&path))
     }
 
     /// Begins to read the images, as by [`Pipeline::new`], with as many threads as compute.

@@ -248,7 +248,8 @@ fn output_file(folder: &Path, name: &Path, force: bool, inputs: &Inputs) -> Resu
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    output::check(&path, force, inputs.paths())
+    let input = inputs.hold(&path).then_some(&*path);
+    output::check(&path, force, input)
 }
 
 /// The line that an image gets.
