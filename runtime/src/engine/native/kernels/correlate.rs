@@ -295,10 +295,9 @@ impl Correlate<'_> {
         let Weights::Inputs(weights) = &self.panels.weights else { return };
         let weights = S::as_simd_f32s(weights.values()).0;
         let fold = Fold::new(simd);
-        let order = fold.order::<P, C>(simd);
         let mut bias = [0.0; LANES];
-        for (bias, (_, c)) in bias.iter_mut().zip(&order) {
-            *bias = self.panels.bias[*c];
+        for (lane, bias) in bias.iter_mut().enumerate() {
+            *bias = self.panels.bias[lane % C];
         }
         let bias = S::as_simd_f32s(&bias).0[0];
         let positions = self.positions();
@@ -313,9 +312,9 @@ impl Correlate<'_> {
             let sums = self.activation.of(simd, simd.add_f32s(sums, bias));
             let mut values = [0.0; LANES];
             S::as_mut_simd_f32s(&mut values).0[0] = sums;
-            for (value, (p, c)) in values.iter().zip(&order) {
-                if *p < count {
-                    self.output[places[*p] + c * self.grid.channel] = *value;
+            for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
+                for (c, value) in values.iter().enumerate() {
+                    self.output[place + c * self.grid.channel] = *value;
                 }
             }
             at += count;

@@ -5,8 +5,8 @@ use pulp::Simd;
 
 use super::tile::Run;
 
-/// The sums of `P` positions by `C` outputs, no more than a vector has lanes, in the lanes that [`Fold::order`]
-/// says.
+/// The sums of `P` positions by `C` outputs, no more than a vector has lanes: that of position `p` and output
+/// `c` in lane `p C + c`.
 ///
 /// `weights` has for every run the vectors of the first output, then those of the second, and so on,
 /// each filled up with zeros.
@@ -62,7 +62,7 @@ pub(super) const LANES: usize = 16;
 ///
 /// Two vectors become one: lanes with an even number take their sum with the odd ones of the first
 /// vector, the others likewise of the second. The same with lanes two, four and eight apart leaves one
-/// vector.
+/// vector, in which a lane's bits have chosen at every step: lane `i` has the sum of vector `i`.
 #[derive(Clone, Copy)]
 pub(super) struct Fold<S: Simd> {
     /// For every distance, the lanes that have no such bit in their number.
@@ -83,7 +83,7 @@ impl<S: Simd> Fold<S> {
         Self { masks }
     }
 
-    /// The sum of every vector, in a lane each; [`order`](Self::order) says in which.
+    /// The sum of position `p` and output `c` in lane `p C + c`.
     #[inline(always)]
     fn total<const P: usize, const C: usize>(self, simd: S, sums: [[S::f32s; C]; P]) -> S::f32s {
         let mut vectors = [simd.splat_f32s(0.0); LANES];
@@ -107,24 +107,5 @@ impl<S: Simd> Fold<S> {
             bit += 1;
         }
         vectors[0]
-    }
-
-    /// The position and the output whose sum is in every lane of a [`total`](Self::total); no position for
-    /// a lane without one.
-    #[inline(always)]
-    pub(super) fn order<const P: usize, const C: usize>(self, simd: S) -> [(usize, usize); LANES] {
-        let mut order = [(usize::MAX, 0); LANES];
-        for p in 0..P {
-            for c in 0..C {
-                let mut sums = [[simd.splat_f32s(0.0); C]; P];
-                sums[p][c] = simd.splat_f32s(1.0);
-                let mut lanes = [0.0; LANES];
-                S::as_mut_simd_f32s(&mut lanes).0[0] = self.total::<P, C>(simd, sums);
-                for (order, _) in order.iter_mut().zip(lanes).filter(|(_, lane)| *lane != 0.0) {
-                    *order = (p, c);
-                }
-            }
-        }
-        order
     }
 }
