@@ -69,6 +69,8 @@ pub(super) struct Chain {
     input: Tensor,
     pub(super) last: Tensor,
     outputs: Vec<Tensor>,
+    /// Numbers of its largest tensor, stored or computed for an image.
+    pub(super) largest: i64,
 }
 
 /// Numbers of both signs, none larger than 1.
@@ -92,6 +94,7 @@ impl Chain {
             last: input.clone(),
             input,
             outputs: vec![],
+            largest: 0,
         }
     }
 
@@ -124,12 +127,14 @@ impl Chain {
         let (node, name) = self.push(operator, &inputs);
         *node = edit(node.clone());
         self.last = Tensor { name, dims: dims.to_vec() };
+        self.largest = self.largest.max(dims.iter().product());
     }
 
     /// Stored numbers; of single precision, or of half precision and cast.
     pub(super) fn weights(&mut self, dims: &[i64], size: f32) -> String {
         let name = self.name();
         let count = dims.iter().product::<i64>();
+        self.largest = self.largest.max(count);
         let mut draw = || uniform(&mut self.generator) * size;
         let mut tensor = TensorProto {
             name: name.clone(),

@@ -1,6 +1,7 @@
 //! Every operator, and chains of them, with the answers that tract gives.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::answers::agree;
 use super::chain::{Chain, Layer};
@@ -103,7 +104,11 @@ fn input() -> impl Strategy<Value = Vec<i64>> {
 }
 
 fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(count) }
+    ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(6),
+        ..ProptestConfig::with_cases(count)
+    }
 }
 
 proptest! {
@@ -142,7 +147,7 @@ proptest! {
     fn chains_of_layers(x in input(), layers in proptest::collection::vec(layer(), 2..=4), half in any::<bool>()) {
         let chain = Chain::of(&x, half, &layers);
         // Some grow by one factor after the other.
-        prop_assume!(chain.last.dims.iter().product::<i64>() < 200_000);
+        prop_assume!(chain.largest < 100_000);
         agree(&chain.finish(), 2)?;
     }
 }
@@ -151,9 +156,13 @@ proptest! {
 fn joined_tensors_that_others_read() {
     for x in [&[4, 6, 5][..], &[1, 3, 3], &[16, 2, 2], &[7]] {
         for kind in 0..=10 {
-            for end in
-                [vec![], vec![Layer::Activation(2)], vec![Layer::Branch(0)], vec![Layer::Shown]]
-            {
+            for end in [
+                vec![],
+                vec![Layer::Activation(2)],
+                vec![Layer::Branch(0)],
+                vec![Layer::Image],
+                vec![Layer::Shown],
+            ] {
                 let layers = [&[Layer::Activation(3), Layer::Branch(kind)], &end[..]].concat();
                 let outcome = agree(&Chain::of(x, false, &layers).finish(), 3);
                 assert!(outcome.is_ok(), "{x:?}, {layers:?}: {outcome:?}");

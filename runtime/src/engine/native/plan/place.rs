@@ -91,8 +91,9 @@ impl<'a> Planner<'a> {
             return Ok(self.image([channels, height, width], halo));
         }
         let value = self.value(len, Place::Memory);
-        // A vector that becomes an image is written as one.
-        if let ([_], &[reader]) = (&dims[..], &readers[..]) {
+        // A vector that becomes an image is written as one, unless it is written part by part.
+        let whole = self.joins.values().all(|join| join.joined != name);
+        if let ([_], &[reader], true) = (&dims[..], &readers[..], whole) {
             let output = &self.parsed.graph.node[reader].output[0];
             if let &[_, channels, height, width] = &self.facts[output].dims[..]
                 && channels * height * width == len
