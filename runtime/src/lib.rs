@@ -74,6 +74,7 @@ mod score;
 pub mod selftest;
 mod sheet;
 pub mod tuning;
+pub mod usage;
 pub mod verdicts;
 pub mod verify;
 pub mod write;

@@ -3,10 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use vae_train::cli::Cli;
 
 fn main() -> ExitCode {
-    match vae_train::commands::run(Cli::parse().command) {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return refusal(&error),
+    };
+    match vae_train::commands::run(command) {
         Ok(code) => code,
         Err(error) => {
             let chain = format!("{error:#}");
@@ -24,4 +29,16 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints the help or the version that a command line asks for, or why it is refused as one line on
+/// standard error.
+fn refusal(error: &clap::Error) -> ExitCode {
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if help || !error.use_stderr() {
+        let _ = error.print();
+    } else {
+        eprintln!("{}", vae_infer::usage::one_line(&error.render().to_string()));
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }

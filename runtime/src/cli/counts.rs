@@ -36,8 +36,9 @@ impl Counts {
         let images = self.images() + dropped.unwrap_or(0);
         let dropped = dropped.map_or(String::new(), |dropped| format!(", {dropped} dropped"));
         if judged {
+            let noun = if *anomalies == 1 { "anomaly" } else { "anomalies" };
             say(format!(
-                "{images} images: {normal} normal, {unsure} unsure, {anomalies} anomalies, {skipped} \
+                "{images} images: {normal} normal, {unsure} unsure, {anomalies} {noun}, {skipped} \
                  skipped{dropped}"
             ));
         } else if *skipped > 0 || stopped || !dropped.is_empty() {

@@ -1,9 +1,10 @@
-//! The one place where an error is printed.
+//! The one place where errors are printed.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use vae_infer::Error;
+use clap::error::ErrorKind as Refusal;
+use vae_infer::{Error, usage};
 
 /// Prints an error as one line on standard error and gives the exit code: 2, or 0 where whoever
 /// reads standard output has had enough.
@@ -21,6 +22,18 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     let line: Vec<_> = line.lines().map(str::trim).collect();
     let _ = writeln!(io::stderr(), "{}", line.join(" "));
     ExitCode::from(2)
+}
+
+/// Prints the help or the version that a command line asks for, or why it is refused as one line on
+/// standard error.
+pub(crate) fn refusal(error: &clap::Error) -> ExitCode {
+    let help = error.kind() == Refusal::DisplayHelpOnMissingArgumentOrSubcommand;
+    if help || !error.use_stderr() {
+        let _ = error.print();
+    } else {
+        let _ = writeln!(io::stderr(), "{}", usage::one_line(&error.render().to_string()));
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 fn hint(error: &Error) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use vae_infer::anomaly::Method;
 use vae_infer::manifest::{Manifest, Provenance, Verdicts};
 use vae_infer::tuning::Choice;
 use vae_infer::{Bundle, graph};
@@ -48,7 +49,7 @@ impl Info {
 
 fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) -> String {
     let Manifest { name, image, latent, posterior, likelihood, beta, sampling, .. } = line.manifest;
-    let Manifest { classes, precision, provenance, parity, verdicts, .. } = line.manifest;
+    let Manifest { classes, anomaly, precision, provenance, parity, verdicts, .. } = line.manifest;
     let [low, high] = image.range;
     let graph = |cost: &GraphCost, summary: &graph::Summary| {
         let GraphCost { parameters, file_bytes, .. } = cost;
@@ -70,6 +71,7 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("likelihood", format!("{}, beta {beta}", word(likelihood))),
         ("sampling", if *sampling { "yes" } else { "no" }.into()),
         ("classes", if classes.is_empty() { "-".into() } else { classes.join(", ") }),
+        ("score", anomaly.as_ref().map_or(Method::Mse, |spec| spec.method).to_string()),
         ("precision", format!("{precision}, made for {}", precision.made_for())),
         ("encoder", graph(encoder_cost, encoder)),
         ("decoder", graph(decoder_cost, decoder)),

@@ -96,7 +96,10 @@ enum Command {
 }
 
 pub(crate) fn run() -> Result<ExitCode> {
-    let Cli { options, command } = Cli::parse();
+    let Cli { options, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return Ok(failure::refusal(&error)),
+    };
     match command {
         Command::Reconstruct(command) => command.run(&options),
         Command::Encode(command) => command.run(&options),

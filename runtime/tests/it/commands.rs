@@ -8,7 +8,7 @@ use ndarray::{Array1, Array3, Axis};
 use ndarray_npy::ReadNpyExt;
 use vae_infer::npy;
 
-use crate::fixture::{command, digits, rings, succeed};
+use crate::fixture::{all_well, command, digits, not_refused, rings, run, succeed};
 
 fn json(line: &str) -> serde_json::Value {
     serde_json::from_str(line).unwrap()
@@ -206,4 +206,21 @@ fn completions_and_manual_pages_are_generated() {
     let pages = folder.path().join("man");
     succeed(["man", "-o", pages.to_str().unwrap()]);
     assert!(pages.join("vae-infer.1").is_file() && pages.join("vae-infer-perturb.1").is_file());
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_in_one_line() {
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["calibrate", "x", "--fra", "1"], &["'--fra'", "hint"]),
+        (&["score", "x", "--engine", "fast"], &["'fast'", "native, tract, ort"]),
+        (&["decode"], &["required", "--help"]),
+        (&["inspect"], &["'inspect'"]),
+        (&["perturb", "x", "--copies", "many"], &["'many'"]),
+    ];
+    let wrong = |(arguments, words): (&[&str], &[&str])| {
+        let reason = not_refused(&run(arguments), words)?;
+        Some(format!("{arguments:?}: {reason}"))
+    };
+    all_well(cases.into_iter().filter_map(wrong).collect());
+    assert!(succeed(["score", "--help"]).contains("Usage: "));
 }

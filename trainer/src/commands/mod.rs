@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use vae_infer::Manifest;
+use vae_infer::{Engine, Manifest};
 
 use crate::cli::Command;
 use crate::device::DeviceName;
@@ -63,7 +63,7 @@ fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained>
 fn agreement(bundle: &Path, manifest: &Manifest, reference: &str) -> String {
     let bytes = manifest.encoder.file.bytes + manifest.decoder.file.bytes;
     let mut text = format!("{}: {} KiB of graphs\n", bundle.display(), bytes / 1024);
-    for engine in ["tract", "ort"] {
+    for engine in Engine::BUILT.iter().map(Engine::to_string) {
         let rows = manifest.parity.iter().filter(|row| row.engine == engine);
         if let Some(worst) = rows.map(|row| row.difference).max_by(f64::total_cmp) {
             text +=
