@@ -14,7 +14,7 @@ use crate::data::Known;
 use crate::device::DeviceName;
 use crate::evaluation::PartName;
 
-pub use benchmark::{AnomalyBenchmark, Benchmark};
+pub use benchmark::{AnomalyBenchmark, Benchmark, TrainingBenchmark};
 pub use import::{Import, LayoutName, ResizeName, SpreadName};
 
 /// Trains variational autoencoders and exports them for `vae-infer`
@@ -67,7 +67,7 @@ pub enum Command {
     /// its figures and its bundle, report.html, and seeds.md with each seed's own result beside
     /// ours; for some of the seeds the two files have their names.
     Reproduce(Reproduce),
-    /// Measure on data sets
+    /// Measure scores on data sets, and how fast a network trains
     #[command(subcommand)]
     Benchmark(Benchmark),
     /// Train a small classifier, whose layers a perceptual loss can compare

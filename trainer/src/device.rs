@@ -27,6 +27,16 @@ pub struct Chosen {
     pub device: Device,
     /// Its name, for people.
     pub name: &'static str,
+    /// Why the better ones were not taken, where nobody asked for one by name.
+    pub passed_over: Vec<String>,
+}
+
+impl Chosen {
+    /// One line on which device was taken and why no better one, where there is something to say.
+    pub fn note(&self) -> Option<String> {
+        let reasons = self.passed_over.join("; ");
+        (!reasons.is_empty()).then(|| format!("the device is {}: {reasons}", self.name))
+    }
 }
 
 impl DeviceName {
@@ -44,7 +54,7 @@ impl DeviceName {
         let mut reasons = vec![];
         for name in [Cuda, Metal, Vulkan, Libtorch, Cpu] {
             match name.try_open() {
-                Ok(chosen) => return Ok(chosen),
+                Ok(chosen) => return Ok(Chosen { passed_over: reasons, ..chosen }),
                 Err(reason) => reasons.push(format!("{reason:#}")),
             }
         }
@@ -80,7 +90,7 @@ impl DeviceName {
             (sum == 2.0).then_some(device)
         });
         match answer {
-            Ok(Some(device)) => Ok(Chosen { device, name }),
+            Ok(Some(device)) => Ok(Chosen { device, name, passed_over: vec![] }),
             Ok(None) => bail!("{name} gives wrong sums"),
             Err(_) => bail!("{name} does not answer on this machine"),
         }

@@ -3,9 +3,6 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use burn::grad_clipping::GradientClippingConfig;
-use burn::module::Module as _;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use vae_models::Vae;
 
@@ -19,6 +16,7 @@ use crate::objective::{Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
 use crate::signals::Signals;
+use crate::training::Training;
 
 /// Steps between two looks at the loss: reading it waits for the device.
 const STEPS_BETWEEN_READS: usize = 50;
@@ -48,8 +46,7 @@ pub struct Loop<'a> {
     data: &'a Data,
     device: &'a Device,
     frames: Option<Frames<'a>>,
-    vae: Vae,
-    optimizer: ModuleOptimizer,
+    training: Training<'a>,
     state: State,
     /// Sums of the steps since the last look at the loss, still on the device.
     unread: Vec<Tensor<1>>,
@@ -59,8 +56,6 @@ pub struct Loop<'a> {
 impl<'a> Loop<'a> {
     /// A loop at its first step, or after the step of a checkpoint, which draws a frame of every epoch
     /// where it gets some.
-    ///
-    /// Burn draws fresh weights when they are first used: here in the first step, under its seed.
     ///
     /// # Errors
     ///
@@ -74,13 +69,8 @@ impl<'a> Loop<'a> {
         frames: Option<Frames<'a>>,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Self> {
-        let training = device.clone().autodiff();
-        let vae = config.model.init(config.image.shape(), &training)?;
-        let optimizer = optimizer(config);
-        let (vae, optimizer, state) = match checkpoint {
-            Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?, saved.state.clone()),
-            None => (vae, optimizer, State::default()),
-        };
+        let training = Training::new(config, objective, device, checkpoint)?;
+        let state = checkpoint.map(|saved| saved.state.clone()).unwrap_or_default();
         let (unread, unread_images) = (vec![], 0);
         Ok(Self {
             config,
@@ -89,8 +79,7 @@ impl<'a> Loop<'a> {
             data,
             device,
             frames,
-            vae,
-            optimizer,
+            training,
             state,
             unread,
             unread_images,
@@ -135,7 +124,7 @@ impl<'a> Loop<'a> {
         let pass = self.data.train.pass(order, train.batch_size);
         let mut bar = progress.steps(self.state.epoch + 1, train.epochs, pass.len());
         for number in self.state.step_in_epoch..pass.len() {
-            self.step(pass.batch(number), pass.len())?;
+            self.step(pass.batch(number), pass.len());
             let last = number + 1 == pass.len();
             let signal = signals.received();
             if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
@@ -149,24 +138,13 @@ impl<'a> Loop<'a> {
         Ok(None)
     }
 
-    fn step(&mut self, images: Tensor<4>, steps_per_epoch: usize) -> Result<()> {
+    fn step(&mut self, images: Tensor<4>, steps_per_epoch: usize) {
         let [count, ..] = images.dims();
-        let place = draws::seed(self.config.seed, Purpose::Training, self.state.step as u64);
-        let epsilon = draws::epsilon(place, count, self.config.model.latent, self.device);
-        let training = self.device.clone().autodiff();
-        let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
-
-        let terms = self.objective.terms(&self.vae, images, epsilon);
-        let gradients = terms.loss(self.weights(steps_per_epoch)).backward();
-        let gradients = GradientsParams::from_grads(gradients, &self.vae);
-        let rate = self.learning_rate(steps_per_epoch);
-        self.vae = self.optimizer.step(rate, self.vae.clone(), gradients);
-
-        self.unread.push(terms.sums());
+        let (weights, rate) = (self.weights(steps_per_epoch), self.learning_rate(steps_per_epoch));
+        self.unread.push(self.training.step(images, self.state.step, weights, rate));
         self.unread_images += count;
         self.state.step += 1;
         self.state.step_in_epoch += 1;
-        Ok(())
     }
 
     /// Reads the losses of the steps since the last look, and stops at the first broken one.
@@ -196,7 +174,7 @@ impl<'a> Loop<'a> {
         let train = self.state.sums.means();
         let validation = self.data.validation.as_ref().map(|images| {
             let (latent, seed) = (self.config.model.latent, self.config.seed);
-            evaluate(&self.vae.valid(), self.objective, images, latent, seed, self.device)
+            evaluate(&self.training.vae(), self.objective, images, latent, seed, self.device)
         });
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
@@ -214,7 +192,7 @@ impl<'a> Loop<'a> {
         let metrics =
             EpochMetrics { epoch, step, train, validation, beta, perceptual_weight, learning_rate };
         if let Some(frames) = &self.frames {
-            frames.draw(&self.vae.valid(), epoch)?;
+            frames.draw(&self.training.vae(), epoch)?;
         }
         self.run.write_metrics(&metrics)?;
         self.save()?;
@@ -225,7 +203,8 @@ impl<'a> Loop<'a> {
         let train = &self.config.train;
         let steps_per_epoch = self.data.train.len().div_ceil(train.batch_size);
         let keep: Vec<usize> = train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
-        checkpoint::save(&self.run.checkpoints(), &self.vae, &self.optimizer, &self.state, &keep)
+        let (vae, optimizer) = self.training.parts();
+        checkpoint::save(&self.run.checkpoints(), vae, optimizer, &self.state, &keep)
     }
 
     fn is_stale(&self) -> bool {
@@ -245,17 +224,6 @@ impl<'a> Loop<'a> {
         let factor = train.schedule.factor(self.state.step, steps_per_epoch, train.epochs);
         train.learning_rate * factor
     }
-}
-
-/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), with the constants
-/// of the paper.
-fn optimizer(config: &RunConfig) -> ModuleOptimizer {
-    let train = &config.train;
-    AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(train.weight_decay)
-        .with_grad_clipping(train.clip_norm.map(GradientClippingConfig::Norm))
-        .init()
 }
 
 /// The weights of a run's best epoch, with its number; before the first epoch's end, those of the

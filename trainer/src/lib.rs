@@ -30,6 +30,8 @@ pub mod reproduce;
 pub mod run;
 pub mod schedule;
 pub mod signals;
+pub mod speed;
 pub mod split;
 pub mod statistics;
 pub mod trained;
+pub mod training;

@@ -17,7 +17,7 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
     let Features { data, out, epochs, seed, channels, size, device } = options;
     check_vacant(&out)?;
     let made = Staged::new(&out)?;
-    let Chosen { device, name: device_name } = device.open()?;
+    let Chosen { device, name: device_name, .. } = device.open()?;
     let image = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(channels, size, size) };
     let loaded = data::load(&DataConfig::default(), Some(&data), &image)?;
     for note in &loaded.notes {

@@ -45,7 +45,11 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         true => Some(resume(&options, &config)?),
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
-    let Chosen { device, name } = options.device.open()?;
+    let chosen = options.device.open()?;
+    if let Some(note) = chosen.note() {
+        eprintln!("note: {note}");
+    }
+    let Chosen { device, name, .. } = chosen;
     let objective = Objective::new(&config, &device)?;
     let loaded = data::load(&config.data, options.data.as_deref(), &config.image)?;
     for note in &loaded.notes {

@@ -1,0 +1,214 @@
+//! How fast a network trains on a device: the steps of a fit on images that are made.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
+use ndarray::{Array2, Array4};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+use vae_infer::{machine, npy};
+
+use crate::batches::Batches;
+use crate::config::RunConfig;
+use crate::device::Chosen;
+use crate::draws::{self, Purpose};
+use crate::means::Sums;
+use crate::objective::Objective;
+use crate::training::Training;
+
+/// Steps between two looks at the loss, each of which waits for the device.
+const WINDOW: usize = 10;
+
+/// What is run.
+pub struct Options<'a> {
+    /// Images in a step.
+    pub batch: usize,
+    /// Steps that are measured, after those that warm up.
+    pub steps: usize,
+    /// Steps that warm up: kernels are compiled and chosen in them.
+    pub warmup: usize,
+    /// A folder for what another program needs to begin at the same place.
+    pub start: Option<&'a Path>,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Speed {
+    /// The network.
+    pub network: String,
+    /// The device that trained.
+    pub device: String,
+    /// Images in a step.
+    pub batch: usize,
+    /// Seconds from the network's making to the end of its first step.
+    pub first_step_s: f64,
+    /// Seconds of the steps that warm up, with the first.
+    pub warmup_s: f64,
+    /// Steps that were measured.
+    pub steps: usize,
+    /// Images a second in steady state: the median, the slowest and the fastest of windows of ten steps.
+    pub images_per_second: [f64; 3],
+    /// Floating-point operations of the network a second in steady state, where a step counts three times the
+    /// forward pass; those of a feature network are not in it.
+    pub flops_per_second: f64,
+    /// The most memory of the process, in bytes; what is on a GPU is not in it.
+    pub peak_memory: Option<u64>,
+    /// The mean loss of an image in the first window after warming up, and in the last.
+    pub losses: [f64; 2],
+}
+
+/// Trains a network on made images, and measures it.
+///
+/// # Errors
+///
+/// Where the configuration does not hold, where `start` cannot be written, and where the loss is no longer
+/// a finite number.
+pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Result<Speed> {
+    let Options { batch, steps, warmup, start } = *options;
+    let Chosen { device, name, .. } = chosen;
+    let objective = Objective::new(config, device)?;
+    let [encoder, decoder] = config.model.cost(config.image.shape())?;
+    let flops = (encoder + decoder).flops;
+    let made = made(config, batch);
+    let order = Order { seed: config.seed, images: made.dim().0, batch };
+    if let Some(folder) = start {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        npy::write(&folder.join("images.npy"), &made)?;
+        npy::write(&folder.join("order.npy"), &order.of(warmup + steps))?;
+    }
+    let data = Batches::new(made, usize::MAX, device);
+
+    let began = Instant::now();
+    device.seed(config.seed);
+    let mut training = Training::new(config, &objective, device, None)?;
+    if let Some(folder) = start {
+        write_weights(&training, folder)?;
+    }
+    let (mut first_step_s, mut warmup_s) = (0.0, 0.0);
+    let (mut rates, mut losses) = (vec![], vec![]);
+    let (mut unread, mut window) = (vec![], Instant::now());
+    let mut epoch = None;
+    for step in 0..warmup + steps {
+        let (number, place) = order.place(step);
+        let pass = match epoch.take() {
+            Some((current, pass)) if current == number => pass,
+            _ => data.pass(order.epoch(number), batch),
+        };
+        let images = pass.batch(place);
+        epoch = Some((number, pass));
+        unread.push(training.step(images, step, config.weights(), config.train.learning_rate));
+        let measured = (step + 1).saturating_sub(warmup);
+        let ends =
+            step == 0 || step + 1 == warmup || measured > 0 && measured.is_multiple_of(WINDOW);
+        if !ends {
+            continue;
+        }
+        let count = unread.len() * batch;
+        let mut sums = Sums::default();
+        sums.add(std::mem::take(&mut unread), count);
+        let means = sums.means();
+        if let Some(term) = means.broken_term() {
+            bail!("the {term} term is no longer a finite number at step {}", step + 1);
+        }
+        if step == 0 {
+            first_step_s = began.elapsed().as_secs_f64();
+        }
+        if step + 1 == warmup {
+            warmup_s = began.elapsed().as_secs_f64();
+        } else if measured > 0 {
+            rates.push(count as f64 / window.elapsed().as_secs_f64());
+            losses.push(means.loss(config.weights()));
+        }
+        window = Instant::now();
+    }
+    rates.sort_by(f64::total_cmp);
+    let (Some(&slowest), Some(&fastest)) = (rates.first(), rates.last()) else {
+        bail!("{steps} steps are too few: {WINDOW} are a window");
+    };
+    let median = rates[rates.len() / 2];
+    Ok(Speed {
+        network: config.name.clone(),
+        device: (*name).to_owned(),
+        batch,
+        first_step_s,
+        warmup_s,
+        steps,
+        images_per_second: [median, slowest, fastest],
+        flops_per_second: 3.0 * flops as f64 * median,
+        peak_memory: machine::peak_memory(),
+        losses: [losses[0], losses[losses.len() - 1]],
+    })
+}
+
+/// Which images every step takes: a shuffled order an epoch, whose last and smaller batch is left out.
+struct Order {
+    seed: u64,
+    images: usize,
+    batch: usize,
+}
+
+impl Order {
+    /// The epoch of a step, and its place in it.
+    fn place(&self, step: usize) -> (usize, usize) {
+        let steps = self.images / self.batch;
+        (step / steps, step % steps)
+    }
+
+    fn epoch(&self, number: usize) -> Vec<usize> {
+        draws::permutation(draws::seed(self.seed, Purpose::Order, number as u64), self.images)
+    }
+
+    /// The images of every step: `[steps, B]`.
+    fn of(&self, steps: usize) -> Array2<i64> {
+        let mut order = Array2::zeros((steps, self.batch));
+        for (step, mut row) in order.outer_iter_mut().enumerate() {
+            let (number, place) = self.place(step);
+            let epoch = self.epoch(number);
+            let images = &epoch[place * self.batch..(place + 1) * self.batch];
+            row.iter_mut().zip(images).for_each(|(to, &image)| *to = image as i64);
+        }
+        order
+    }
+}
+
+/// Images of the network's size, `[N, C, H, W]`: spots of one brightness on a ground of another, in the
+/// image's range or, where it is binarised, of its two values.
+fn made(config: &RunConfig, batch: usize) -> Array4<f32> {
+    let [channels, height, width] = config.image.shape();
+    let [low, high] = config.image.range.map(|bound| bound as f32);
+    let mut generator = ChaCha8Rng::seed_from_u64(config.seed);
+    let mut uniform = || (generator.next_u64() >> 40) as f32 / (1 << 24) as f32;
+    let mut images = Array4::zeros(((2 * batch).max(FEWEST), channels, height, width));
+    for mut image in images.outer_iter_mut() {
+        let [y, x, radius] = [(); 3].map(|()| uniform());
+        let (y, x) = (y * height as f32, x * width as f32);
+        let radius = (0.1 + 0.3 * radius) * height.min(width) as f32;
+        for mut plane in image.outer_iter_mut() {
+            let [ground, spot] = match config.image.binarize {
+                Some(_) => [low, high],
+                None => [(); 2].map(|()| low + uniform() * (high - low)),
+            };
+            for ((row, column), value) in plane.indexed_iter_mut() {
+                let distance = (row as f32 - y).hypot(column as f32 - x);
+                *value = if distance < radius { spot } else { ground };
+            }
+        }
+    }
+    images
+}
+
+/// The fewest images that are made.
+const FEWEST: usize = 1024;
+
+/// The fresh weights, named and laid out as PyTorch has them.
+fn write_weights(training: &Training<'_>, folder: &Path) -> Result<()> {
+    let path = folder.join("weights.safetensors");
+    let mut store =
+        SafetensorsStore::from_file(&path).overwrite(true).with_to_adapter(BurnToPyTorchAdapter);
+    let saved = training.vae().save_into(&mut store);
+    saved.map_err(|e| anyhow::anyhow!("cannot write `{}`: {e}", path.display()))
+}

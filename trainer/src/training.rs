@@ -1,0 +1,98 @@
+//! A network in training: one step of the optimiser after the other.
+
+use anyhow::Result;
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module as _;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use vae_models::Vae;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::RunConfig;
+use crate::draws::{self, Purpose};
+use crate::objective::{Objective, TermWeights};
+
+/// A network, its optimiser, and what they minimise.
+///
+/// Nothing in a step waits for the device.
+pub struct Training<'a> {
+    objective: &'a Objective,
+    device: &'a Device,
+    seed: u64,
+    latent: usize,
+    vae: Vae,
+    optimizer: ModuleOptimizer,
+}
+
+impl<'a> Training<'a> {
+    /// A network with fresh weights, or as a checkpoint has it.
+    ///
+    /// Burn draws fresh weights when they are first used: here in the first step, under its seed.
+    ///
+    /// # Errors
+    ///
+    /// Where the checkpoint is of another network.
+    pub fn new(
+        config: &RunConfig,
+        objective: &'a Objective,
+        device: &'a Device,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Self> {
+        let vae = config.model.init(config.image.shape(), &device.clone().autodiff())?;
+        let optimizer = optimizer(config);
+        let (vae, optimizer) = match checkpoint {
+            Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?),
+            None => (vae, optimizer),
+        };
+        let (seed, latent) = (config.seed, config.model.latent);
+        Ok(Self { objective, device, seed, latent, vae, optimizer })
+    }
+
+    /// One step of the optimiser; gives the sums of the terms, as
+    /// [`Terms::sums`](crate::objective::Terms::sums), still on the device. The step's number decides the
+    /// posterior's noise.
+    ///
+    /// # Shapes
+    ///
+    /// images: `[B, C, H, W]`
+    pub fn step(
+        &mut self,
+        images: Tensor<4>,
+        number: usize,
+        weights: TermWeights,
+        learning_rate: f64,
+    ) -> Tensor<1> {
+        let [count, ..] = images.dims();
+        let place = draws::seed(self.seed, Purpose::Training, number as u64);
+        let epsilon = draws::epsilon(place, count, self.latent, self.device);
+        let training = self.device.clone().autodiff();
+        let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
+
+        let terms = self.objective.terms(&self.vae, images, epsilon);
+        let gradients = terms.loss(weights).backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.vae);
+        self.vae = self.optimizer.step(learning_rate, self.vae.clone(), gradients);
+        terms.sums()
+    }
+
+    /// The network as it is, without gradients.
+    pub fn vae(&self) -> Vae {
+        self.vae.valid()
+    }
+
+    /// The network and its optimiser, to be saved.
+    pub fn parts(&self) -> (&Vae, &ModuleOptimizer) {
+        (&self.vae, &self.optimizer)
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), with the constants
+/// of the paper.
+fn optimizer(config: &RunConfig) -> ModuleOptimizer {
+    let train = &config.train;
+    AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(train.weight_decay)
+        .with_grad_clipping(train.clip_norm.map(GradientClippingConfig::Norm))
+        .init()
+}
