@@ -2,8 +2,9 @@
 
 Every network begins in every contender with the same weights, images and order, which `vae-train benchmark training
 --start` writes. Rows are written as they come, the most important first; a contender that fails says why. Python needs
-torch, safetensors and numpy; for JAX jax and optax. `--warm` runs all networks of ours at once before anything is measured:
-what Burn compiles and chooses is kept where `cubecl.toml` says.
+torch, safetensors and numpy; for JAX jax and optax. `--warm` runs ours and PyTorch's on all networks at once before
+anything is measured: what they compile and choose is kept on disk (for ours where `[compilation] cache = true` in
+`cubecl.toml` says so).
 """
 
 import argparse
@@ -21,7 +22,7 @@ NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "emnist-percep
             "eyes-vae": "eyes-vae", "wide": str(ROOT / "benches/wide.toml")}
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", required=True, help="vae-train, built with the device")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -33,86 +34,103 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2, help="on the processor")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
-    parser.add_argument("--warm", type=float, default=0, help="seconds for all networks of ours at once, beforehand")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    began = time.monotonic()
-    rows = []
-
-    def record(row: dict) -> None:
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        if chosen.json:
-            chosen.json.write_text(json.dumps(rows, indent=1))
-
-    def left() -> float:
-        return chosen.budget - (time.monotonic() - began)
-
-    with tempfile.TemporaryDirectory() as folder:
-        if chosen.warm:
-            warm(chosen, Path(folder))
-        for batch in chosen.batches:
-            for network in chosen.networks:
-                start = Path(folder) / f"{network}-{batch}"
-                for contender in chosen.contenders:
-                    if left() < 0:
-                        record({"network": network, "batch": batch, "contender": contender, "error": "no time left"})
-                        continue
-                    for row in measure(chosen, network, batch, contender, start, left()):
-                        record({"network": network, "batch": batch, **row})
+    parser.add_argument("--warm", type=float, default=0, help="seconds for warming up all networks at once")
+    parser.add_argument("--json", type=Path, help="every row as it comes")
+    return parser.parse_args()
 
 
-def warm(chosen, folder: Path) -> None:
-    running = [subprocess.Popen(ours(chosen, network, chosen.batches[0], folder / f"warm-{network}"),
-                                stdout=subprocess.DEVNULL, env=surroundings(chosen)) for network in chosen.networks]
-    until = time.monotonic() + chosen.warm
-    for process, network in zip(running, chosen.networks):
+class Comparison:
+    """Rows under one set of options."""
+
+    def __init__(self, chosen: argparse.Namespace, folder: Path):
+        self.chosen, self.folder, self.rows = chosen, folder, []
+        self.end = time.monotonic() + chosen.budget
+
+    def run(self) -> None:
+        others = [[name for name in self.chosen.contenders if name != "jax"], ["jax"]]
+        for batch in self.chosen.batches:
+            for contenders in others:
+                for network in self.chosen.networks:
+                    for contender in contenders:
+                        if contender in self.chosen.contenders:
+                            self.measure(network, batch, contender)
+
+    def measure(self, network: str, batch: int, contender: str) -> None:
+        """The rows of a contender, in a process of its own."""
+        left = self.end - time.monotonic()
+        if left < 0:
+            return self.record(network, batch, contender, {"error": "no time left"})
         try:
-            process.wait(max(0.0, until - time.monotonic()))
-            print(f"{network}: warm", file=sys.stderr)
-        except subprocess.TimeoutExpired:
-            print(f"{network}: still warming up", file=sys.stderr)
-            process.kill()
+            done = subprocess.run(self.command(network, batch, contender), capture_output=True, text=True,
+                                  env=self.surroundings(), timeout=None if left == float("inf") else left)
+            printed, complaint = done.stdout, done.stderr
+        except subprocess.TimeoutExpired as expired:
+            printed, complaint = (expired.stdout or b"").decode(), "it took longer than there was time"
+        rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        for row in rows or [{"error": " ".join(complaint.split())[-300:]}]:
+            self.record(network, batch, contender, row)
 
+    def record(self, network: str, batch: int, contender: str, row: dict) -> None:
+        self.rows.append({"network": network, "batch": batch, "contender": contender, **row})
+        print(json.dumps(self.rows[-1]), flush=True)
+        if self.chosen.json:
+            self.chosen.json.write_text(json.dumps(self.rows, indent=1))
 
-def ours(chosen, network: str, batch: int, start: Path) -> list[str]:
-    return [chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
-            str(chosen.steps), "--warmup", str(chosen.warmup), "--start", str(start), "--device", chosen.device,
-            "--format", "json"]
-
-
-def surroundings(chosen) -> dict[str, str]:
-    if chosen.device == "cuda":
-        return dict(os.environ)
-    return os.environ | {"RAYON_NUM_THREADS": str(chosen.threads)}
-
-
-def measure(chosen, network: str, batch: int, contender: str, start: Path, seconds: float) -> list[dict]:
-    """The rows of a contender, in a process of its own."""
-    if contender == "ours":
-        command = ours(chosen, network, batch, start)
-    else:
-        configuration = start / "config.toml"
-        if not configuration.exists():
-            start.mkdir(parents=True, exist_ok=True)
-            given = NETWORKS[network]
-            text = Path(given).read_text() if given.endswith(".toml") else subprocess.run(
-                [chosen.program, "presets", given], capture_output=True, text=True, check=True).stdout
-            configuration.write_text(text)
+    def command(self, network: str, batch: int, contender: str) -> list[str]:
+        chosen, start = self.chosen, self.folder / f"{network}-{batch}"
+        if contender == "ours":
+            return [chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
+                    str(chosen.steps), "--warmup", str(chosen.warmup), "--start", str(start), "--device",
+                    chosen.device, "--format", "json"]
+        start.mkdir(parents=True, exist_ok=True)
+        given, configuration = NETWORKS[network], start / "config.toml"
+        configuration.write_text(Path(given).read_text() if given.endswith(".toml") else subprocess.run(
+            [chosen.program, "presets", given], capture_output=True, text=True, check=True).stdout)
         script = Path(__file__).with_name(f"with_{contender}.py")
         command = [sys.executable, str(script), str(start), str(configuration), "--features", str(FEATURES),
                    "--warmup", str(chosen.warmup)]
         if contender == "torch":
             command += ["--device", chosen.device, "--modes", *chosen.modes, "--threads", str(chosen.threads)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=surroundings(chosen),
-                              timeout=None if seconds == float("inf") else max(1.0, seconds))
-        printed, complaint = done.stdout, done.stderr
-    except subprocess.TimeoutExpired as expired:
-        printed, complaint = (expired.stdout or b"").decode(), "it took longer than there was time"
-    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    rows = [{"contender": contender, **row} for row in rows]
-    return rows or [{"contender": contender, "error": " ".join(complaint.split())[-300:]}]
+        return command
+
+    def surroundings(self) -> dict[str, str]:
+        if self.chosen.device == "cuda":
+            return dict(os.environ)
+        return os.environ | {"RAYON_NUM_THREADS": str(self.chosen.threads)}
+
+    def warm(self) -> None:
+        """Compiles all that ours and PyTorch compile for the first of the batches."""
+        batch, until = self.chosen.batches[0], time.monotonic() + self.chosen.warm
+        started, running = {}, []
+        for network in self.chosen.networks:
+            running.append((network, self.begin(network, batch, "ours")))
+            started[network] = self.folder / f"{network}-{batch}" / "weights.safetensors"
+        while started and time.monotonic() < until and "torch" in self.chosen.contenders:
+            for network in [network for network, file in started.items() if file.exists()]:
+                del started[network]
+                running.append((network, self.begin(network, batch, "torch")))
+            time.sleep(0.1)
+        for network, process in running:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+                said = "warm"
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said = "still warming up"
+            print(f"{network}, {Path(process.args[0]).name}: {said}", file=sys.stderr, flush=True)
+
+    def begin(self, network: str, batch: int, contender: str) -> subprocess.Popen:
+        return subprocess.Popen(self.command(network, batch, contender), stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, env=self.surroundings())
+
+
+def main() -> None:
+    chosen = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        comparison = Comparison(chosen, Path(folder))
+        if chosen.warm:
+            comparison.warm()
+        comparison.run()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 //! The benchmark of anomalies, small: it stops and goes on, and ends in a table of everything.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vae_infer::npy;
 use vae_tests::programs::{expect, program, refused};
 
 use crate::{Journey, Needs};
@@ -13,6 +15,7 @@ use crate::{Journey, Needs};
 pub(crate) const JOURNEYS: &[Journey] = &[
     ("benchmark::a_quick_run_is_stopped_and_goes_on", Needs::Nothing, quick),
     ("benchmark::unusable_requests_are_one_line", Needs::Nothing, unusable),
+    ("benchmark::training_is_measured_and_begins_anywhere", Needs::Nothing, training),
 ];
 
 /// A case of the quick run, which is measured early.
@@ -126,4 +129,48 @@ fn unusable(_: PathBuf) -> Result<(), String> {
     std::fs::create_dir_all(&run).map_err(|e| e.to_string())?;
     std::fs::write(run.join("config.toml"), "").map_err(|e| e.to_string())?;
     refused(anomaly()?.arg("--quick"), &["is a run", "another -o"])
+}
+
+fn train_patterns(arguments: &[&str]) -> Result<Command, String> {
+    let mut training = program("vae-train")?;
+    training.args(["benchmark", "training", "patterns", "--warmup", "2"]).args(arguments);
+    Ok(training)
+}
+
+/// The loss is that of the seed, and what another framework begins with is what was trained on.
+fn training(_: PathBuf) -> Result<(), String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    let start = folder.path().join("start");
+    let measured = |start: &Path| -> Result<Value, String> {
+        let arguments = ["--steps", "20", "--batch", "8", "--device", "cpu", "--format", "json"];
+        let output = expect(train_patterns(&arguments)?.arg("--start").arg(start), 0)?;
+        serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())
+    };
+    let (first, again) = (measured(&start)?, measured(&start)?);
+    if first["losses"] != again["losses"] || first["images_per_second"][0].as_f64() <= Some(0.0) {
+        return Err(format!("{first} and {again}"));
+    }
+    let read = |name: &str| std::fs::read(start.join(name)).map_err(|e| format!("{name}: {e}"));
+    let images = npy::floats("images.npy", &read("images.npy")?).map_err(|e| e.to_string())?;
+    if images.shape() != [1024, 1, 4, 4] {
+        return Err(format!("the images are {:?}", images.shape()));
+    }
+    let order = read("order.npy")?;
+    let order = order.get(128..).ok_or("the order is short")?;
+    let one_pass: BTreeSet<&[u8]> = order.chunks(size_of::<i64>()).collect();
+    if order.len() != 22 * 8 * size_of::<i64>() || one_pass.len() != 22 * 8 {
+        return Err(format!("{} images in {} bytes", one_pass.len(), order.len()));
+    }
+    if !String::from_utf8_lossy(&read("weights.safetensors")?)
+        .contains("encoder.layers.1.Dense.weight")
+    {
+        return Err("the weights have other names".into());
+    }
+    let text = expect(&mut train_patterns(&["--steps", "10", "--device", "auto"])?, 0)?;
+    let note = String::from_utf8_lossy(&text.stderr).into_owned();
+    if !note.contains("the device is cpu: ") || !note.contains("cuda") {
+        return Err(format!("it does not say why it took that device: {note}"));
+    }
+    refused(&mut train_patterns(&["--steps", "5"])?, &["--steps"])?;
+    refused(&mut train_patterns(&["--device", "cuda"])?, &["cuda", "not in this build"])
 }

@@ -209,6 +209,7 @@ fn write_weights(training: &Training<'_>, folder: &Path) -> Result<()> {
     let path = folder.join("weights.safetensors");
     let mut store =
         SafetensorsStore::from_file(&path).overwrite(true).with_to_adapter(BurnToPyTorchAdapter);
-    let saved = training.vae().save_into(&mut store);
+    let (vae, _) = training.parts();
+    let saved = vae.save_into(&mut store);
     saved.map_err(|e| anyhow::anyhow!("cannot write `{}`: {e}", path.display()))
 }
