@@ -1,4 +1,4 @@
-"""How fast networks train, beside PyTorch and JAX: compare.py --program VAE_TRAIN --device cuda
+"""How fast networks train, beside PyTorch and JAX: compare.py --program VAE_TRAIN --device cuda --json ROWS.json
 
 Every network begins in every contender with the same weights, images and order, which `vae-train benchmark training
 --start` writes. Rows are written as they come, the most important first; a contender that fails says why. Python needs
@@ -16,10 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import report
+from processes import CardMemory, rows
+
 ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
 FEATURES = ROOT / "trainer/assets/features/letters/features.toml"
-NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "emnist-perceptual": "emnist-perceptual",
-            "eyes-vae": "eyes-vae", "wide": str(ROOT / "benches/wide.toml")}
+NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "wide": str(ROOT / "benches/wide.toml"),
+            "emnist-perceptual": "emnist-perceptual", "eyes-vae": "eyes-vae"}
+GRAPHS = ["graph", "compiled-graph"]
+MODES = ["eager", "compiled", *GRAPHS, "same-noise"]
 
 
 def arguments() -> argparse.Namespace:
@@ -29,13 +35,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024, 32])
     parser.add_argument("--contenders", nargs="+", default=["ours", "torch", "jax"], choices=["ours", "torch", "jax"])
-    parser.add_argument("--modes", nargs="+", default=["eager", "compiled", "graph"])
+    parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES, help="of PyTorch; graphs are of CUDA")
+    parser.add_argument("--precisions", nargs="+", default=["tf32", "f32"], choices=["tf32", "f32"],
+                        help="of the peers' products on a GPU; the first alone beyond the first batch")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2, help="on the processor")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
     parser.add_argument("--warm", type=float, default=0, help="seconds for warming up all networks at once")
-    parser.add_argument("--json", type=Path, help="every row as it comes")
+    parser.add_argument("--json", type=Path, help="the machine and every row, as they come")
+    parser.add_argument("--table", type=Path, help="the same as Markdown")
     return parser.parse_args()
 
 
@@ -43,85 +52,136 @@ class Comparison:
     """Rows under one set of options."""
 
     def __init__(self, chosen: argparse.Namespace, folder: Path):
-        self.chosen, self.folder, self.rows = chosen, folder, []
+        self.chosen, self.folder = chosen, folder
+        self.on_gpu = chosen.device == "cuda"
         self.end = time.monotonic() + chosen.budget
+        self.memory = CardMemory() if self.on_gpu else None
+        ceilings = rows([sys.executable, str(HERE / "ceilings.py"), chosen.device, str(chosen.threads)],
+                        self.surroundings(), 60, None)
+        self.result = {"machine": next(ceilings, {}), "steps": chosen.steps, "warmup": chosen.warmup, "rows": []}
 
     def run(self) -> None:
-        others = [[name for name in self.chosen.contenders if name != "jax"], ["jax"]]
-        for batch in self.chosen.batches:
-            for contenders in others:
-                for network in self.chosen.networks:
-                    for contender in contenders:
-                        if contender in self.chosen.contenders:
-                            self.measure(network, batch, contender)
+        """The first batch: ours, eager and compiled, then the rest; then the other batches."""
+        chosen, precisions = self.chosen, self.chosen.precisions if self.on_gpu else ["f32"]
+        modes = [mode for mode in chosen.modes if self.on_gpu or mode not in GRAPHS]
+        plain = [mode for mode in modes if mode in ("eager", "compiled")]
+        for number, batch in enumerate(chosen.batches):
+            self.ours(batch)
+            if number == 0:
+                self.peers("torch", batch, plain, precisions)
+                self.peers("torch", batch, [mode for mode in modes if mode not in plain], precisions[:1])
+            else:
+                modes = [mode for mode in modes if mode != "same-noise"]
+                self.peers("torch", batch, modes, precisions[:1])
+            self.peers("jax", batch, [""], precisions if number == 0 else precisions[:1])
 
-    def measure(self, network: str, batch: int, contender: str) -> None:
-        """The rows of a contender, in a process of its own."""
-        left = self.end - time.monotonic()
-        if left < 0:
-            return self.record(network, batch, contender, {"error": "no time left"})
-        try:
-            done = subprocess.run(self.command(network, batch, contender), capture_output=True, text=True,
-                                  env=self.surroundings(), timeout=None if left == float("inf") else left)
-            printed, complaint = done.stdout, done.stderr
-        except subprocess.TimeoutExpired as expired:
-            printed, complaint = (expired.stdout or b"").decode(), "it took longer than there was time"
-        rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-        for row in rows or [{"error": " ".join(complaint.split())[-300:]}]:
-            self.record(network, batch, contender, row)
+    def ours(self, batch: int) -> None:
+        for network in self.chosen.networks if "ours" in self.chosen.contenders else []:
+            command = self.program(network, batch, self.start(network, batch), self.chosen.steps)
+            if self.left() < 0:
+                self.record(network, batch, {"contender": "ours", "error": "no time left"})
+                continue
+            for row in rows(command, self.surroundings(), self.left(), self.memory):
+                self.record(network, batch, {"contender": "ours", **row})
 
-    def record(self, network: str, batch: int, contender: str, row: dict) -> None:
-        self.rows.append({"network": network, "batch": batch, "contender": contender, **row})
-        print(json.dumps(self.rows[-1]), flush=True)
-        if self.chosen.json:
-            self.chosen.json.write_text(json.dumps(self.rows, indent=1))
+    def peers(self, framework: str, batch: int, modes: list[str], precisions: list[str]) -> None:
+        """The rows of a framework: on a GPU of all networks in one process, which is begun again after a crash; on the
+        processor, where memory is the process's, of each in its own."""
+        if framework not in self.chosen.contenders or not modes:
+            return
+        names = {mode: f"torch-{mode}" if framework == "torch" else framework for mode in modes}
+        waiting = [(network, mode, precision) for network in self.chosen.networks for precision in precisions
+                   for mode in modes]
+        while waiting:
+            if self.left() < 0:
+                for network, mode, precision in waiting:
+                    self.record(network, batch, {"contender": names[mode], "precision": precision,
+                                                 "error": "no time left"})
+                return
+            network, mode, precision = waiting[0]
+            together = self.on_gpu and waiting[0][1:] == (modes[0], precisions[0])
+            networks = list(dict.fromkeys(name for name, _, _ in waiting)) if together else [network]
+            command = self.command(framework, [self.start(name, batch) for name in networks],
+                                   modes if together else [mode], precisions if together else [precision])
+            before = len(waiting)
+            for row in rows(command, self.surroundings(), self.left(), self.memory):
+                if not waiting:
+                    break
+                self.peer(batch, names, waiting.pop(0), row)
+            if len(waiting) == before:
+                self.peer(batch, names, waiting.pop(0), {"error": "it printed nothing"})
 
-    def command(self, network: str, batch: int, contender: str) -> list[str]:
-        chosen, start = self.chosen, self.folder / f"{network}-{batch}"
-        if contender == "ours":
-            return [chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
-                    str(chosen.steps), "--warmup", str(chosen.warmup), "--start", str(start), "--device",
-                    chosen.device, "--format", "json"]
-        start.mkdir(parents=True, exist_ok=True)
-        given, configuration = NETWORKS[network], start / "config.toml"
-        configuration.write_text(Path(given).read_text() if given.endswith(".toml") else subprocess.run(
-            [chosen.program, "presets", given], capture_output=True, text=True, check=True).stdout)
-        script = Path(__file__).with_name(f"with_{contender}.py")
-        command = [sys.executable, str(script), str(start), str(configuration), "--features", str(FEATURES),
-                   "--warmup", str(chosen.warmup)]
-        if contender == "torch":
-            command += ["--device", chosen.device, "--modes", *chosen.modes, "--threads", str(chosen.threads)]
+    def peer(self, batch: int, names: dict[str, str], place: tuple[str, str, str], row: dict) -> None:
+        network, mode, precision = place
+        row.pop("start", None)
+        self.record(network, batch, {"contender": names[mode], "precision": precision, **row})
+
+    def start(self, network: str, batch: int) -> Path:
+        """The folder where a network begins, with its configuration."""
+        folder, given = self.folder / f"{network}-{batch}", NETWORKS[network]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.toml").exists():
+            text = Path(given).read_text() if given.endswith(".toml") else subprocess.run(
+                [self.chosen.program, "presets", given], capture_output=True, text=True, check=True).stdout
+            (folder / "config.toml").write_text(text)
+        return folder
+
+    def program(self, network: str, batch: int, start: Path, steps: int) -> list[str]:
+        return [self.chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
+                str(steps), "--warmup", str(self.chosen.warmup), "--start", str(start), "--device",
+                self.chosen.device, "--format", "json"]
+
+    def command(self, framework: str, starts: list[Path], modes: list[str], precisions: list[str]) -> list[str]:
+        command = [sys.executable, str(HERE / f"with_{framework}.py"), *map(str, starts), "--features", str(FEATURES),
+                   "--warmup", str(self.chosen.warmup), "--precisions", *precisions]
+        if framework == "torch":
+            command += ["--device", self.chosen.device, "--threads", str(self.chosen.threads), "--modes", *modes]
         return command
 
     def surroundings(self) -> dict[str, str]:
-        if self.chosen.device == "cuda":
-            return dict(os.environ)
-        return os.environ | {"RAYON_NUM_THREADS": str(self.chosen.threads)}
+        if self.on_gpu:
+            return os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        threads = str(self.chosen.threads)
+        return os.environ | {"RAYON_NUM_THREADS": threads, "JAX_PLATFORMS": "cpu"}
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def record(self, network: str, batch: int, row: dict) -> None:
+        self.result["rows"].append({**row, "network": network, "batch": batch})
+        print(json.dumps(self.result["rows"][-1]), flush=True)
+        self.write()
+
+    def write(self) -> None:
+        if self.chosen.json:
+            self.chosen.json.write_text(json.dumps(self.result, indent=1))
+        if self.chosen.table:
+            self.chosen.table.write_text(report.text(self.result))
 
     def warm(self) -> None:
-        """Compiles all that ours and PyTorch compile for the first of the batches."""
+        """Compiles all that ours and PyTorch compile for the first of the batches, all at once."""
         batch, until = self.chosen.batches[0], time.monotonic() + self.chosen.warm
-        started, running = {}, []
-        for network in self.chosen.networks:
-            running.append((network, self.begin(network, batch, "ours")))
-            started[network] = self.folder / f"{network}-{batch}" / "weights.safetensors"
-        while started and time.monotonic() < until and "torch" in self.chosen.contenders:
-            for network in [network for network, file in started.items() if file.exists()]:
-                del started[network]
-                running.append((network, self.begin(network, batch, "torch")))
+        starts = {network: self.start(f"{network}", batch) for network in self.chosen.networks}
+        waiting, running = dict(starts), []
+        for network, start in starts.items():
+            running.append((network, "ours", self.begin(self.program(network, batch, start, 10))))
+        while waiting and time.monotonic() < until and "torch" in self.chosen.contenders:
+            for network in [name for name, start in waiting.items() if (start / "weights.safetensors").exists()]:
+                command = self.command("torch", [waiting.pop(network)], ["compiled"], self.chosen.precisions)
+                running.append((network, "PyTorch", self.begin(command)))
             time.sleep(0.1)
-        for network, process in running:
+        began = time.monotonic()
+        for network, contender, process in running:
             try:
                 process.wait(max(0.0, until - time.monotonic()))
-                said = "warm"
+                said = "warm" if process.returncode == 0 else "failed"
             except subprocess.TimeoutExpired:
                 process.kill()
                 said = "still warming up"
-            print(f"{network}, {Path(process.args[0]).name}: {said}", file=sys.stderr, flush=True)
+            print(f"{network}, {contender}: {said} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
-    def begin(self, network: str, batch: int, contender: str) -> subprocess.Popen:
-        return subprocess.Popen(self.command(network, batch, contender), stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, env=self.surroundings())
+    def begin(self, command: list[str]) -> subprocess.Popen:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.surroundings())
 
 
 def main() -> None:
@@ -131,6 +191,7 @@ def main() -> None:
         if chosen.warm:
             comparison.warm()
         comparison.run()
+        comparison.write()
 
 
 if __name__ == "__main__":

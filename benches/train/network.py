@@ -1,7 +1,5 @@
 """The network of a configuration of vae-train, as a PyTorch module."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -119,21 +117,3 @@ def feature_weights(weights: dict, layers: list[str], blocks: list[dict]) -> dic
     numbers = [number for number, block in enumerate(blocks) if block["block"] in ("conv", "dense")]
     return {f"features.layers.{number}.{kind}": weights[f"{layer}.{kind}"]
             for layer, number in zip(layers, numbers) for kind in ("weight", "bias")}
-
-
-def flops(config: dict, module: Vae, images: torch.Tensor) -> float:
-    """Operations of a step of one image: three times a forward pass, as `vae-train` counts them."""
-    counted = 0
-
-    def count(layer, given, output):
-        nonlocal counted
-        positions = given[0].shape[2:] if isinstance(layer, nn.ConvTranspose2d) else output.shape[2:]
-        counted += 2 * layer.weight.numel() * math.prod(positions)
-
-    hooks = [layer.register_forward_hook(count) for layer in module.modules()
-             if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)) and layer.weight.requires_grad]
-    with torch.no_grad():
-        module(images, torch.zeros(len(images), config["model"]["latent"], device=images.device))
-    for hook in hooks:
-        hook.remove()
-    return 3.0 * counted

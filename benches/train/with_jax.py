@@ -1,7 +1,11 @@
-"""Training in JAX: with_jax.py START CONFIG.toml. Every window of steps is one compiled loop on the device."""
+"""Training in JAX: with_jax.py START... where each START is a folder of compare.py.
+
+Prints one JSON object a row. Every window of steps is one compiled loop on the device.
+"""
 
 import argparse
 import json
+import resource
 import time
 import tomllib
 from functools import partial
@@ -102,25 +106,11 @@ def numbered(weights: dict, name: str) -> dict:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("start", type=Path)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--features", type=Path)
-    parser.add_argument("--warmup", type=int, default=20)
-    chosen = parser.parse_args()
-    config, features = tomllib.loads(chosen.config.read_text()), None
-    if config["train"].get("perceptual"):
-        description = tomllib.loads(chosen.features.read_text())
-        stored = load_file(chosen.features.parent / description["weights"]["file"])
-        numbers = [n for n, block in enumerate(description["blocks"]) if block["block"] in ("conv", "dense")]
-        fixed = {str(n): [jnp.asarray(stored[f"{layer}.{kind}"]) for kind in ("weight", "bias")]
-                 for n, layer in zip(numbers, description["weights"]["layers"])}
-        features = description, fixed
-    stored = load_file(chosen.start / "weights.safetensors")
+def measure(start: Path, config: dict, features, warmup: int) -> dict:
+    stored = load_file(start / "weights.safetensors")
+    order, images = jnp.asarray(np.load(start / "order.npy")), jnp.asarray(np.load(start / "images.npy"))
     began = time.perf_counter()
     weights = {name: numbered(stored, name) for name in ("encoder", "mean", "log_var", "decoder")}
-    order, images = jnp.asarray(np.load(chosen.start / "order.npy")), jnp.asarray(np.load(chosen.start / "images.npy"))
     optimizer = optax.adamw(config["train"]["learning_rate"], weight_decay=config["train"].get("weight_decay", 0.0))
     state = weights, optimizer.init(weights), jax.random.key(0)
 
@@ -132,22 +122,53 @@ def main() -> None:
         return (optax.apply_updates(weights, updates), moments, key), loss
 
     window = jax.jit(lambda state, order: lax.scan(step, state, order), donate_argnums=0)
-    for done in range(0, chosen.warmup, WINDOW):
-        state, losses = window(state, order[done:done + WINDOW])
+    first = 0.0
+    for done in range(0, warmup, WINDOW):
+        state, losses = window(state, order[done:min(done + WINDOW, warmup)])
         losses.block_until_ready()
+        first = first or time.perf_counter() - began
     warm = time.perf_counter() - began
     rates, means, batch = [], [], order.shape[1]
-    for done in range(chosen.warmup, len(order) - WINDOW + 1, WINDOW):
-        start = time.perf_counter()
+    for done in range(warmup, len(order) - WINDOW + 1, WINDOW):
+        begun = time.perf_counter()
         state, losses = window(state, order[done:done + WINDOW])
-        means.append(float(losses.mean()))
-        rates.append(WINDOW * batch / (time.perf_counter() - start))
+        means.append(float(np.asarray(losses).mean()))
+        rates.append(WINDOW * batch / (time.perf_counter() - begun))
     rates.sort()
-    memory = jax.devices()[0].memory_stats() or {}
-    print(json.dumps({
-        "network": config["name"], "contender": "jax", "batch": batch, "first_step_s": None, "warmup_s": warm,
-        "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]],
-        "peak_memory": memory.get("peak_bytes_in_use"), "losses": [means[0], means[-1]]}))
+    return {"first_step_s": first, "warmup_s": warm, "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]],
+            "losses": [means[0], means[-1]]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("starts", type=Path, nargs="+", metavar="START")
+    parser.add_argument("--features", type=Path, help="features.toml of the perceptual term")
+    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32"])
+    parser.add_argument("--warmup", type=int, default=20)
+    chosen = parser.parse_args()
+    for start in chosen.starts:
+        config, features = tomllib.loads((start / "config.toml").read_text()), None
+        if config["train"].get("perceptual"):
+            description = tomllib.loads(chosen.features.read_text())
+            stored = load_file(chosen.features.parent / description["weights"]["file"])
+            numbers = [n for n, block in enumerate(description["blocks"]) if block["block"] in ("conv", "dense")]
+            fixed = {str(n): [jnp.asarray(stored[f"{layer}.{kind}"]) for kind in ("weight", "bias")]
+                     for n, layer in zip(numbers, description["weights"]["layers"])}
+            features = description, fixed
+        for precision in chosen.precisions:
+            jax.config.update("jax_default_matmul_precision", "tensorfloat32" if precision == "tf32" else "highest")
+            try:
+                row = measure(start, config, features, chosen.warmup)
+            except Exception as error:  # whatever a library throws is its row
+                row = {"error": " ".join(str(error).split())[:300]}
+            print(json.dumps({"start": start.name, "contender": "jax", "precision": precision, **row,
+                              "peak_memory": memory()}), flush=True)
+
+
+def memory() -> int:
+    """The most that the process has taken, on a GPU of the device; it holds for all rows before it too."""
+    on_device = jax.devices()[0].memory_stats() or {}
+    return on_device.get("peak_bytes_in_use") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 if __name__ == "__main__":

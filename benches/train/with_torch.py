@@ -1,10 +1,17 @@
-"""Training in PyTorch: with_torch.py START CONFIG.toml, where START is what `vae-train benchmark training --start` wrote.
+"""Training in PyTorch: with_torch.py START... where each START is a folder of compare.py.
 
-Prints one JSON object a row: eager, compiled, and replayed as a CUDA graph. The images are on the device, batches are
-gathered there, noise is drawn there, and nothing in a step waits for it.
+Prints one JSON object a row. The images are on the device, batches are gathered there, noise is drawn there, and nothing
+in a step waits for it.
+
+- eager: in the memory layout that is faster in a trial
+- compiled: torch.compile
+- graph: the whole eager step captured as a CUDA graph, and replayed
+- compiled-graph: the same of the compiled step
+- same-noise: eager with the noise of `vae-train`, for its loss
 """
 
 import argparse
+import gc
 import json
 import resource
 import time
@@ -15,37 +22,38 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from network import Vae, feature_weights, flops
+from network import Vae, feature_weights
 
 WINDOW = 10
+MODES = ["eager", "compiled", "graph", "compiled-graph", "same-noise"]
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 class Steps:
     """A network in training, one way of running a step."""
 
-    def __init__(self, start: Path, config: dict, features, device: str, mode: str):
+    def __init__(self, start: Path, config: dict, features, device: str, mode: str, layout):
         self.order = torch.from_numpy(np.load(start / "order.npy")).to(device)
         self.images = torch.from_numpy(np.load(start / "images.npy")).to(device)
-        self.batch = self.order.shape[1]
-        self.latent = config["model"]["latent"]
+        self.noise = torch.from_numpy(np.load(start / "noise.npy")).to(device) if mode == "same-noise" else None
+        self.batch, self.latent = self.order.shape[1], config["model"]["latent"]
         self.device, self.began = device, time.perf_counter()
         torch.manual_seed(0)
-        self.module = Vae(config, load_file(start / "weights.safetensors"), features).to(device)
-        self.flops = flops(config, self.module, self.images[:1])
-        trained = [weight for weight in self.module.parameters() if weight.requires_grad]
-        on_gpu = device == "cuda"
+        module = Vae(config, load_file(start / "weights.safetensors"), features).to(device, memory_format=layout)
+        trained = [weight for weight in module.parameters() if weight.requires_grad]
+        self.module = module
         self.optimizer = torch.optim.AdamW(
             trained, config["train"]["learning_rate"], weight_decay=config["train"].get("weight_decay", 0.0),
-            fused=True, **({"capturable": True} if on_gpu else {}))
-        self.forward = torch.compile(self.module) if mode == "compiled" else self.module
+            fused=True, capturable=device == "cuda")
+        self.forward = torch.compile(module, dynamic=False) if mode.startswith("compiled") else module
         self.index = self.order[0].clone()
         self.graph = None
-        if mode == "graph":
+        if mode.endswith("graph"):
             self.capture()
 
-    def once(self) -> torch.Tensor:
+    def once(self, noise=None) -> torch.Tensor:
         images = self.images[self.index]
-        epsilon = torch.randn(self.batch, self.latent, device=self.device)
+        epsilon = torch.randn(self.batch, self.latent, device=self.device) if noise is None else noise
         loss = self.forward(images, epsilon)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -53,12 +61,14 @@ class Steps:
         return loss.detach()
 
     def capture(self) -> None:
+        """Captures a step, and puts the weights and the optimiser back to where they were."""
         saved = {name: value.clone() for name, value in self.module.state_dict().items()}
         stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
                 self.once()
-        torch.cuda.synchronize()
+        torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.loss = self.once()
@@ -71,20 +81,38 @@ class Steps:
 
     def step(self, number: int) -> torch.Tensor:
         self.index.copy_(self.order[number])
+        if self.noise is not None:
+            return self.once(self.noise[number])
         if self.graph is None:
             return self.once()
         self.graph.replay()
         return self.loss.clone()
 
 
-def measure(start: Path, config: dict, features, device: str, mode: str, warmup: int) -> dict:
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    steps = Steps(start, config, features, device, mode)
-    rates, losses, first = [], [], None
+def faster_layout(start: Path, config: dict, features, device: str):
+    """The layout in which an eager step takes less time; without convolutions there is one."""
+    if not any(block["block"] in ("conv", "deconv") for block in config["model"]["encoder"]):
+        return LAYOUTS[0]
+    taken = []
+    for layout in LAYOUTS:
+        steps = Steps(start, config, features, device, "eager", layout)
+        for number in range(2):
+            steps.step(number).item()
+        began = time.perf_counter()
+        torch.stack([steps.step(2 + number) for number in range(3)]).cpu()
+        taken.append(time.perf_counter() - began)
+    return LAYOUTS[taken.index(min(taken))]
+
+
+def measure(start: Path, config: dict, features, device: str, mode: str, layout, warmup: int) -> dict:
+    steps = Steps(start, config, features, device, mode, layout)
+    rates, losses, first = [], [], 0.0
     for number in range(warmup):
-        loss = steps.step(number).item()
-        first = first or time.perf_counter() - steps.began
+        loss = steps.step(number)
+        if number == 0:
+            loss.item()
+            first = time.perf_counter() - steps.began
+    loss.item()
     warm = time.perf_counter() - steps.began
     for window in range(warmup, len(steps.order) - WINDOW + 1, WINDOW):
         began = time.perf_counter()
@@ -92,38 +120,59 @@ def measure(start: Path, config: dict, features, device: str, mode: str, warmup:
         losses.append(torch.stack(made).mean().item())
         rates.append(WINDOW * steps.batch / (time.perf_counter() - began))
     rates.sort()
-    median = rates[len(rates) // 2]
-    memory = torch.cuda.max_memory_allocated() if device == "cuda" else resource.getrusage(
-        resource.RUSAGE_SELF).ru_maxrss << 10
-    return {"network": config["name"], "contender": f"torch-{mode}", "batch": steps.batch, "first_step_s": first,
-            "warmup_s": warm, "images_per_second": [median, rates[0], rates[-1]],
-            "flops_per_second": steps.flops * median, "peak_memory": memory, "losses": [losses[0], losses[-1]]}
+    return {"first_step_s": first, "warmup_s": warm, "peak_memory": memory(device),
+            "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]], "losses": [losses[0], losses[-1]],
+            "layout": "channels last" if layout == torch.channels_last else "contiguous"}
+
+
+def memory(device: str) -> int:
+    """The most that the process has taken; on a GPU what the device lacks, since a row frees nothing before its end."""
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        return total - free
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("start", type=Path)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("starts", type=Path, nargs="+", metavar="START")
     parser.add_argument("--features", type=Path, help="features.toml of the perceptual term")
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
-    parser.add_argument("--modes", nargs="+", default=["eager", "compiled", "graph"])
+    parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
+    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32"])
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    config, features = tomllib.loads(chosen.config.read_text()), None
-    if config["train"].get("perceptual"):
-        description = tomllib.loads(chosen.features.read_text())
-        weights = load_file(chosen.features.parent / description["weights"]["file"])
-        features = description, feature_weights(weights, description["weights"]["layers"], description["blocks"])
-    for mode in chosen.modes:
-        try:
-            row = measure(chosen.start, config, features, chosen.device, mode, chosen.warmup)
-        except Exception as error:  # whatever a library throws is its row
-            row = {"network": config["name"], "contender": f"torch-{mode}", "error": " ".join(str(error).split())[:300]}
-        print(json.dumps(row), flush=True)
+    for start in chosen.starts:
+        config, features = tomllib.loads((start / "config.toml").read_text()), None
+        if config["train"].get("perceptual"):
+            description = tomllib.loads(chosen.features.read_text())
+            weights = load_file(chosen.features.parent / description["weights"]["file"])
+            features = description, feature_weights(weights, description["weights"]["layers"], description["blocks"])
+        for precision in chosen.precisions:
+            torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+            torch.backends.cudnn.allow_tf32 = precision == "tf32"
+            layout = None
+            for mode in chosen.modes:
+                try:
+                    torch._dynamo.reset()
+                    if layout is None:
+                        layout = faster_layout(start, config, features, chosen.device)
+                        clear(chosen.device)
+                    row = measure(start, config, features, chosen.device, mode, layout, chosen.warmup)
+                except Exception as error:  # whatever a library throws is its row
+                    row = {"error": " ".join(str(error).split())[:300]}
+                clear(chosen.device)
+                print(json.dumps({"start": start.name, "contender": f"torch-{mode}", "precision": precision, **row}),
+                      flush=True)
+
+
+def clear(device: str) -> None:
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -10,29 +10,31 @@ pub struct Cost {
     pub parameters: usize,
     /// Floating-point operations of a forward pass, a multiplication with its addition counted as two.
     pub flops: usize,
+    /// Values that blocks give: each is written once and read at least once.
+    pub values: usize,
 }
 
 impl Cost {
     /// The cost of a block between two shapes.
     pub fn of(block: &Block, input: Shape, output: Shape) -> Self {
         let channels = input.dims()[0];
-        match *block {
-            Block::Dense { units, .. } => {
-                Self { parameters: (channels + 1) * units, flops: 2 * channels * units }
-            }
+        let (parameters, flops) = match *block {
+            Block::Dense { units, .. } => ((channels + 1) * units, 2 * channels * units),
             Block::Conv { channels: out, kernel, .. } => {
                 let window = channels * kernel * kernel;
-                Self { parameters: (window + 1) * out, flops: 2 * window * output.len() }
+                ((window + 1) * out, 2 * window * output.len())
             }
             Block::Deconv { channels: out, kernel, .. } => {
                 let window = out * kernel * kernel;
-                Self { parameters: channels * window + out, flops: 2 * window * input.len() }
+                (channels * window + out, 2 * window * input.len())
             }
-            Block::Pool { kernel, .. } => {
-                Self { parameters: 0, flops: kernel * kernel * output.len() }
+            Block::Pool { kernel, .. } => (0, kernel * kernel * output.len()),
+            Block::Flatten | Block::Unflatten { .. } | Block::Tap { .. } => {
+                return Self::default();
             }
-            _ => Self::default(),
-        }
+            Block::Upsample { .. } | Block::Crop { .. } | Block::Join { .. } => (0, 0),
+        };
+        Self { parameters, flops, values: output.len() }
     }
 }
 
@@ -40,7 +42,11 @@ impl Add for Cost {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { parameters: self.parameters + other.parameters, flops: self.flops + other.flops }
+        Self {
+            parameters: self.parameters + other.parameters,
+            flops: self.flops + other.flops,
+            values: self.values + other.values,
+        }
     }
 }
 

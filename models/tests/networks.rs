@@ -69,9 +69,9 @@ fn a_cost_is_that_of_the_arithmetic() {
     let shapes = blocks.shapes("network", input, &mut BTreeMap::new()).expect("it fits");
     assert_eq!(shapes[0], Shape::Image([32, 13, 13]));
     assert_eq!(shapes[4], Shape::Image([2, 2, 2]));
-    let conv = Cost { parameters: 32 * 10, flops: 2 * 32 * 13 * 13 * 9 };
-    let dense = Cost { parameters: (5408 + 1) * 10, flops: 2 * 5408 * 10 };
-    let deconv = Cost { parameters: 10 * 2 * 16 + 2, flops: 2 * 10 * 2 * 16 };
+    let conv = Cost { parameters: 32 * 10, flops: 2 * 32 * 13 * 13 * 9, values: 5408 };
+    let dense = Cost { parameters: (5408 + 1) * 10, flops: 2 * 5408 * 10, values: 10 };
+    let deconv = Cost { parameters: 10 * 2 * 16 + 2, flops: 2 * 10 * 2 * 16, values: 8 };
     assert_eq!(blocks.cost(input, &shapes), conv + dense + deconv);
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use vae_models::Vae;
+use vae_models::{Cost, Vae};
 
 use crate::config::RunConfig;
 use crate::perceptual::Perceptual;
@@ -77,6 +77,15 @@ impl Objective {
     /// The feature network, where there is one.
     pub fn perceptual(&self) -> Option<&Perceptual> {
         self.perceptual.as_ref().map(|(network, _)| network)
+    }
+
+    /// What the feature network adds to a training step of one image: a forward pass of the image and
+    /// one of its reconstruction, and the way back where it is trained on. Its weights are not trained.
+    pub fn features_cost(&self) -> Cost {
+        let Some((network, trained)) = &self.perceptual else { return Cost::default() };
+        let passes = if *trained { 3 } else { 2 };
+        let Cost { flops, values, .. } = network.cost();
+        Cost { parameters: 0, flops: passes * flops, values: passes * values }
     }
 
     /// The terms for a batch.

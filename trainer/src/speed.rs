@@ -5,16 +5,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
-use ndarray::{Array2, Array4};
+use burn::tensor::Device;
+use ndarray::{Array2, Array3, Array4};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
-use vae_infer::{machine, npy};
+use vae_infer::{machine, npy, write};
 
 use crate::batches::Batches;
 use crate::config::RunConfig;
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
+use crate::forward::host;
 use crate::means::Sums;
 use crate::objective::Objective;
 use crate::training::Training;
@@ -51,8 +53,14 @@ pub struct Speed {
     pub steps: usize,
     /// Images a second in steady state: the median, the slowest and the fastest of windows of ten steps.
     pub images_per_second: [f64; 3],
-    /// Floating-point operations of the network a second in steady state, where a step counts three times the
-    /// forward pass; those of a feature network are not in it.
+    /// Floating-point operations of a step: three times the network's forward pass, and what the feature network of
+    /// a perceptual term adds.
+    pub step_flops: f64,
+    /// Bytes that a step moves where it goes layer by layer: every value behind a block is written, and read by the next
+    /// and on the way back, where its gradient is written and read; every weight is read on both ways, its
+    /// gradient is written and read, and the optimiser reads and writes it with two moments.
+    pub step_bytes: f64,
+    /// Those operations a second in steady state.
     pub flops_per_second: f64,
     /// The most memory of the process, in bytes; what is on a GPU is not in it.
     pub peak_memory: Option<u64>,
@@ -71,7 +79,10 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let Chosen { device, name, .. } = chosen;
     let objective = Objective::new(config, device)?;
     let [encoder, decoder] = config.model.cost(config.image.shape())?;
-    let flops = (encoder + decoder).flops;
+    let (network, features) = (encoder + decoder, objective.features_cost());
+    let step_flops = batch as f64 * (3 * network.flops + features.flops) as f64;
+    let values = batch * (5 * network.values + 2 * features.values);
+    let step_bytes = (size_of::<f32>() * (10 * network.parameters + values)) as f64;
     let made = made(config, batch);
     let order = Order { seed: config.seed, images: made.dim().0, batch };
     if let Some(folder) = start {
@@ -79,14 +90,18 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
         npy::write(&folder.join("images.npy"), &made)?;
         npy::write(&folder.join("order.npy"), &order.of(warmup + steps))?;
+        npy::write(&folder.join("noise.npy"), &noise(config, batch, warmup + steps, device))?;
+        write::atomically(&folder.join("config.toml"), config.to_toml().as_bytes())?;
     }
     let data = Batches::new(made, usize::MAX, device);
 
-    let began = Instant::now();
+    let mut began = Instant::now();
     device.seed(config.seed);
     let mut training = Training::new(config, &objective, device, None)?;
     if let Some(folder) = start {
+        let writing = Instant::now();
         write_weights(&training, folder)?;
+        began += writing.elapsed();
     }
     let (mut first_step_s, mut warmup_s) = (0.0, 0.0);
     let (mut rates, mut losses) = (vec![], vec![]);
@@ -138,7 +153,9 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
         warmup_s,
         steps,
         images_per_second: [median, slowest, fastest],
-        flops_per_second: 3.0 * flops as f64 * median,
+        step_flops,
+        step_bytes,
+        flops_per_second: step_flops / batch as f64 * median,
         peak_memory: machine::peak_memory(),
         losses: [losses[0], losses[losses.len() - 1]],
     })
@@ -173,6 +190,17 @@ impl Order {
         }
         order
     }
+}
+
+/// The posterior's noise in every step: `[steps, B, Z]`.
+fn noise(config: &RunConfig, batch: usize, steps: usize, device: &Device) -> Array3<f32> {
+    let latent = config.model.latent;
+    let draws = (0..steps as u64).flat_map(|step| {
+        let place = draws::seed(config.seed, Purpose::Training, step);
+        host(draws::epsilon(place, batch, latent, device))
+    });
+    Array3::from_shape_vec((steps, batch, latent), draws.collect())
+        .expect("every step draws as much")
 }
 
 /// Images of the network's size, `[N, C, H, W]`: spots of one brightness on a ground of another, in the

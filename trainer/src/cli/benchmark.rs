@@ -23,8 +23,8 @@ pub enum Benchmark {
     ///
     /// Takes the steps of a fit on images that are made, and prints images a second in steady state, how long
     /// the first step and those that warm up took, the most memory, and the loss, which is the same for
-    /// the same seed. --start writes the fresh weights, the images and their order, with which another
-    /// framework takes the same steps.
+    /// the same seed. --start writes the fresh weights, the images, their order and the posterior's noise, with which
+    /// another framework takes the same steps.
     Training(TrainingBenchmark),
 }
 
@@ -46,7 +46,7 @@ pub struct TrainingBenchmark {
     /// Steps before them, in which kernels are compiled and chosen
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub warmup: u32,
-    /// A folder for weights.safetensors, images.npy and order.npy
+    /// A folder for config.toml, weights.safetensors, images.npy, order.npy and noise.npy
     #[arg(long, value_name = "DIR")]
     pub start: Option<PathBuf>,
     /// Where to train

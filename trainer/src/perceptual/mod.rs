@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vae_infer::ImageSpec;
-use vae_models::{Block, Features, Initialization, Network, NetworkConfig, Shape, Skips};
+use vae_models::{Block, Cost, Features, Initialization, Network, NetworkConfig, Shape, Skips};
 
 pub use description::{Description, LayerNames, WeightsConfig};
 pub use input::{ChannelOrder, InputConfig, PerChannel};
@@ -73,6 +73,7 @@ pub struct Perceptual {
     adaptation: Adaptation,
     layers: Vec<String>,
     sha256: String,
+    cost: Cost,
 }
 
 impl Perceptual {
@@ -97,6 +98,7 @@ impl Perceptual {
                  (.safetensors, or PyTorch's .pth or .pt)"
             );
         };
+        let cost = blocks.cost(input, &shapes);
         let mut tensors = Tensors::open(&source)?;
         let mut network = blocks.init(input, &shapes, Initialization::Kaiming, device);
         tensors.load_into(&mut network, &description.weights.layers, device)?;
@@ -105,12 +107,17 @@ impl Perceptual {
         hasher.update(description.canonical(blocks, &layers));
         hasher.update(tensors.digest());
         let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { network, adaptation, layers, sha256 })
+        Ok(Self { network, adaptation, layers, sha256, cost })
     }
 
     /// SHA-256 of the weights that take part, with the description of how they are used.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The cost of one image, up to the last layer that is compared.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// The compared layers by name.
