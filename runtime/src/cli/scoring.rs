@@ -1,9 +1,12 @@
 //! From images to lines: what `score` and `watch` share.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use crossbeam_channel::bounded;
 use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
 
@@ -111,7 +114,8 @@ impl Take<'_> {
         self.lines.wanted() || self.heatmaps.is_some() || self.monitor.is_some()
     }
 
-    /// Takes what a source gives, to its end or a signal.
+    /// Takes what a source gives, to its end or a signal. A batch of files is scored while the one before
+    /// it is taken; of images that arrive, each is told of before the next is waited for.
     fn all(
         &mut self,
         source: &mut impl Source,
@@ -119,23 +123,46 @@ impl Take<'_> {
         on_error: OnError,
         signals: &Signals,
     ) -> Result<()> {
-        while self.is_wanted()
-            && let Some(batch) = source.batch(signals)?
-        {
-            let batch = examiner.examine(batch);
-            let scored = batch.iter().take_while(|it| it.is_ok() || on_error == OnError::Skip);
-            let scored: Vec<_> = scored.flatten().collect();
-            let maps = self.heatmaps.as_ref().map_or(vec![], |heatmaps| heatmaps.take(&scored));
-            let mut maps = maps.into_iter();
-            for scored in batch {
-                match scored {
-                    Err(error) if on_error == OnError::Skip => self.skip(&error),
-                    scored => self.take(&scored?, maps.next().transpose()?)?,
+        if source.endless() {
+            while self.is_wanted()
+                && let Some(batch) = source.batch(signals)?
+            {
+                self.batch(examiner.examine(batch), on_error)?;
+            }
+            return Ok(());
+        }
+        thread::scope(|scope| {
+            let (scored, batches) = bounded(0);
+            let examine = scope.spawn(move || {
+                while let Some(batch) = source.batch(signals)? {
+                    if scored.send(examiner.examine(batch)).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            for batch in batches {
+                self.batch(batch, on_error)?;
+                if !self.is_wanted() {
+                    break;
                 }
             }
-            self.lines.flush()?;
+            examine.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    fn batch(&mut self, batch: Vec<Result<Scored>>, on_error: OnError) -> Result<()> {
+        let scored = batch.iter().take_while(|it| it.is_ok() || on_error == OnError::Skip);
+        let scored: Vec<_> = scored.flatten().collect();
+        let maps = self.heatmaps.as_ref().map_or(vec![], |heatmaps| heatmaps.take(&scored));
+        let mut maps = maps.into_iter();
+        for scored in batch {
+            match scored {
+                Err(error) if on_error == OnError::Skip => self.skip(&error),
+                scored => self.take(&scored?, maps.next().transpose()?)?,
+            }
         }
-        Ok(())
+        self.lines.flush()
     }
 
     fn take(&mut self, scored: &Scored, mapped: Option<Mapped>) -> Result<()> {

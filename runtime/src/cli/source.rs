@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 256 << 20;
 pub(super) type Batch = Vec<Result<Item>>;
 
 /// Where images come from.
-pub(super) trait Source {
+pub(super) trait Source: Send {
     /// The next images, at least one; none at the end, or when a signal has come. An error is one of
     /// the source: no image comes after it.
     fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>>;
