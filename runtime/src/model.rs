@@ -227,6 +227,18 @@ impl Model {
         Ok(Self { encoder, decoder: decoder? })
     }
 
+    /// Models of one thread each, as many as this one has threads, which share its weights: every thread may
+    /// run batches of its own. None where the engine cannot share them.
+    pub fn per_thread(&self) -> Vec<Self> {
+        let Self { encoder: Encoder { network: encoder, manifest }, decoder } = self;
+        let halves = encoder.per_thread().into_iter().zip(decoder.network.per_thread());
+        let model = |(encoder, decoder)| Self {
+            encoder: Encoder { network: encoder, manifest: manifest.clone() },
+            decoder: Decoder { network: decoder, manifest: manifest.clone() },
+        };
+        halves.map(model).collect()
+    }
+
     /// [`Encoder::encode`].
     ///
     /// # Errors
@@ -294,6 +306,11 @@ impl Network {
         options: &EngineOptions,
     ) -> Result<Self, Error> {
         Ok(Self { name, spec: spec.clone(), session: options.load(name, onnx, spec)? })
+    }
+
+    fn per_thread(&self) -> Vec<Self> {
+        let network = |session| Self { name: self.name, spec: self.spec.clone(), session };
+        self.session.per_thread().into_iter().map(network).collect()
     }
 
     fn run(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Vec<ArrayD<f32>>, Error> {

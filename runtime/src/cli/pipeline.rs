@@ -100,14 +100,18 @@ impl Pipeline {
             let blocking = |parts: &Receiver<Part>| {
                 parts.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
             };
-            let batch: Result<Vec<_>> = self.full(blocking).into_iter().collect();
+            let batch: Result<Vec<_>> = self.full(BATCH, blocking).into_iter().collect();
             batch.map(|batch| (!batch.is_empty()).then_some(batch)).transpose()
         })
     }
 
-    fn full(&mut self, wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>) -> Batch {
+    fn full(
+        &mut self,
+        most: usize,
+        wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>,
+    ) -> Batch {
         self.progress.show(self.taken());
-        full(std::iter::from_fn(|| self.item(&wait)))
+        full(most, std::iter::from_fn(|| self.item(&wait)))
     }
 
     /// The number of files whose images have been taken.
@@ -168,12 +172,16 @@ impl Pipeline {
 }
 
 impl Source for Pipeline {
-    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>> {
+    fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>> {
         if signals.received().is_some() {
             return Ok(None);
         }
-        let batch = self.full(|parts| wait(parts, signals));
+        let batch = self.full(most, |parts| wait(parts, signals));
         Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn files(&self) -> Option<usize> {
+        Some(self.files.len())
     }
 }
 

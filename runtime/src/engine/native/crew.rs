@@ -54,6 +54,10 @@ impl Crew {
         }
     }
 
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The threads that a batch is worth sharing among.
     pub(super) fn shares(&self, images: usize) -> usize {
         let work = images as u64 * self.work / SHARE;

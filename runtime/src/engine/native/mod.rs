@@ -24,6 +24,7 @@ mod step;
 mod view;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
@@ -50,8 +51,8 @@ pub(super) struct Native {
     graph: &'static str,
     backend: Backend,
     arch: Arch,
-    plan: Plan,
-    memory: Memory,
+    plan: Arc<Plan>,
+    memory: Arc<Memory>,
     outputs: Vec<TensorSpec>,
     crew: Crew,
     workers: Vec<Worker>,
@@ -81,8 +82,8 @@ impl Native {
             backend: Backend { engine: Engine::Native, provider: Provider::Cpu },
             arch,
             crew: Crew::new(&plan, options.thread_count()),
-            plan,
-            memory,
+            plan: Arc::new(plan),
+            memory: Arc::new(memory),
             outputs: spec.outputs.clone(),
             workers: vec![],
         })
@@ -184,6 +185,22 @@ impl Session for Native {
             time,
         });
         Ok(Some(steps.collect()))
+    }
+
+    fn per_thread(&self) -> Vec<Box<dyn Session>> {
+        let session = |_| -> Box<dyn Session> {
+            Box::new(Self {
+                graph: self.graph,
+                backend: self.backend.clone(),
+                arch: self.arch,
+                plan: Arc::clone(&self.plan),
+                memory: Arc::clone(&self.memory),
+                outputs: self.outputs.clone(),
+                crew: Crew::new(&self.plan, 1),
+                workers: vec![],
+            })
+        };
+        (0..self.crew.threads()).map(session).collect()
     }
 
     fn backend(&self) -> &Backend {

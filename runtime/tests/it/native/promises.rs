@@ -44,6 +44,12 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
                 let joined = concatenate(Axis(0), &views).unwrap();
                 assert!(joined == whole[0], "{x:?} by {size} on {threads} threads, half: {half}");
             }
+            let options = EngineOptions { threads: 3, ..EngineOptions::new(Engine::Native) };
+            let apart = options.load("decoder", &graph.0, &graph.1).unwrap().per_thread();
+            assert_eq!(apart.len(), 3);
+            for mut session in apart {
+                assert!(session.run(&[all.view()]).unwrap() == whole, "{x:?}, half: {half}");
+            }
         }
     }
 }
