@@ -243,13 +243,14 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        if entry.file_type().map_err(Error::read(&path))?.is_dir() {
+        let kind = entry.file_type().map_err(Error::read(&path))?;
+        if kind.is_dir() {
             match walk(&path, files) {
                 // It was removed meanwhile.
                 Err(_) if !path.exists() => {}
                 walked => walked?,
             }
-        } else if is_image(&path) && !path.is_dir() {
+        } else if is_image(&path) && !(kind.is_symlink() && path.is_dir()) {
             files.push(path);
         }
     }

@@ -227,6 +227,18 @@ impl Model {
         Ok(Self { encoder, decoder: decoder? })
     }
 
+    /// Models of one thread each, as many as this one has threads, which share its weights: every thread may
+    /// run batches of its own. None where the engine cannot share them.
+    pub fn per_thread(&self) -> Vec<Self> {
+        let Self { encoder: Encoder { network: encoder, manifest }, decoder } = self;
+        let halves = encoder.per_thread().into_iter().zip(decoder.network.per_thread());
+        let model = |(encoder, decoder)| Self {
+            encoder: Encoder { network: encoder, manifest: manifest.clone() },
+            decoder: Decoder { network: decoder, manifest: manifest.clone() },
+        };
+        halves.map(model).collect()
+    }
+
     /// [`Encoder::encode`].
     ///
     /// # Errors
@@ -296,6 +308,11 @@ impl Network {
         Ok(Self { name, spec: spec.clone(), session: options.load(name, onnx, spec)? })
     }
 
+    fn per_thread(&self) -> Vec<Self> {
+        let network = |session| Self { name: self.name, spec: self.spec.clone(), session };
+        self.session.per_thread().into_iter().map(network).collect()
+    }
+
     fn run(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
         let batch = self.accept(inputs)?;
         if batch == 0 {
@@ -340,12 +357,21 @@ impl Network {
                 let expected = format!("[B, {}] for `{}`", sizes.join(", "), spec.name);
                 return Err(Error::Shape { what, got: tensor.shape().to_vec(), expected });
             }
-            if tensor.iter().any(|v| !v.is_finite()) {
+            if !is_finite(tensor) {
                 let what = format!("`{}`, {what} of the {},", spec.name, self.name);
                 return Err(Error::NotFinite { what });
             }
         }
         Ok(())
+    }
+}
+
+/// Whether all numbers are; looked at by the block, so that a block can be looked at in vectors.
+fn is_finite(tensor: &ArrayViewD<f32>) -> bool {
+    let finite = |block: &[f32]| block.iter().fold(true, |all, v| all & v.is_finite());
+    match tensor.as_slice_memory_order() {
+        Some(values) => values.chunks(1024).all(finite),
+        None => tensor.iter().all(|v| v.is_finite()),
     }
 }
 

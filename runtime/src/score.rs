@@ -70,16 +70,10 @@ fn score_one(
     decoded: ArrayView3<f32>,
     kl: Option<f64>,
 ) -> Score {
-    let sum = |term: &dyn Fn(f64, f64) -> f64| {
-        Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + term(x.into(), p.into()))
-    };
     let pixels = image.len() as f64;
-    let squared = sum(&|x, p| (x - p).powi(2));
+    let squared = sum(image, decoded, |x, p| (x - p).powi(2));
     let nll = match likelihood {
-        Likelihood::Bernoulli => Some(sum(&|x, p| {
-            let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
-            -(x * p.ln() + (1.0 - x) * (1.0 - p).ln())
-        })),
+        Likelihood::Bernoulli => Some(sum(image, decoded, surprise)),
         Likelihood::SquaredError => None,
         Likelihood::Gaussian { sigma } => {
             let variance = f64::from(sigma).powi(2);
@@ -88,6 +82,24 @@ fn score_one(
     };
     let elbo = nll.zip(kl).map(|(nll, kl)| -(nll + kl));
     Score { mse: squared / pixels, nll, kl, elbo }
+}
+
+/// The sum of a function of a pixel and what was decoded of it.
+fn sum(image: ArrayView3<f32>, decoded: ArrayView3<f32>, term: impl Fn(f64, f64) -> f64) -> f64 {
+    Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + term(x.into(), p.into()))
+}
+
+/// The negative log-likelihood −(x ln p + (1 − x) ln(1 − p)) of a pixel. Most are black or white, which takes
+/// one logarithm.
+fn surprise(x: f64, p: f64) -> f64 {
+    let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
+    if x == 0.0 {
+        -(1.0 - p).ln()
+    } else if x == 1.0 {
+        -p.ln()
+    } else {
+        -(x * p.ln() + (1.0 - x) * (1.0 - p).ln())
+    }
 }
 
 #[cfg(test)]

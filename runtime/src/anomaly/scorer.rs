@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView2, ArrayView3, ArrayView4, ArrayViewD, Axis};
 
 use super::layers::{differences, squared};
@@ -23,7 +25,7 @@ pub struct Scorer {
     model: Model,
     method: Method,
     draws: usize,
-    statistics: Statistics,
+    statistics: Arc<Statistics>,
     manifest: Manifest,
 }
 
@@ -53,7 +55,20 @@ impl Scorer {
             let (what, expected) = ("the number of draws", "at least 1".into());
             return Err(Error::Setting { what, got: "0".into(), expected });
         }
-        Ok(Self { model, method, draws, statistics, manifest: bundle.manifest.clone() })
+        let (statistics, manifest) = (Arc::new(statistics), bundle.manifest.clone());
+        Ok(Self { model, method, draws, statistics, manifest })
+    }
+
+    /// Scorers with the models of [`Model::per_thread`].
+    pub fn per_thread(&self) -> Vec<Self> {
+        let scorer = |model| Self {
+            model,
+            method: self.method,
+            draws: self.draws,
+            statistics: Arc::clone(&self.statistics),
+            manifest: self.manifest.clone(),
+        };
+        self.model.per_thread().into_iter().map(scorer).collect()
     }
 
     /// The model.

@@ -46,6 +46,21 @@ impl Examiner {
         Ok(Self { scorer, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
+    /// Examiners of one thread each, as many as this one has threads. None where one image is shared out, by
+    /// its tiles, or the engine cannot be.
+    pub(super) fn per_thread(&self) -> Vec<Self> {
+        let Self { scorer, spec, tiling, mask, mapped } = self;
+        let scorers = if tiling.is_some() { vec![] } else { scorer.per_thread() };
+        let examiner = |scorer| Self {
+            scorer,
+            spec: spec.clone(),
+            tiling: *tiling,
+            mask: mask.clone(),
+            mapped: *mapped,
+        };
+        scorers.into_iter().map(examiner).collect()
+    }
+
     /// What runs the model.
     pub(super) fn engine(&self) -> String {
         self.scorer.model().decoder.backend().to_string()

@@ -1,5 +1,6 @@
 //! The commands: one file each, and what they share.
 
+mod ahead;
 mod arrivals;
 mod bench;
 mod bundle;

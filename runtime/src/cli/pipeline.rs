@@ -42,8 +42,9 @@ pub(super) struct Pipeline {
     jobs: Sender<Job>,
     /// The jobs that are not done, in their order.
     waiting: VecDeque<(Range<usize>, Receiver<Part>)>,
-    /// The most jobs that wait.
+    /// The most jobs that wait, and how many of them are few.
     room: usize,
+    few: usize,
     /// The bytes of the largest part so far.
     largest: usize,
     /// The part that is being taken.
@@ -76,6 +77,7 @@ impl Pipeline {
         // Few files are shared out too.
         let group = files.len().div_ceil(4 * threads).clamp(1, part);
         let room = if spec.is_some() { (WAITING / group).max(2 * threads) } else { threads + 1 };
+        let few = (room / 2).max(threads);
         let (jobs, taken) = unbounded::<Job>();
         for _ in 0..threads.min(files.len().div_ceil(group)) {
             let (files, spec, taken) = (Arc::clone(&files), spec.cloned(), taken.clone());
@@ -87,7 +89,7 @@ impl Pipeline {
         let largest = tensor.unwrap_or(0) * part;
         let (waiting, part) = (VecDeque::new(), Vec::new().into_iter());
         let mut pipeline =
-            Self { files, group, next: 0, jobs, waiting, room, largest, part, progress };
+            Self { files, group, next: 0, jobs, waiting, room, few, largest, part, progress };
         pipeline.give_out();
         Ok(pipeline)
     }
@@ -98,14 +100,18 @@ impl Pipeline {
             let blocking = |parts: &Receiver<Part>| {
                 parts.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
             };
-            let batch: Result<Vec<_>> = self.full(blocking).into_iter().collect();
+            let batch: Result<Vec<_>> = self.full(BATCH, blocking).into_iter().collect();
             batch.map(|batch| (!batch.is_empty()).then_some(batch)).transpose()
         })
     }
 
-    fn full(&mut self, wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>) -> Batch {
+    fn full(
+        &mut self,
+        most: usize,
+        wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>,
+    ) -> Batch {
         self.progress.show(self.taken());
-        full(std::iter::from_fn(|| self.item(&wait)))
+        full(most, std::iter::from_fn(|| self.item(&wait)))
     }
 
     /// The number of files whose images have been taken.
@@ -145,8 +151,12 @@ impl Pipeline {
         }
     }
 
-    /// Gives out jobs as long as there is room for what they bring.
+    /// Gives out jobs as long as there is room for what they bring. It does so for many at once where few are
+    /// left: a thread that has nothing to do takes a moment to wake.
     fn give_out(&mut self) {
+        if self.waiting.len() > self.few {
+            return;
+        }
         while self.next < self.files.len()
             && self.waiting.len() < self.room
             && (self.waiting.is_empty() || self.waiting.len() * self.largest < WAITING_BYTES)
@@ -162,12 +172,16 @@ impl Pipeline {
 }
 
 impl Source for Pipeline {
-    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>> {
+    fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>> {
         if signals.received().is_some() {
             return Ok(None);
         }
-        let batch = self.full(|parts| wait(parts, signals));
+        let batch = self.full(most, |parts| wait(parts, signals));
         Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn files(&self) -> Option<usize> {
+        Some(self.files.len())
     }
 }
 

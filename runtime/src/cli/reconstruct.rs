@@ -1,22 +1,21 @@
-use std::collections::HashSet;
+mod folder;
+
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ndarray::{Array4, ArrayView3, ArrayView4, Axis, concatenate};
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 use serde::Serialize;
 use vae_infer::engine::Backend;
-use vae_infer::write::Staged;
-use vae_infer::{Error, ImageSpec, score};
+use vae_infer::{ImageSpec, score};
 
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
 use super::options::{Format, Options};
 use super::output::{self, Kind, Results, Target};
 use super::pictures;
-use super::writers::Writers;
+use folder::Folder;
 
 /// Encode images and decode them again, and say how far the result is
 ///
@@ -82,18 +81,7 @@ enum Sink {
         values: Vec<f32>,
         count: usize,
     },
-    /// One PNG an image: in a folder that is hidden until all are there.
-    Folder {
-        folder: PathBuf,
-        /// They rest before their folder is removed: fields are dropped in this order.
-        writers: Writers,
-        staging: Staged,
-        names: HashSet<PathBuf>,
-        files: Vec<PathBuf>,
-        side_by_side: bool,
-        force: bool,
-        inputs: Inputs,
-    },
+    Folder(Folder),
 }
 
 impl Sink {
@@ -109,25 +97,7 @@ impl Sink {
         }
         match target {
             Target::Folder(folder) => {
-                if folder.exists() && !folder.is_dir() {
-                    let folder = folder.display();
-                    bail!(
-                        "cannot write `{folder}`: it exists and is not a folder (hint: another -o)"
-                    );
-                }
-                let staging = Staged::new(&folder)?;
-                let writers = Writers::new(options.engine().thread_count())?;
-                let (inputs, names, files) = (inputs.clone(), HashSet::new(), Vec::new());
-                Ok(Self::Folder {
-                    folder,
-                    writers,
-                    staging,
-                    names,
-                    files,
-                    side_by_side,
-                    force,
-                    inputs,
-                })
+                Ok(Self::Folder(Folder::open(folder, side_by_side, options, inputs)?))
             }
             target => {
                 if let Some(path) = target.path() {
@@ -164,30 +134,7 @@ impl Sink {
                 }
                 values.extend(decoded.iter());
             }
-            Self::Folder {
-                folder,
-                writers,
-                staging,
-                names,
-                files,
-                side_by_side,
-                force,
-                inputs,
-            } => {
-                let name = unique(stem, names);
-                output_file(folder, &name, *force, inputs)?;
-                let pair = concatenate(Axis(2), &[original, decoded])?;
-                let shown = if *side_by_side { pair.view() } else { decoded };
-                let place = staging.path().join(&name);
-                let (picture, named) = (spec.picture(shown), folder.join(&name));
-                writers.write(move || {
-                    let bytes = pictures::png(&picture)?;
-                    let parent = place.parent().unwrap_or(&place);
-                    fs::create_dir_all(parent).map_err(Error::write(parent))?;
-                    Ok(fs::write(&place, bytes).map_err(Error::write(named))?)
-                })?;
-                files.push(name);
-            }
+            Self::Folder(folder) => folder.take(spec, stem, original, decoded)?,
         }
         Ok(())
     }
@@ -204,16 +151,7 @@ impl Sink {
                 results.add(&target, bytes);
                 results.write()
             }
-            Self::Folder { folder, writers, staging, files, .. } => {
-                writers.finish()?;
-                for name in files {
-                    let (from, to) = (staging.path().join(&name), folder.join(&name));
-                    let parent = to.parent().unwrap_or(&folder);
-                    fs::create_dir_all(parent).map_err(Error::write(parent))?;
-                    fs::rename(&from, &to).map_err(Error::write(&to))?;
-                }
-                Ok(())
-            }
+            Self::Folder(folder) => folder.publish(),
         }
     }
 }
@@ -223,33 +161,6 @@ fn content(spec: &ImageSpec, kind: Kind, images: ArrayView4<f32>) -> Result<Vec<
         Kind::Npy => Ok(pictures::images_npy(spec, images)),
         Kind::Png => pictures::row_png(spec, images),
     }
-}
-
-/// A file name below the output folder that no other image has.
-fn unique(stem: &Path, names: &mut HashSet<PathBuf>) -> PathBuf {
-    let file = stem.file_name().unwrap_or_default().to_os_string();
-    let mut count = 1;
-    loop {
-        let mut name = file.clone();
-        if count > 1 {
-            name.push(format!("-{count}"));
-        }
-        name.push(".png");
-        let name = stem.with_file_name(name);
-        if names.insert(name.clone()) {
-            return name;
-        }
-        count += 1;
-    }
-}
-
-fn output_file(folder: &Path, name: &Path, force: bool, inputs: &Inputs) -> Result<()> {
-    let path = folder.join(name);
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let input = inputs.hold(&path).then_some(&*path);
-    output::check(&path, force, input)
 }
 
 /// The line that an image gets.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
 
+use super::ahead::score_ahead;
 use super::calibrated::Calibrated;
 use super::contract::{Monitor, Monitored};
 use super::counts::Counts;
@@ -15,7 +16,7 @@ use super::heatmaps::{Heatmaps, Mapped, Where};
 use super::line::{Line, SCHEMA};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
-use super::options::{Format, Options};
+use super::options::{BATCH, Format, Options};
 use super::say::say;
 use super::signals::Signals;
 use super::source::Source;
@@ -74,16 +75,16 @@ impl Scoring {
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
         let mut source = source(&measured)?;
-        let endless = source.endless();
+        let endless = source.files().is_none();
         let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
-        let mut examiner = Examiner::load(&bundle, &measured, heatmaps.is_some(), options)?;
+        let examiner = Examiner::load(&bundle, &measured, heatmaps.is_some(), options)?;
         let (method, engine) = (measured.method, examiner.engine());
         let (lines, counts) = (Lines::new(options.format(Format::Json)), Counts::default());
         let mut take = Take { method, engine, judge, heatmaps, monitor, lines, counts };
 
         let signals = Signals::watch()?;
-        let ended = take.all(&mut source, &mut examiner, on_error, &signals);
+        let ended = take.all(&mut source, examiner, on_error, &signals);
         if ended.is_err() && !(endless && take.counts.images() > 0) {
             return ended.map(|()| ExitCode::SUCCESS);
         }
@@ -111,31 +112,41 @@ impl Take<'_> {
         self.lines.wanted() || self.heatmaps.is_some() || self.monitor.is_some()
     }
 
-    /// Takes what a source gives, to its end or a signal.
+    /// Takes what a source gives, to its end or a signal. Of images that arrive, each is told of before the
+    /// next is waited for.
     fn all(
         &mut self,
         source: &mut impl Source,
-        examiner: &mut Examiner,
+        mut examiner: Examiner,
         on_error: OnError,
         signals: &Signals,
     ) -> Result<()> {
+        if let Some(files) = source.files() {
+            return score_ahead(source, files, examiner, signals, |batch| {
+                self.batch(batch, on_error)?;
+                Ok(self.is_wanted())
+            });
+        }
         while self.is_wanted()
-            && let Some(batch) = source.batch(signals)?
+            && let Some(batch) = source.batch(BATCH, signals)?
         {
-            let batch = examiner.examine(batch);
-            let scored = batch.iter().take_while(|it| it.is_ok() || on_error == OnError::Skip);
-            let scored: Vec<_> = scored.flatten().collect();
-            let maps = self.heatmaps.as_ref().map_or(vec![], |heatmaps| heatmaps.take(&scored));
-            let mut maps = maps.into_iter();
-            for scored in batch {
-                match scored {
-                    Err(error) if on_error == OnError::Skip => self.skip(&error),
-                    scored => self.take(&scored?, maps.next().transpose()?)?,
-                }
-            }
-            self.lines.flush()?;
+            self.batch(examiner.examine(batch), on_error)?;
         }
         Ok(())
+    }
+
+    fn batch(&mut self, batch: Vec<Result<Scored>>, on_error: OnError) -> Result<()> {
+        let scored = batch.iter().take_while(|it| it.is_ok() || on_error == OnError::Skip);
+        let scored: Vec<_> = scored.flatten().collect();
+        let maps = self.heatmaps.as_ref().map_or(vec![], |heatmaps| heatmaps.take(&scored));
+        let mut maps = maps.into_iter();
+        for scored in batch {
+            match scored {
+                Err(error) if on_error == OnError::Skip => self.skip(&error),
+                scored => self.take(&scored?, maps.next().transpose()?)?,
+            }
+        }
+        self.lines.flush()
     }
 
     fn take(&mut self, scored: &Scored, mapped: Option<Mapped>) -> Result<()> {

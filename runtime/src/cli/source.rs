@@ -8,7 +8,6 @@ use anyhow::Result;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::inputs::Item;
-use super::options::BATCH;
 use super::signals::Signals;
 
 /// How long a signal goes unnoticed while no image comes.
@@ -20,26 +19,26 @@ const BATCH_BYTES: usize = 256 << 20;
 pub(super) type Batch = Vec<Result<Item>>;
 
 /// Where images come from.
-pub(super) trait Source {
-    /// The next images, at least one; none at the end, or when a signal has come. An error is one of
-    /// the source: no image comes after it.
-    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>>;
+pub(super) trait Source: Send {
+    /// The next images, at least one and at most so many; none at the end, or when a signal has come. An
+    /// error is one of the source: no image comes after it.
+    fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>>;
 
     /// Images that came and had to make room for others, where the source may drop some.
     fn dropped(&self) -> Option<usize> {
         None
     }
 
-    /// Whether it may go on without end.
-    fn endless(&self) -> bool {
-        false
+    /// The files that it reads; none where it may go on without end.
+    fn files(&self) -> Option<usize> {
+        None
     }
 }
 
-/// Takes images as long as there are any and a batch has room.
-pub(super) fn full(mut items: impl Iterator<Item = Result<Item>>) -> Batch {
+/// Takes images as long as there are any and a batch of so many has room.
+pub(super) fn full(most: usize, mut items: impl Iterator<Item = Result<Item>>) -> Batch {
     let (mut batch, mut bytes) = (vec![], 0);
-    while batch.len() < BATCH && bytes < BATCH_BYTES {
+    while batch.len() < most && bytes < BATCH_BYTES {
         let Some(item) = items.next() else { break };
         bytes += item.as_ref().map_or(0, Item::bytes);
         batch.push(item);
@@ -94,7 +93,7 @@ impl Queue {
 }
 
 impl Source for Queue {
-    fn batch(&mut self, signals: &Signals) -> Result<Option<Batch>> {
+    fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
@@ -104,13 +103,14 @@ impl Source for Queue {
         let Ok(first) = wait(&self.arrivals, signals) else { return Ok(None) };
         let arrivals = std::iter::once(first).chain(self.arrivals.try_iter()).take(self.left);
         let broken = &mut self.broken;
-        let batch = full(arrivals.map_while(|arrival| match arrival {
+        let images = arrivals.map_while(|arrival| match arrival {
             Arrival::Image(item) => Some(item),
             Arrival::Broken(error) => {
                 *broken = Some(error);
                 None
             }
-        }));
+        });
+        let batch = full(most, images);
         self.left -= batch.len();
         match (batch.is_empty(), self.broken.take()) {
             (true, Some(error)) => Err(error),
@@ -123,10 +123,6 @@ impl Source for Queue {
 
     fn dropped(&self) -> Option<usize> {
         self.dropped.as_ref().map(|dropped| dropped.load(Ordering::Relaxed))
-    }
-
-    fn endless(&self) -> bool {
-        true
     }
 }
 
@@ -164,6 +160,7 @@ mod tests {
     use image::DynamicImage;
     use vae_infer::images::{Picture, Pixels};
 
+    use super::super::options::BATCH;
     use super::*;
 
     fn item(name: u32) -> Result<Item> {
@@ -183,11 +180,12 @@ mod tests {
         let signals = Signals::watch()?;
         let (inlet, mut queue) = Queue::new(3, true, None);
         assert!((0..7).all(|name| inlet.put(item(name))));
-        assert_eq!(names(queue.batch(&signals)?), ["4", "5", "6"]);
+        assert_eq!(names(queue.batch(BATCH, &signals)?), ["4", "5", "6"]);
         inlet.put(item(7));
         drop(inlet);
-        assert_eq!((names(queue.batch(&signals)?), queue.dropped()), (vec!["7".into()], Some(4)));
-        assert!(queue.batch(&signals)?.is_none());
+        assert_eq!(names(queue.batch(BATCH, &signals)?), ["7"]);
+        assert_eq!(queue.dropped(), Some(4));
+        assert!(queue.batch(BATCH, &signals)?.is_none());
         Ok(())
     }
 
@@ -198,8 +196,8 @@ mod tests {
         inlet.put(item(0));
         inlet.put(Err(anyhow!("a bad one")));
         inlet.end(anyhow!("it broke"));
-        assert_eq!(names(queue.batch(&signals)?), ["0", "a bad one"]);
-        let error = queue.batch(&signals).err().expect("it broke");
+        assert_eq!(names(queue.batch(BATCH, &signals)?), ["0", "a bad one"]);
+        let error = queue.batch(BATCH, &signals).err().expect("it broke");
         assert_eq!((error.to_string(), queue.dropped()), ("it broke".into(), None));
         Ok(())
     }
@@ -209,9 +207,9 @@ mod tests {
         let signals = Signals::watch()?;
         let (inlet, mut queue) = Queue::new(100, false, Some(66));
         assert!((0..100).all(|name| inlet.put(item(name))));
-        assert_eq!(names(queue.batch(&signals)?).len(), BATCH);
-        assert_eq!(names(queue.batch(&signals)?), ["64", "65"]);
-        assert!(queue.batch(&signals)?.is_none());
+        assert_eq!(names(queue.batch(BATCH, &signals)?).len(), BATCH);
+        assert_eq!(names(queue.batch(BATCH, &signals)?), ["64", "65"]);
+        assert!(queue.batch(BATCH, &signals)?.is_none());
         drop(queue);
         assert!(!inlet.put(item(100)), "nobody takes them any more");
         Ok(())

@@ -46,6 +46,12 @@ pub trait Session: Send {
         Ok(None)
     }
 
+    /// The same graph for one thread each, as many as this session has threads, which share its weights.
+    /// None from an engine that cannot share them.
+    fn per_thread(&self) -> Vec<Box<dyn Session>> {
+        vec![]
+    }
+
     /// What really runs the graph.
     fn backend(&self) -> &Backend;
 }

@@ -33,7 +33,7 @@ fn write(folder: &Path, name: &str) -> Result<()> {
 }
 
 fn names(queue: &mut Queue) -> Result<Vec<String>> {
-    let batch = queue.batch(&Signals::watch()?)?.unwrap_or_default();
+    let batch = queue.batch(usize::MAX, &Signals::watch()?)?.unwrap_or_default();
     batch.into_iter().map(|item| Ok(item?.stem.display().to_string())).collect()
 }
 

@@ -39,7 +39,7 @@ impl Memory {
         }
         let mut lives: Vec<Option<Life>> = vec![None; plan.values.len()];
         for (place, step) in plan.steps.iter().enumerate() {
-            for value in step.op.reads().into_iter().chain([step.op.writes()]) {
+            for value in step.op.reads().into_iter().flatten().chain([step.op.writes()]) {
                 let life = lives[value].get_or_insert(Life { first: place, last: place });
                 life.last = place;
             }

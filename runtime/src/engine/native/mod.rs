@@ -10,7 +10,10 @@
 //! on the number of threads nor on the batch.
 
 mod constant;
+mod crew;
+mod cut;
 mod elementwise;
+mod execute;
 mod kernels;
 mod memory;
 mod pack;
@@ -21,42 +24,37 @@ mod step;
 mod view;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::panic::caught;
 use super::{Backend, Engine, EngineOptions, Provider, Session, Step};
 use crate::Error;
 use crate::graph::Parsed;
 use crate::manifest::{GraphSpec, TensorSpec};
+use crew::Crew;
 use kernels::Registers;
 use memory::Memory;
 use plan::Plan;
-use run::{Group, Program, SHARED, Worker};
+use run::{Group, Program, Worker};
 
 /// Numbers that the images of a group may take between dense layers.
 const GROUP: usize = 1 << 21;
 /// The most images of a group: enough to read a dense layer's weights once for many.
 const MOST_IMAGES: usize = 64;
 
-/// The fewest images of a thread's share where most of the work is in dense layers.
-const DENSE_SHARE: usize = 16;
-/// The fewest operations of a share.
-const SHARE: u64 = 1_000_000;
-
 /// A graph that is planned and packed.
 pub(super) struct Native {
     graph: &'static str,
     backend: Backend,
     arch: Arch,
-    plan: Plan,
-    memory: Memory,
+    plan: Arc<Plan>,
+    memory: Arc<Memory>,
     outputs: Vec<TensorSpec>,
-    threads: usize,
-    pool: Option<rayon::ThreadPool>,
+    crew: Crew,
     workers: Vec<Worker>,
 }
 
@@ -83,25 +81,12 @@ impl Native {
             graph,
             backend: Backend { engine: Engine::Native, provider: Provider::Cpu },
             arch,
-            plan,
-            memory,
+            crew: Crew::new(&plan, options.thread_count()),
+            plan: Arc::new(plan),
+            memory: Arc::new(memory),
             outputs: spec.outputs.clone(),
-            threads: options.thread_count(),
-            pool: None,
             workers: vec![],
         })
-    }
-
-    /// The threads that a batch is worth sharing among: each reads all weights, and takes a moment to wake.
-    fn shares(&self, images: usize) -> usize {
-        let flops = |dense: bool| -> u64 {
-            let steps = self.plan.steps.iter().filter(|step| step.op.is_dense() == dense);
-            steps.map(|step| step.flops).sum()
-        };
-        let (dense, windowed) = (flops(true), flops(false));
-        let least = if dense > windowed { DENSE_SHARE } else { 1 };
-        let work = images as u64 * (dense + windowed) / SHARE;
-        (images / least).min(work as usize).clamp(1, self.threads)
     }
 
     /// Images that go through a dense layer together.
@@ -120,13 +105,12 @@ impl Native {
         let result = |output: &TensorSpec| ArrayD::zeros([&[images], &output.shape[..]].concat());
         let mut results: Vec<ArrayD<f32>> = self.outputs.iter().map(result).collect();
 
-        let threads = if times.is_some() { 1 } else { self.threads };
-        if threads > 1 && self.pool.is_none() {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            self.pool = Some(pool.map_err(|e| format!("its threads cannot be started: {e}"))?);
+        let alone = times.is_some();
+        let workers = if alone { 1 } else { self.crew.shares(images) };
+        let together = !alone && self.crew.pieces(images).is_some();
+        if workers > 1 || together {
+            self.crew.start()?;
         }
-        let pool = self.pool.as_ref().filter(|_| threads > 1);
-        let workers = if pool.is_some() { self.shares(images) } else { 1 };
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();
@@ -146,19 +130,12 @@ impl Native {
             shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
         }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
-        let large = plan.steps.iter().any(|step| step.flops >= SHARED && !step.op.is_dense());
-        let program =
-            Program { arch, plan, memory, shared: workers == 1 && pool.is_some() && large };
-        match (pool, &mut shares[..]) {
-            (Some(pool), [share]) if program.shared => {
-                pool.install(|| share.run(&program, &inputs, group, None));
-            }
-            (_, [share]) => share.run(&program, &inputs, group, times),
-            (Some(pool), shares) => {
-                let each = |share: &mut Share| share.run(&program, &inputs, group, None);
-                pool.install(|| shares.par_iter_mut().for_each(each));
-            }
-            (None, _) => {}
+        let pieces = self.crew.pieces(images).filter(|_| together);
+        let program = Program { arch, plan, memory, pieces };
+        match &mut shares[..] {
+            [share] if together => self.crew.together(|| share.run(&program, &inputs, group, None)),
+            [share] => share.run(&program, &inputs, group, times),
+            shares => self.crew.each(shares, |share| share.run(&program, &inputs, group, None)),
         }
         Ok(results)
     }
@@ -208,6 +185,22 @@ impl Session for Native {
             time,
         });
         Ok(Some(steps.collect()))
+    }
+
+    fn per_thread(&self) -> Vec<Box<dyn Session>> {
+        let session = |_| -> Box<dyn Session> {
+            Box::new(Self {
+                graph: self.graph,
+                backend: self.backend.clone(),
+                arch: self.arch,
+                plan: Arc::clone(&self.plan),
+                memory: Arc::clone(&self.memory),
+                outputs: self.outputs.clone(),
+                crew: Crew::new(&self.plan, 1),
+                workers: vec![],
+            })
+        };
+        (0..self.crew.threads()).map(session).collect()
     }
 
     fn backend(&self) -> &Backend {

@@ -3,16 +3,11 @@
 use std::time::{Duration, Instant};
 
 use pulp::Arch;
-use rayon::prelude::*;
 
-use super::kernels::Correlate;
+use super::cut::Piece;
+use super::execute::Execution;
 use super::memory::{Memory, Segment};
 use super::plan::{Place, Plan};
-use super::step::{Affine, Op, Part};
-use super::{elementwise, pool};
-
-/// The operations of a step that is worth sharing among threads.
-pub(super) const SHARED: u64 = 20_000_000;
 
 /// A plan with the memory that one thread runs it in.
 pub(super) struct Worker {
@@ -37,8 +32,8 @@ pub(super) struct Program<'a> {
     pub(super) arch: Arch,
     pub(super) plan: &'a Plan,
     pub(super) memory: &'a Memory,
-    /// Whether large steps are shared among the threads of the pool that it runs in.
-    pub(super) shared: bool,
+    /// The pieces of every step, where the threads of the pool that it runs in share them.
+    pub(super) pieces: Option<&'a [Vec<Piece>]>,
 }
 
 impl Worker {
@@ -127,6 +122,7 @@ impl Worker {
     }
 }
 
+/// Runs a step over images, of which only a dense layer takes several.
 fn execute<'a>(
     program: &Program,
     step: usize,
@@ -135,72 +131,15 @@ fn execute<'a>(
     output: &mut [f32],
     room: &mut Vec<f32>,
 ) {
-    let arch = program.arch;
-    match &program.plan.steps[step].op {
-        Op::Affine(affine) => {
-            let input = read(affine.input);
-            let large = program.plan.steps[step].flops >= SHARED;
-            if program.shared && large && !affine.dense && !affine.planes {
-                return by_rows(arch, affine, input, output);
-            }
-            for part in &affine.parts {
-                let rows = if affine.dense { 0..count } else { 0..part.rows };
-                correlate(arch, affine, part, rows, input, output, 0, room);
-            }
-        }
-        Op::Pool(op) => pool::run(op, read(op.input.0), output),
-        Op::Map(map) => elementwise::map(arch, map, read(map.from.0), output),
-        Op::Combine(combine) => {
-            let [a, b] = combine.from.map(|(value, _)| value);
-            let a = (a != combine.to.0).then(|| read(a));
-            elementwise::combine(combine, a, read(b), output);
-        }
-        Op::Fill(fill) => elementwise::fill(fill, output),
+    let op = &program.plan.steps[step].op;
+    let mut inputs: [&[f32]; 2] = [&[]; 2];
+    for (input, value) in inputs.iter_mut().zip(op.reads()) {
+        // What it writes to is read where it is written.
+        *input = value.filter(|&value| value != op.writes()).map_or(&[], read);
     }
-}
-
-/// Shares the rows of an output image among threads.
-fn by_rows(arch: Arch, affine: &Affine, input: &[f32], output: &mut [f32]) {
-    let stride = affine.parts.iter().map(|part| part.stride).max().unwrap_or(1);
-    let tasks = 2 * rayon::current_num_threads();
-    let rows = affine.rows.div_ceil(tasks).next_multiple_of(stride);
-    let first = affine.parts.iter().map(|part| part.grid.output[0]).min().unwrap_or(0);
-    // From the first row on, so that every task has whole rows; what is behind the last is padding.
-    let (_, image) = output.split_at_mut(first);
-    let len = image.len().min(affine.rows * affine.row);
-    let stretches = image[..len].par_chunks_mut(rows * affine.row).enumerate();
-    stretches.for_each(|(task, output)| {
-        let (begin, end) = (task * rows, ((task + 1) * rows).min(affine.rows));
-        let from = first + begin * affine.row;
-        let mut room = vec![];
-        for part in &affine.parts {
-            let before = |row: usize| row.saturating_sub(part.first).div_ceil(part.stride);
-            let rows = before(begin)..before(end).min(part.rows);
-            correlate(arch, affine, part, rows, input, output, from, &mut room);
-        }
-    });
-}
-
-#[expect(clippy::too_many_arguments, reason = "they are the kernel's own")]
-fn correlate(
-    arch: Arch,
-    affine: &Affine,
-    part: &Part,
-    rows: std::ops::Range<usize>,
-    input: &[f32],
-    output: &mut [f32],
-    from: usize,
-    room: &mut Vec<f32>,
-) {
-    arch.dispatch(Correlate {
-        panels: &part.panels,
-        runs: &part.runs,
-        activation: affine.activation,
-        grid: part.grid,
-        rows,
-        input,
-        output,
-        from,
-        room,
-    });
+    let execution = Execution { arch: program.arch, op, count, inputs };
+    match program.pieces.map_or(&[][..], |pieces| &pieces[step]) {
+        [] => execution.whole(output, room),
+        pieces => execution.pieces(pieces, output),
+    }
 }

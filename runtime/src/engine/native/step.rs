@@ -28,16 +28,19 @@ pub(super) struct Affine {
     pub(super) activation: Activation,
     pub(super) input: usize,
     pub(super) output: usize,
+    /// The place of the output's first number.
+    pub(super) first: usize,
     /// Rows of the output image, and from one to the next.
     pub(super) rows: usize,
     pub(super) row: usize,
-    /// Whether an output's channels lie in planes.
-    pub(super) planes: bool,
+    /// The planes that an output's channels lie in, and from one to the next; one where they lie side by side.
+    pub(super) planes: usize,
+    pub(super) plane: usize,
     /// Whether the positions are the images of a batch.
     pub(super) dense: bool,
 }
 
-/// Positions that share their weights.
+/// Positions that share their weights, or some outputs of a dense layer.
 pub(super) struct Part {
     pub(super) panels: Panels,
     pub(super) runs: Vec<Run>,
@@ -85,6 +88,7 @@ pub(super) enum Pairwise {
 }
 
 /// A function of every number of a view.
+#[derive(Clone)]
 pub(super) struct Map {
     pub(super) function: Function,
     pub(super) from: (usize, usize),
@@ -93,6 +97,7 @@ pub(super) struct Map {
 }
 
 /// A function of the numbers of two views, pair by pair.
+#[derive(Clone)]
 pub(super) struct Combine {
     pub(super) function: Pairwise,
     pub(super) from: [(usize, usize); 2],
@@ -164,13 +169,13 @@ fn longest_last<const N: usize>(mut walk: Walk<N>) -> Walk<N> {
 
 impl Op {
     /// The values that the step reads.
-    pub(super) fn reads(&self) -> Vec<usize> {
+    pub(super) fn reads(&self) -> [Option<usize>; 2] {
         match self {
-            Self::Affine(affine) => vec![affine.input],
-            Self::Pool(pool) => vec![pool.input.0],
-            Self::Map(map) => vec![map.from.0],
-            Self::Combine(combine) => combine.from.map(|(value, _)| value).to_vec(),
-            Self::Fill(_) => vec![],
+            Self::Affine(affine) => [Some(affine.input), None],
+            Self::Pool(pool) => [Some(pool.input.0), None],
+            Self::Map(map) => [Some(map.from.0), None],
+            Self::Combine(combine) => combine.from.map(|(value, _)| Some(value)),
+            Self::Fill(_) => [None; 2],
         }
     }
 

@@ -44,6 +44,12 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
                 let joined = concatenate(Axis(0), &views).unwrap();
                 assert!(joined == whole[0], "{x:?} by {size} on {threads} threads, half: {half}");
             }
+            let options = EngineOptions { threads: 3, ..EngineOptions::new(Engine::Native) };
+            let apart = options.load("decoder", &graph.0, &graph.1).unwrap().per_thread();
+            assert_eq!(apart.len(), 3);
+            for mut session in apart {
+                assert!(session.run(&[all.view()]).unwrap() == whole, "{x:?}, half: {half}");
+            }
         }
     }
 }
@@ -86,11 +92,23 @@ fn what_is_not_for_this_engine_is_named_and_auto_takes_tract() {
 
 #[test]
 fn a_large_image_is_shared_among_threads_with_the_same_bytes() {
-    let layers = [conv(33, [1, 1]), deconv(17), conv(40, [2, 1]), deconv(3)];
-    let graph = Chain::of(&[8, 61, 67], false, &layers).finish();
-    let x = images(&graph.1, 1);
-    let alone = run(Engine::Native, 1, &graph, &x).unwrap();
-    for threads in [2, 3, 7] {
-        assert!(run(Engine::Native, threads, &graph, &x).unwrap() == alone, "{threads}");
+    let dense = |outputs| Layer::Dense { outputs, form: 0 };
+    let (relu, flat) = (Layer::Activation(0), Layer::Vector { flatten: true });
+    let (tanh, max, turned) =
+        (Layer::Activation(3), Layer::Constant(3), Layer::Transpose(vec![2, 3, 1]));
+    let graphs = [
+        (vec![8, 61, 67], vec![conv(33, [1, 1]), deconv(17), conv(40, [2, 1]), deconv(3)]),
+        (vec![4, 200, 190], vec![deconv(3), tanh, max, turned]),
+        (vec![3, 80, 80], vec![conv(16, [2, 2]), relu.clone(), flat, dense(71), dense(40_000)]),
+        (vec![9000], vec![dense(330), relu, dense(97), dense(20_000)]),
+    ];
+    for ((x, layers), half) in graphs.iter().flat_map(|graph| [(graph, false), (graph, true)]) {
+        let graph = Chain::of(x, half, layers).finish();
+        let image = images(&graph.1, 1);
+        let alone = run(Engine::Native, 1, &graph, &image).unwrap();
+        for threads in [2, 3, 7] {
+            let shared = run(Engine::Native, threads, &graph, &image).unwrap();
+            assert!(shared == alone, "{x:?} on {threads} threads, half: {half}");
+        }
     }
 }

@@ -45,7 +45,8 @@ impl Activation {
 #[inline(always)]
 fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
-    simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
+    let minus_x = simd.sub_f32s(simd.splat_f32s(0.0), x);
+    simd.div_f32s(one, simd.add_f32s(one, exp(simd, minus_x)))
 }
 
 /// The exponential function to about 2 units in the last place, where neither it nor its inverse

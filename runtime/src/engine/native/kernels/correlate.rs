@@ -9,6 +9,7 @@ use super::super::pack::{Panels, Weights};
 use super::activation::Activation;
 use super::halves::Halves;
 use super::narrow::{Fold, LANES, narrow};
+use super::planes::Planes;
 use super::rows::row;
 use super::tile::{Run, tile};
 
@@ -32,7 +33,7 @@ pub(in super::super) struct Grid {
     pub(in super::super) input: [usize; 3],
     /// The output's likewise.
     pub(in super::super) output: [usize; 3],
-    /// From an output to the next at one position.
+    /// From an output to the next at one position: 1, or the numbers of a plane.
     pub(in super::super) channel: usize,
 }
 
@@ -44,8 +45,8 @@ pub(in super::super) struct Correlate<'a> {
     pub(in super::super) grid: Grid,
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) input: &'a [f32],
-    /// The outputs from the number `from` on.
-    pub(in super::super) output: &'a mut [f32],
+    /// The outputs, from the number `from` of every plane on.
+    pub(in super::super) output: Planes<'a>,
     pub(in super::super) from: usize,
     /// Room for weights that are widened.
     pub(in super::super) room: &'a mut Vec<f32>,
@@ -100,6 +101,11 @@ impl Correlate<'_> {
             }
         }
         (inputs, outputs)
+    }
+
+    /// The plane of an output with few others, and from a position to its place there.
+    fn plane(&self, output: usize) -> (usize, usize) {
+        if self.grid.channel == 1 { (0, output) } else { (output, 0) }
     }
 
     fn positions(&self) -> Range<usize> {
@@ -210,7 +216,7 @@ impl Correlate<'_> {
     ) {
         let left = self.panels.outputs - output;
         for (place, sums) in places.iter().zip(&sums) {
-            let target = &mut self.output[place + output..][..left.min(V * S::F32_LANES)];
+            let target = &mut self.output.0[0][place + output..][..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
                 *target = self.activation.of(simd, *sum);
@@ -314,7 +320,8 @@ impl Correlate<'_> {
             S::as_mut_simd_f32s(&mut values).0[0] = sums;
             for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
                 for (c, value) in values.iter().enumerate() {
-                    self.output[place + c * self.grid.channel] = *value;
+                    let (plane, shift) = self.plane(c);
+                    self.output.0[plane][place + shift] = *value;
                 }
             }
             at += count;
@@ -345,7 +352,7 @@ impl Correlate<'_> {
         first: usize,
     ) {
         let Weights::Positions(weights) = &self.panels.weights else { return };
-        let Grid { columns, input, output, channel } = self.grid;
+        let Grid { columns, input, output, .. } = self.grid;
         // The last vector of a row ends with it, and computes some positions once more.
         let mut starts = [0; X];
         for (i, start) in starts.iter_mut().enumerate() {
@@ -356,12 +363,12 @@ impl Correlate<'_> {
             row::<S, X, C>(simd, self.input, &bases, self.runs, weights, &self.panels.bias[..C]);
         for (start, sums) in starts.iter().zip(&sums) {
             for (c, sum) in sums.iter().enumerate() {
-                let place =
-                    output[0] + at * output[1] + start * output[2] + c * channel - self.from;
+                let (plane, shift) = self.plane(c);
+                let place = output[0] + at * output[1] + start * output[2] + shift - self.from;
                 let sum = self.activation.of(simd, *sum);
                 let mut values = [0.0; LANES];
                 S::as_mut_simd_f32s(&mut values).0[0] = sum;
-                let target = self.output[place..].iter_mut().step_by(output[2].max(1));
+                let target = self.output.0[plane][place..].iter_mut().step_by(output[2].max(1));
                 target.zip(&values[..S::F32_LANES]).for_each(|(target, value)| *target = *value);
             }
         }

@@ -6,6 +6,7 @@ mod activation;
 mod correlate;
 mod halves;
 mod narrow;
+mod planes;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use pulp::{Arch, Simd, WithSimd};
 pub(super) use activation::{Activate, Activation};
 pub(super) use correlate::{Correlate, Grid};
 pub(super) use halves::Halves;
+pub(super) use planes::Planes;
 pub(super) use tile::Run;
 
 /// The instruction set of this processor, as far as the layout of packed weights depends on it.

@@ -57,6 +57,16 @@ pub(super) fn narrow<S: Simd, const P: usize, const C: usize>(
 
 /// The most lanes of a vector.
 pub(super) const LANES: usize = 16;
+/// The bits of every lane's number, from the last one on.
+const BITS: [[f32; LANES]; 4] = {
+    let (mut bits, mut place) = ([[0.0; LANES]; 4], 0);
+    while place < 4 * LANES {
+        let (bit, lane) = (place / LANES, place % LANES);
+        bits[bit][lane] = ((lane >> bit) & 1) as f32;
+        place += 1;
+    }
+    bits
+};
 
 /// How vectors are added up so that every lane of one vector is the sum of another.
 ///
@@ -73,12 +83,8 @@ impl<S: Simd> Fold<S> {
     #[inline(always)]
     pub(super) fn new(simd: S) -> Self {
         let mut masks = [simd.less_than_f32s(simd.splat_f32s(0.0), simd.splat_f32s(1.0)); 4];
-        for (bit, mask) in masks.iter_mut().enumerate() {
-            let mut bits = [0.0; LANES];
-            for (lane, value) in bits.iter_mut().enumerate() {
-                *value = ((lane >> bit) & 1) as f32;
-            }
-            *mask = simd.less_than_f32s(S::as_simd_f32s(&bits).0[0], simd.splat_f32s(0.5));
+        for (mask, bits) in masks.iter_mut().zip(&BITS) {
+            *mask = simd.less_than_f32s(S::as_simd_f32s(bits).0[0], simd.splat_f32s(0.5));
         }
         Self { masks }
     }

@@ -40,7 +40,7 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
         },
         rows: 0..rows,
         input: &input,
-        output: &mut output,
+        output: Planes::of(&mut output, 1, 0),
         from: 0,
         room: &mut vec![],
     });

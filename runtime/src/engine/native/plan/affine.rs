@@ -11,6 +11,8 @@ use crate::graph::{Node, NodeProto};
 
 /// The most zeros beside an image, so that a small graph asks for no large memory.
 const FARTHEST: usize = 1024;
+/// Weights of a part of a dense layer, at least: a thread takes a part at a time.
+const PART: usize = 64 * 1024;
 
 /// A convolution or a transposed one.
 struct Windowed {
@@ -134,9 +136,11 @@ impl<'a> Planner<'a> {
             activation: following.activation,
             input: input.value,
             output: output.value,
+            first: output.offset,
             rows: oh,
             row,
-            planes: channel != 1 && outputs > 1,
+            planes: if channel == 1 { 1 } else { outputs },
+            plane: channel,
             dense: false,
         };
         self.views.insert(following.output, output);
@@ -181,33 +185,44 @@ impl<'a> Planner<'a> {
         let scale: Vec<f32> = targets.iter().map(|&o| following.scale[o] * alpha).collect();
         let bias: Vec<f32> = bias.iter().map(|bias| bias * beta).collect();
         let bias = shifted(&bias, &following);
+        let bias: Vec<f32> = targets.iter().map(|&output| bias[output]).collect();
         let runs = vec![Run { offset: 0, len: inputs }];
-        let layer = Layer {
-            weights,
-            outputs: &firsts,
-            inputs: &order.iter().map(|input| input * by_input).collect::<Vec<_>>(),
-            scale: &scale,
-            bias: targets.iter().map(|&output| bias[output]).collect(),
-            runs: &runs,
-            half: stored.half && scale.iter().all(|&scale| scale == 1.0),
-            rows: false,
-        };
-        let panels = Panels::pack(layer, self.registers);
-        let grid = Grid {
-            columns: 1,
-            input: [input.offset, self.values[input.value].len, 0],
-            output: [output.offset, self.values[output.value].len, 0],
-            channel: 1,
-        };
-        let part = Part { panels, runs, rows: 1, first: 0, stride: 1, grid };
+        let order: Vec<usize> = order.iter().map(|input| input * by_input).collect();
+        let half = stored.half && scale.iter().all(|&scale| scale == 1.0);
+        let width = (PART / inputs.max(1)).next_multiple_of(2 * self.registers.lanes);
+        let count = (outputs / width).max(1);
+        let parts = (0..count).map(|part| {
+            let first = part * width;
+            let end = if part + 1 == count { outputs } else { first + width };
+            let layer = Layer {
+                weights,
+                outputs: &firsts[first..end],
+                inputs: &order,
+                scale: &scale[first..end],
+                bias: bias[first..end].to_vec(),
+                runs: &runs,
+                half,
+                rows: false,
+            };
+            let panels = Panels::pack(layer, self.registers);
+            let grid = Grid {
+                columns: 1,
+                input: [input.offset, self.values[input.value].len, 0],
+                output: [output.offset + first, self.values[output.value].len, 0],
+                channel: 1,
+            };
+            Part { panels, runs: runs.clone(), rows: 1, first: 0, stride: 1, grid }
+        });
         let affine = Affine {
-            parts: vec![part],
+            parts: parts.collect(),
             activation: following.activation,
             input: input.value,
             output: output.value,
+            first: 0,
             rows: 1,
             row: 0,
-            planes: false,
+            planes: 1,
+            plane: 1,
             dense: true,
         };
         self.views.insert(following.output, output);

@@ -1,0 +1,58 @@
+//! Batches of files that are scored while those before them are taken.
+
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result};
+use crossbeam_channel::bounded;
+
+use super::examine::{Examiner, Scored};
+use super::options::BATCH;
+use super::signals::Signals;
+use super::source::Source;
+
+/// Scores a source of so many files, and has batches taken in their order until there are no more, or none is
+/// wanted.
+///
+/// Every thread that computes scores whole batches, together as many images as one batch has otherwise: nothing
+/// waits for the slowest of them. Few files are one batch, whose images the engine shares out.
+pub(super) fn score_ahead(
+    source: &mut impl Source,
+    files: usize,
+    examiner: Examiner,
+    signals: &Signals,
+    mut take: impl FnMut(Vec<Result<Scored>>) -> Result<bool>,
+) -> Result<()> {
+    let apart = if files < BATCH { vec![] } else { examiner.per_thread() };
+    let examiners = if apart.len() > 1 { apart } else { vec![examiner] };
+    let most = (BATCH / examiners.len()).max(1);
+    let source = Mutex::new(source);
+    thread::scope(|scope| {
+        let (order, batches) = bounded(examiners.len());
+        for mut examiner in examiners {
+            let (source, order) = (&source, order.clone());
+            scope.spawn(move || {
+                loop {
+                    let Ok(mut source) = source.lock() else { return };
+                    let Some(batch) = source.batch(most, signals).transpose() else { return };
+                    // It has its place before the next one is asked for.
+                    let (scored, place) = bounded(1);
+                    if order.send(place).is_err() {
+                        return;
+                    }
+                    drop(source);
+                    // Where nobody takes it any more, neither will anybody take the next one.
+                    let _ = scored.send(batch.map(|batch| examiner.examine(batch)));
+                }
+            });
+        }
+        drop(order);
+        for place in batches {
+            let batch = place.recv().context("a thread that scores images broke down")?;
+            if !take(batch?)? {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
