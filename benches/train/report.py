@@ -23,9 +23,10 @@ def text(result: dict) -> str:
 def head(machine: dict, result: dict) -> str:
     limits = [f"{machine[kind] / 1e12:.1f} TFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
     limits += [f"{machine['bytes'] / 1e9:.0f} GB/s copied"] if "bytes" in machine else []
+    warm = "; first steps are those of kernels that an earlier process compiled" if result.get("compiled before") else ""
     return (f"{machine.get('device', 'an unknown machine')}; PyTorch {machine.get('torch', '-')} reaches "
             f"{', '.join(limits) or 'nothing'}. {result['steps']} steps in windows of ten after {result['warmup']} that "
-            f"warm up; the loss is that of the last window.")
+            f"warm up; the loss is that of the last window{warm}.")
 
 
 def place(rows: list[dict], row: dict) -> int:
