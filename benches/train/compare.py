@@ -71,15 +71,15 @@ class Comparison:
         chosen, precisions = self.chosen, self.chosen.precisions if self.on_gpu else ["f32"]
         modes = [mode for mode in chosen.modes if self.on_gpu or mode not in GRAPHS]
         plain = [mode for mode in modes if mode in ("eager", "compiled")]
+        graphs = [mode for mode in modes if mode in GRAPHS]
         for number, batch in enumerate(chosen.batches):
             self.ours(batch)
+            self.peers("torch", batch, plain, precisions)
+            self.peers("torch", batch, graphs, precisions[:1])
+            self.peers("jax", batch, [""], precisions)
             if number == 0:
-                self.peers("torch", batch, plain, precisions)
-                self.peers("torch", batch, [mode for mode in modes if mode not in plain], precisions[:1])
-            else:
-                modes = [mode for mode in modes if mode != "same-noise"]
-                self.peers("torch", batch, modes, precisions[:1])
-            self.peers("jax", batch, [""], precisions if number == 0 else precisions[:1])
+                self.peers("torch", batch, [mode for mode in modes if mode == "same-noise"], ["f32"])
+            precisions = precisions[:1]
 
     def ours(self, batch: int) -> None:
         for network in self.chosen.networks if "ours" in self.chosen.contenders else []:
@@ -196,10 +196,14 @@ def main() -> None:
     chosen = arguments()
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(chosen, Path(folder))
-        if chosen.warm:
-            comparison.warm()
-        comparison.run()
-        comparison.write()
+        try:
+            if chosen.warm:
+                comparison.warm()
+            comparison.run()
+            comparison.write()
+        finally:
+            if comparison.memory:
+                comparison.memory.close()
 
 
 if __name__ == "__main__":

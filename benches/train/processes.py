@@ -13,7 +13,7 @@ class CardMemory:
 
     def __init__(self):
         command = ["nvidia-smi", "-i", "0", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-lms", "50"]
-        self.idle = self.most = None
+        self.idle = self.most = self.process = None
         try:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         except OSError:
@@ -32,6 +32,11 @@ class CardMemory:
         """The most beyond what was in use at first, since the last time that it was asked."""
         most, self.most = self.most, None
         return None if most is None else max(0, most - self.idle)
+
+    def close(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
 
 
 def rows(command: list[str], surroundings: dict[str, str], seconds: float, memory: CardMemory | None,
