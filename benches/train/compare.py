@@ -3,8 +3,8 @@
 Every network begins in every contender with the same weights, images and order, which `vae-train benchmark training
 --start` writes. Rows are written as they come, the most important first; a contender that fails says why. Python needs
 torch, safetensors and numpy; for JAX jax and optax. `--warm` runs ours and PyTorch's on all networks at once before
-anything is measured: what they compile and choose is kept on disk (for ours where `[compilation] cache = true` in
-`cubecl.toml` says so).
+anything is measured: what they compile is kept on disk. What ours measures to choose among its kernels is not: each is
+measured when nothing else runs.
 """
 
 import argparse
@@ -20,17 +20,20 @@ import report
 from processes import CardMemory, rows
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 FEATURES = ROOT / "trainer/assets/features/letters/features.toml"
 NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "wide": str(ROOT / "benches/wide.toml"),
             "emnist-perceptual": "emnist-perceptual", "eyes-vae": "eyes-vae"}
 GRAPHS = ["graph", "compiled-graph"]
 MODES = ["eager", "compiled", *GRAPHS, "same-noise"]
+#: What CubeCL keeps between processes, and does not keep of those that share the device.
+KEPT = "[compilation]\ncache = true\n"
+NOT_CHOSEN = "[autotune]\ndisable_cache = true\n"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", required=True, help="vae-train, built with the device")
+    parser.add_argument("--program", required=True, type=Path, help="vae-train, built with the device")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024, 32])
@@ -53,27 +56,30 @@ class Comparison:
 
     def __init__(self, chosen: argparse.Namespace, folder: Path):
         self.chosen, self.folder = chosen, folder
+        self.chosen.program = str(chosen.program.resolve())
+        (folder / "cubecl.toml").write_text(KEPT)
         self.on_gpu = chosen.device == "cuda"
         self.end = time.monotonic() + chosen.budget
         self.memory = CardMemory() if self.on_gpu else None
         ceilings = rows([sys.executable, str(HERE / "ceilings.py"), chosen.device, str(chosen.threads)],
-                        self.surroundings(), 60, None)
-        self.result = {"machine": next(ceilings, {}), "steps": chosen.steps, "warmup": chosen.warmup, "rows": []}
+                        self.surroundings(), 60, None, folder)
+        self.result = {"machine": next(ceilings, {}), "steps": chosen.steps, "warmup": chosen.warmup,
+                       "compiled before": chosen.warm > 0, "rows": []}
 
     def run(self) -> None:
         """The first batch: ours, eager and compiled, then the rest; then the other batches."""
         chosen, precisions = self.chosen, self.chosen.precisions if self.on_gpu else ["f32"]
         modes = [mode for mode in chosen.modes if self.on_gpu or mode not in GRAPHS]
         plain = [mode for mode in modes if mode in ("eager", "compiled")]
+        graphs = [mode for mode in modes if mode in GRAPHS]
         for number, batch in enumerate(chosen.batches):
             self.ours(batch)
+            self.peers("torch", batch, plain, precisions)
+            self.peers("torch", batch, graphs, precisions[:1])
+            self.peers("jax", batch, [""], precisions)
             if number == 0:
-                self.peers("torch", batch, plain, precisions)
-                self.peers("torch", batch, [mode for mode in modes if mode not in plain], precisions[:1])
-            else:
-                modes = [mode for mode in modes if mode != "same-noise"]
-                self.peers("torch", batch, modes, precisions[:1])
-            self.peers("jax", batch, [""], precisions if number == 0 else precisions[:1])
+                self.peers("torch", batch, [mode for mode in modes if mode == "same-noise"], ["f32"])
+            precisions = precisions[:1]
 
     def ours(self, batch: int) -> None:
         for network in self.chosen.networks if "ours" in self.chosen.contenders else []:
@@ -81,7 +87,7 @@ class Comparison:
             if self.left() < 0:
                 self.record(network, batch, {"contender": "ours", "error": "no time left"})
                 continue
-            for row in rows(command, self.surroundings(), self.left(), self.memory):
+            for row in rows(command, self.surroundings(), self.left(), self.memory, self.folder):
                 self.record(network, batch, {"contender": "ours", **row})
 
     def peers(self, framework: str, batch: int, modes: list[str], precisions: list[str]) -> None:
@@ -104,7 +110,7 @@ class Comparison:
             command = self.command(framework, [self.start(name, batch) for name in networks],
                                    modes if together else [mode], precisions if together else [precision])
             before = len(waiting)
-            for row in rows(command, self.surroundings(), self.left(), self.memory):
+            for row in rows(command, self.surroundings(), self.left(), self.memory, self.folder):
                 if not waiting:
                     break
                 self.peer(batch, names, waiting.pop(0), row)
@@ -161,8 +167,9 @@ class Comparison:
     def warm(self) -> None:
         """Compiles all that ours and PyTorch compile for the first of the batches, all at once."""
         batch, until = self.chosen.batches[0], time.monotonic() + self.chosen.warm
-        starts = {network: self.start(f"{network}", batch) for network in self.chosen.networks}
-        waiting, running = dict(starts), []
+        (self.folder / "cubecl.toml").write_text(KEPT + NOT_CHOSEN)
+        starts = {network: self.start(network, batch) for network in self.chosen.networks}
+        waiting, running, began = dict(starts), [], time.monotonic()
         for network, start in starts.items():
             running.append((network, "ours", self.begin(self.program(network, batch, start, 10))))
         while waiting and time.monotonic() < until and "torch" in self.chosen.contenders:
@@ -170,7 +177,6 @@ class Comparison:
                 command = self.command("torch", [waiting.pop(network)], ["compiled"], self.chosen.precisions)
                 running.append((network, "PyTorch", self.begin(command)))
             time.sleep(0.1)
-        began = time.monotonic()
         for network, contender, process in running:
             try:
                 process.wait(max(0.0, until - time.monotonic()))
@@ -179,19 +185,25 @@ class Comparison:
                 process.kill()
                 said = "still warming up"
             print(f"{network}, {contender}: {said} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        (self.folder / "cubecl.toml").write_text(KEPT)
 
     def begin(self, command: list[str]) -> subprocess.Popen:
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.surroundings())
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.surroundings(),
+                                cwd=self.folder)
 
 
 def main() -> None:
     chosen = arguments()
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(chosen, Path(folder))
-        if chosen.warm:
-            comparison.warm()
-        comparison.run()
-        comparison.write()
+        try:
+            if chosen.warm:
+                comparison.warm()
+            comparison.run()
+            comparison.write()
+        finally:
+            if comparison.memory:
+                comparison.memory.close()
 
 
 if __name__ == "__main__":

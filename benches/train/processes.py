@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 
 class CardMemory:
@@ -12,7 +13,7 @@ class CardMemory:
 
     def __init__(self):
         command = ["nvidia-smi", "-i", "0", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-lms", "50"]
-        self.idle = self.most = None
+        self.idle = self.most = self.process = None
         try:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         except OSError:
@@ -32,11 +33,18 @@ class CardMemory:
         most, self.most = self.most, None
         return None if most is None else max(0, most - self.idle)
 
+    def close(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
 
-def rows(command: list[str], surroundings: dict[str, str], seconds: float, memory: CardMemory | None) -> Iterator[dict]:
+
+def rows(command: list[str], surroundings: dict[str, str], seconds: float, memory: CardMemory | None,
+         folder: Path) -> Iterator[dict]:
     """The JSON lines that a process prints, as they come; a last one with `error` where it fails or is out of time."""
     complaint = []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings,
+                               cwd=folder)
     listener = threading.Thread(target=lambda: complaint.extend(process.stderr), daemon=True)
     listener.start()
     late = threading.Event()

@@ -23,9 +23,10 @@ def text(result: dict) -> str:
 def head(machine: dict, result: dict) -> str:
     limits = [f"{machine[kind] / 1e12:.1f} TFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
     limits += [f"{machine['bytes'] / 1e9:.0f} GB/s copied"] if "bytes" in machine else []
+    warm = "; of first steps an earlier process has compiled the kernels" if result.get("compiled before") else ""
     return (f"{machine.get('device', 'an unknown machine')}; PyTorch {machine.get('torch', '-')} reaches "
             f"{', '.join(limits) or 'nothing'}. {result['steps']} steps in windows of ten after {result['warmup']} that "
-            f"warm up; the loss is that of the last window.")
+            f"warm up; the loss is that of the last window{warm}.")
 
 
 def place(rows: list[dict], row: dict) -> int:
@@ -59,8 +60,8 @@ def cells(row: dict, ours: dict, machine: dict) -> list[str]:
 
 
 def share(row: dict, ours: dict, machine: dict) -> str:
-    """The least time in which the machine does a step's arithmetic, or moves what must be moved, whichever is more, over
-    the time taken."""
+    """The least time in which the machine does a step's arithmetic, or moves its bytes, whichever is more, over the time
+    taken."""
     precision = row.get("precision", OURS)
     arithmetic = machine.get(precision, machine.get("f32"))
     if not arithmetic or not ours.get("step_flops"):

@@ -127,6 +127,8 @@ def measure(start: Path, config: dict, features, warmup: int) -> dict:
         state, losses = window(state, order[done:min(done + WINDOW, warmup)])
         losses.block_until_ready()
         first = first or time.perf_counter() - began
+    # The last of those may have been shorter, and every length is compiled by itself.
+    window = window.lower(state, order[:WINDOW]).compile()
     warm = time.perf_counter() - began
     rates, means, batch = [], [], order.shape[1]
     for done in range(warmup, len(order) - WINDOW + 1, WINDOW):

@@ -155,6 +155,14 @@ fn training(_: PathBuf) -> Result<(), String> {
     if images.shape() != [1024, 1, 4, 4] {
         return Err(format!("the images are {:?}", images.shape()));
     }
+    let noise = npy::floats("noise.npy", &read("noise.npy")?).map_err(|e| e.to_string())?;
+    if noise.shape() != [22, 8, 2] || !(0.8..1.2).contains(&noise.std(0.0)) {
+        return Err(format!("the noise is {:?}, {}", noise.shape(), noise.std(0.0)));
+    }
+    let config = String::from_utf8_lossy(&read("config.toml")?).into_owned();
+    if !config.contains("name = \"patterns\"") {
+        return Err(format!("the configuration is another one: {config}"));
+    }
     let order = read("order.npy")?;
     let order = order.get(128..).ok_or("the order is short")?;
     let one_pass: BTreeSet<&[u8]> = order.chunks(size_of::<i64>()).collect();
