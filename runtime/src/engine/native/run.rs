@@ -192,15 +192,16 @@ fn correlate(
     from: usize,
     room: &mut Vec<f32>,
 ) {
-    arch.dispatch(Correlate {
+    let layer = Correlate {
         panels: &part.panels,
         runs: &part.runs,
-        activation: affine.activation,
+        activations: &affine.activations,
         grid: part.grid,
         rows,
         input,
         output,
         from,
         room,
-    });
+    };
+    layer.run(arch);
 }

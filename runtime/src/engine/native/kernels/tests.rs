@@ -24,6 +24,7 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
         bias: (0..outputs).map(number).collect(),
         runs: &runs,
         half: false,
+        rounding: None,
         rows: along_rows,
     };
     let panels = Panels::pack(layer, Registers::of(arch));
@@ -31,7 +32,7 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
     arch.dispatch(Correlate {
         panels: &panels,
         runs: &runs,
-        activation: Activation::LeakyRelu(0.25),
+        activations: &[Activation::LeakyRelu(0.25)],
         grid: Grid {
             columns,
             input: [0, width, step],

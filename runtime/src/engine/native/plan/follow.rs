@@ -12,7 +12,7 @@ pub(super) struct Following<'a> {
     /// For every output, what its sum is multiplied by and what is then added.
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
-    pub(super) activation: Activation,
+    pub(super) activations: Vec<Activation>,
 }
 
 impl<'a> Planner<'a> {
@@ -22,7 +22,7 @@ impl<'a> Planner<'a> {
             output: &proto.output[0],
             scale: vec![1.0; outputs],
             shift: vec![0.0; outputs],
-            activation: Activation::Identity,
+            activations: vec![],
         };
         loop {
             let readers = self.readers.get(following.output).map_or(&[][..], Vec::as_slice);
@@ -32,16 +32,24 @@ impl<'a> Planner<'a> {
             match *readers {
                 [reader] => {
                     let next = &self.parsed.graph.node[reader];
-                    if self.shifts(next, &mut following) || self.scales(next, &mut following) {
+                    let linear = following.activations.is_empty()
+                        && (self.shifts(next, &mut following) || self.scales(next, &mut following));
+                    let of_first = next.input[0] == following.output;
+                    if linear {
                         self.fused.insert(reader);
                         following.output = &next.output[0];
                         continue;
-                    }
-                    let of_first = next.input[0] == following.output;
-                    if let Some(activation) = self.activation(next).filter(|_| of_first) {
+                    } else if let Some((widening, rounding)) = self.rounding_pair(next) {
+                        self.fused.extend([reader, widening]);
+                        following.output = &self.parsed.graph.node[widening].output[0];
+                        following.activations.push(Activation::Round(rounding));
+                        self.rounded.insert(following.output, rounding);
+                        continue;
+                    } else if let Some(activation) = self.activation(next).filter(|_| of_first) {
                         self.fused.insert(reader);
                         following.output = &next.output[0];
-                        following.activation = activation;
+                        following.activations.push(activation);
+                        continue;
                     }
                 }
                 [gate, product] => {
@@ -56,7 +64,8 @@ impl<'a> Planner<'a> {
                     if silu {
                         self.fused.extend([gate, product]);
                         following.output = &product_node.output[0];
-                        following.activation = Activation::Silu;
+                        following.activations.push(Activation::Silu);
+                        continue;
                     }
                 }
                 _ => {}
