@@ -49,6 +49,8 @@ pub(super) struct Layer<'a> {
     pub(super) half: bool,
     /// How the inputs are rounded, where the weights are integers in eight bits.
     pub(super) rounding: Option<Rounding>,
+    /// The outputs that lie side by side, where they are integers' sums.
+    pub(super) adjacent: usize,
     /// Whether there are positions enough in a row, and outputs few enough, for vectors of positions.
     pub(super) rows: bool,
 }
@@ -95,7 +97,7 @@ impl Panels {
             }),
         };
         let (depth, mut bias) = (layer.inputs.len(), layer.bias);
-        bias.resize(outputs.next_multiple_of(2 * lanes), 0.0);
+        bias.resize(outputs + 2 * lanes, 0.0);
         Self { outputs, depth, weights, bias, lanes }
     }
 
@@ -164,9 +166,10 @@ fn integer_panels(layer: &Layer, rounding: Rounding, lanes: usize) -> IntegerPan
     let (mut panels, mut weights) = (vec![], vec![]);
     let mut output = 0;
     while output < outputs {
-        let vectors = vectors(outputs - output, lanes);
+        let left = layer.adjacent - output % layer.adjacent;
+        let vectors = vectors(left, lanes);
         let width = vectors * lanes;
-        let of_panel = output..outputs.min(output + width);
+        let of_panel = output..output + left.min(width);
         let begin = weights.len();
         let (mut runs, mut first) = (vec![], 0);
         for run in layer.runs {
@@ -187,11 +190,12 @@ fn integer_panels(layer: &Layer, rounding: Rounding, lanes: usize) -> IntegerPan
             }
             first += run.len;
         }
-        panels.push(IntegerPanel { output, vectors, runs, weights: begin..weights.len() });
-        output += width;
+        let (outputs, weights) = (of_panel.len(), begin..weights.len());
+        panels.push(IntegerPanel { output, outputs, place: output, vectors, runs, weights });
+        output = of_panel.end;
     }
     let mut scale: Vec<f32> = layer.scale.iter().map(|scale| scale * rounding.scale).collect();
-    scale.resize(outputs.next_multiple_of(2 * lanes), 0.0);
+    scale.resize(outputs + 2 * lanes, 0.0);
     IntegerPanels { rounding, panels, weights: Aligned::new(weights), scale }
 }
 

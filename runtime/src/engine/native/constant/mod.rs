@@ -82,7 +82,9 @@ impl Constants {
             }
             "Identity" => self.input(proto, 0)?.clone(),
             "Cast" if to == Ok(Element::F32.code()) => self.input(proto, 0)?.clone(),
-            "DequantizeLinear" => Arc::new(self.dequantize(proto, node)?),
+            "DequantizeLinear" if result.element == Element::F32 => {
+                Arc::new(self.dequantize(proto, node)?)
+            }
             "Mul" if result.element == Element::F32 => {
                 let [a, b] = [self.input(proto, 0)?, self.input(proto, 1)?].map(|c| &c.values);
                 let dims = IxDyn(&result.dims);

@@ -20,8 +20,11 @@ pub(in super::super) enum Activation {
 impl Activation {
     /// What several functions make of a vector, one after the other.
     #[inline(always)]
-    pub(super) fn all<S: Simd>(activations: &[Self], simd: S, x: S::f32s) -> S::f32s {
-        activations.iter().fold(x, |x, activation| activation.of(simd, x))
+    pub(super) fn all<S: Simd>(activations: &[Self], simd: S, mut x: S::f32s) -> S::f32s {
+        for activation in activations {
+            x = activation.of(simd, x);
+        }
+        x
     }
 
     /// The function of every number in a vector. A number that is none stays none.

@@ -212,20 +212,21 @@ impl Correlate<'_> {
         }
         let (bases, places) = self.places::<P>(at);
         let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, sums);
-        self.store(simd, &places, output, sums);
+        self.store(simd, &places, output, self.panels.outputs - output, sums);
     }
 
+    /// Writes a panel's sums, no more than are left, from `offset` behind every place on.
     #[inline(always)]
     pub(super) fn store<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
         places: &[usize; P],
-        output: usize,
+        offset: usize,
+        left: usize,
         sums: [[S::f32s; V]; P],
     ) {
-        let left = self.panels.outputs - output;
         for (place, sums) in places.iter().zip(&sums) {
-            let target = &mut self.output[place + output..][..left.min(V * S::F32_LANES)];
+            let target = &mut self.output[place + offset..][..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
                 *target = Activation::all(self.activations, simd, *sum);
@@ -288,7 +289,7 @@ impl Correlate<'_> {
         let sums = [[bias[0], bias[1]]; P];
         let sums = halves.tile(simd, inputs, pairs, sums);
         for (place, sums) in places.iter().zip(sums).take(positions.len()) {
-            self.store(simd, &[*place], output, [sums]);
+            self.store(simd, &[*place], output, self.panels.outputs - output, [sums]);
         }
     }
 

@@ -68,15 +68,16 @@ impl<'a> Planner<'a> {
     pub(super) fn windowed(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let windows = self.windows(proto, node)?;
         let (inputs, outputs) = (windows.inputs, windows.outputs);
-        let following = self.follow(proto, outputs);
         let long_rows = self.has_long_rows(&windows);
-        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
         let stored = self.constants.input(proto, 1)?.clone();
-        let bias = self.bias(proto, 2, outputs)?;
         let transposed = node.operator() == "ConvTranspose";
-        let [kh, kw] = windows.kernel;
         let axis = usize::from(transposed);
         let integers = self.integers(&proto.input[0], &stored, axis).filter(|_| !long_rows);
+        let following = self.follow(proto, outputs, integers.is_some() && !transposed);
+        let side = following.side;
+        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
+        let bias = self.bias(proto, 2, outputs)?;
+        let [kh, kw] = windows.kernel;
         let weights = integers.map_or(&stored.values, |(weights, _)| &weights.integers);
         let weights = weights.as_standard_layout();
         let weights = weights.as_slice().ok_or("has weights that are not in order")?;
@@ -105,6 +106,7 @@ impl<'a> Planner<'a> {
                     runs: &runs,
                     half: false,
                     rounding: integers.map(|(_, rounding)| rounding),
+                    adjacent: outputs / (side * side),
                     rows: long_rows,
                 };
                 packed.push((Panels::pack(layer, self.registers), origin, runs, rows, columns));
@@ -114,19 +116,24 @@ impl<'a> Planner<'a> {
         let output = self.produce_beside(following.output, &[&input], scatters)?;
         let target = output.picture().ok_or("gives no image")?;
         let [channel, row, pixel] = target.strides;
+        for (panels, ..) in &mut packed {
+            if let Weights::Integers(panels) = &mut panels.weights {
+                panels.interleave(side, outputs / (side * side), [row, pixel]);
+            }
+        }
         let parts = packed.into_iter().map(|(panels, origin, runs, rows, columns)| Part {
             panels,
             runs,
             rows: rows.count,
             first: rows.first,
-            stride: rows.stride,
+            stride: rows.stride * side,
             grid: Grid {
                 columns: columns.count,
                 input: [origin, rows.step * source.strides[1], columns.step * source.strides[2]],
                 output: [
                     output.offset + rows.first * row + columns.first * pixel,
-                    rows.stride * row,
-                    columns.stride * pixel,
+                    rows.stride * side * row,
+                    columns.stride * side * pixel,
                 ],
                 channel,
             },
@@ -147,7 +154,7 @@ impl<'a> Planner<'a> {
             output: output.value,
             rows: oh,
             row,
-            planes: channel != 1 && outputs > 1,
+            planes: channel != 1 && oc > 1,
             dense: false,
         };
         self.views.insert(following.output, output);
@@ -178,7 +185,7 @@ impl<'a> Planner<'a> {
         }
         let (inputs, outputs) = if by_columns { (second, first) } else { (first, second) };
         let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
-        let following = self.follow(proto, outputs);
+        let following = self.follow(proto, outputs, false);
         let input = self.dense_input(&proto.input[0])?;
         let bias = self.bias(proto, 2, outputs)?;
         let output = self.produce_beside(following.output, &[&input], false)?;
@@ -205,6 +212,7 @@ impl<'a> Planner<'a> {
             runs: &runs,
             half: stored.half && scale.iter().all(|&scale| scale == 1.0),
             rounding: integers.map(|(_, rounding)| rounding),
+            adjacent: outputs,
             rows: false,
         };
         let panels = Panels::pack(layer, self.registers);

@@ -87,6 +87,9 @@ impl<'a> Planner<'a> {
                 _ => Err(format!("has {} scales for an image's numbers", values.len())),
             }
         };
+        if self.facts[&proto.input[1]].element != Element::F32 {
+            return Err(format!("has scales in {}", self.facts[&proto.input[1]].element));
+        }
         let (least, most) = match self.facts[integers].element {
             Element::U8 => (0.0, 255.0),
             Element::I8 => (-128.0, 127.0),

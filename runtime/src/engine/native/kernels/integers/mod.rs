@@ -31,12 +31,27 @@ pub(in super::super) struct IntegerPanels {
 /// The weights of one vector of outputs or of two, without inputs that all of them ignore.
 #[derive(Debug)]
 pub(in super::super) struct IntegerPanel {
+    /// The first output, how many there are, and the place of the first from a position's on.
     pub(in super::super) output: usize,
+    pub(in super::super) outputs: usize,
+    pub(in super::super) place: usize,
     pub(in super::super) vectors: usize,
     /// The inputs. A weight of zero makes a pair of the last one where they are odd.
     pub(in super::super) runs: Vec<Run>,
     /// Its place among the weights.
     pub(in super::super) weights: Range<usize>,
+}
+
+impl IntegerPanels {
+    /// Gives the outputs of every position to the pixels of a square of `side`, one pixel after the other.
+    /// `steps` leads from a row of pixels to the next, and from a pixel.
+    pub(in super::super) fn interleave(&mut self, side: usize, depth: usize, steps: [usize; 2]) {
+        for panel in &mut self.panels {
+            let pixel = panel.output / depth;
+            let corner = pixel / side * steps[0] + pixel % side * steps[1];
+            panel.place = corner + panel.output % depth;
+        }
+    }
 }
 
 /// The positions whose sums by `vectors` of outputs fit the registers, beside those vectors' weights, an
@@ -110,12 +125,12 @@ impl Correlate<'_> {
         at: usize,
     ) {
         let (bases, places) = self.places::<P>(at);
-        let sums = block.sums::<I, P, V, U>(simd, bases.map(|base| base - block.first));
+        let sums = block.sums::<I, P, V, U>(simd, &bases);
         let output = block.panel.output;
         let lanes = <I::Floats as Simd>::F32_LANES;
         let floats = simd.floats();
-        let [scale, bias] = [&block.panels.scale, &self.panels.bias]
-            .map(|values| I::Floats::as_simd_f32s(&values[output..][..V * lanes]).0);
+        let scale = I::Floats::as_simd_f32s(&block.panels.scale[output..][..V * lanes]).0;
+        let bias = I::Floats::as_simd_f32s(&self.panels.bias[output..][..V * lanes]).0;
         let mut scaled = [[floats.splat_f32s(0.0); V]; P];
         for p in 0..P {
             for v in 0..V {
@@ -123,7 +138,7 @@ impl Correlate<'_> {
                 scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
             }
         }
-        self.store(floats, &places, output, scaled);
+        self.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
     }
 }
 
@@ -142,7 +157,7 @@ impl IntegerBlock<'_> {
     fn sums<I: IntegerSimd, const P: usize, const V: usize, const U: usize>(
         &self,
         simd: I,
-        bases: [usize; P],
+        bases: &[usize; P],
     ) -> [[I::Sums; V]; P] {
         let mut sums = [[[simd.zero(); V]; P]; U];
         let weights = &self.panels.weights.values()[self.panel.weights.clone()];
@@ -151,20 +166,20 @@ impl IntegerBlock<'_> {
             let pairs = run.len.div_ceil(2);
             let mut x: [&[[i16; 2]]; P] = [&[]; P];
             for (x, base) in x.iter_mut().zip(bases) {
-                *x = self.input[base + run.offset..][..2 * pairs].as_chunks::<2>().0;
+                let from = base - self.first + run.offset;
+                *x = &self.input[from..][..2 * pairs].as_chunks::<2>().0[..pairs];
             }
-            let x = x.map(|x| &x[..pairs]);
             let (now, later) = rest.split_at(pairs * V);
             rest = later;
             let now = &now.as_chunks::<V>().0[..pairs];
             let whole = pairs / U * U;
             for first in (0..whole).step_by(U) {
                 for u in 0..U {
-                    step::<I, P, V>(simd, &now[first + u], x.map(|x| x[first + u]), &mut sums[u]);
+                    step::<I, P, V>(simd, &now[first + u], &x, first + u, &mut sums[u]);
                 }
             }
             for t in whole..pairs {
-                step::<I, P, V>(simd, &now[t], x.map(|x| x[t]), &mut sums[0]);
+                step::<I, P, V>(simd, &now[t], &x, t, &mut sums[0]);
             }
         }
         let mut total = sums[0];
@@ -177,19 +192,23 @@ impl IntegerBlock<'_> {
     }
 }
 
-/// Adds the products of one pair of inputs at every position.
+/// Adds the products of the pair of inputs `t` at every position.
 #[inline(always)]
 fn step<I: IntegerSimd, const P: usize, const V: usize>(
     simd: I,
     weights: &[I::Weights; V],
-    x: [[i16; 2]; P],
+    x: &[&[[i16; 2]]; P],
+    t: usize,
     sums: &mut [[I::Sums; V]; P],
 ) {
-    let weights = weights.map(|weights| simd.widen(weights));
+    let mut wide = [simd.splat([0; 2]); V];
+    for v in 0..V {
+        wide[v] = simd.widen(weights[v]);
+    }
     for p in 0..P {
-        let x = simd.splat(x[p]);
+        let x = simd.splat(x[p][t]);
         for v in 0..V {
-            sums[p][v] = simd.add_products(x, weights[v], sums[p][v]);
+            sums[p][v] = simd.add_products(x, wide[v], sums[p][v]);
         }
     }
 }
