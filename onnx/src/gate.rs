@@ -34,7 +34,7 @@ pub(crate) struct Passed {
 
 impl Gate<'_> {
     /// The engines that the bundle must pass: all that can run its graphs. Of those in half precision
-    /// that is ONNX Runtime alone; those in eight bits are not for the native engine.
+    /// that is ONNX Runtime alone.
     ///
     /// # Errors
     ///
@@ -53,9 +53,8 @@ impl Gate<'_> {
             return Err(Error::NeedsOnnxRuntime { precision, reason: reason.clone() });
         }
         let built: &[Engine] = match precision {
-            Precision::F32 | Precision::F16 => &[Engine::Native, Engine::Tract],
-            Precision::Int8 => &[Engine::Tract],
             Precision::F16Gpu => &[],
+            _ => &[Engine::Native, Engine::Tract],
         };
         let built = built.iter().map(|&engine| EngineOptions::new(engine));
         Ok(built.chain(onnx_runtime.as_ref().ok().cloned()).collect())

@@ -77,7 +77,6 @@ fn every_block(precision: &[&str], ort: &Path) -> Result<(), String> {
     expect(&mut export, 0)?;
     let engines: &[&str] = match precision[0] {
         "f16-gpu" => &["ort"],
-        "int8" => &["tract", "ort"],
         _ => &["native", "tract", "ort"],
     };
     verify(folder.path(), engines, ort)
@@ -110,7 +109,7 @@ fn int8_quarters(
     if !small || verdicts.psnr_lost > 0.5 {
         return Err(format!("{preset}: {bytes} of {full} bytes, {verdicts:?}"));
     }
-    verify(folder, &["tract", "ort"], ort)
+    verify(folder, &["native", "tract", "ort"], ort)
 }
 
 fn int8_needs_images_of_its_kind(_: PathBuf) -> Result<(), String> {

@@ -83,16 +83,32 @@ pub(super) fn integers(tensor: &TensorProto) -> Vec<i64> {
 }
 
 impl TensorProto {
-    /// The numbers of a tensor of `f32` or `f16`.
+    /// The numbers of a tensor of `f32` or `f16`, or of integers of up to 32 bits, rounded to `f32`.
     pub(crate) fn floats(&self) -> Vec<f32> {
-        if Element::of(self.data_type) == Ok(Element::F16) {
-            let (raw, _) = self.raw_data.as_chunks::<2>();
-            let raw = raw.iter().map(|&bytes| f16::from_le_bytes(bytes));
-            let stored = self.int32_data.iter().map(|&bits| f16::from_bits(bits as u16));
-            return stored.chain(raw).map(f32::from).collect();
+        let raw = &self.raw_data;
+        let stored = self.int32_data.iter();
+        match Element::of(self.data_type) {
+            Ok(Element::F16) => {
+                let raw = raw.as_chunks::<2>().0.iter().map(|&bytes| f16::from_le_bytes(bytes));
+                let stored = stored.map(|&bits| f16::from_bits(bits as u16));
+                stored.chain(raw).map(f32::from).collect()
+            }
+            Ok(Element::I8) => stored
+                .copied()
+                .chain(raw.iter().map(|&b| i32::from(b as i8)))
+                .map(|v| v as f32)
+                .collect(),
+            Ok(Element::U8) => {
+                stored.copied().chain(raw.iter().map(|&b| i32::from(b))).map(|v| v as f32).collect()
+            }
+            Ok(Element::I32) => {
+                let raw = raw.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes));
+                stored.copied().chain(raw).map(|v| v as f32).collect()
+            }
+            _ => {
+                let raw = raw.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+                self.float_data.iter().copied().chain(raw).collect()
+            }
         }
-        let (raw, _) = self.raw_data.as_chunks::<4>();
-        let raw = raw.iter().map(|&bytes| f32::from_le_bytes(bytes));
-        self.float_data.iter().copied().chain(raw).collect()
     }
 }

@@ -94,17 +94,18 @@ impl Execution<'_> {
         from: usize,
         room: &mut Vec<f32>,
     ) {
-        self.arch.dispatch(Correlate {
+        let layer = Correlate {
             panels: &part.panels,
             runs: &part.runs,
-            activation: affine.activation,
+            activations: &affine.activations,
             grid: part.grid,
             rows,
             input: self.inputs[0],
             output,
             from,
             room,
-        });
+        };
+        layer.run(self.arch);
     }
 }
 

@@ -4,7 +4,8 @@
 //! weights packed once. It runs in memory whose size is known beforehand. Convolutions are direct: a
 //! block of output pixels by two vectors of channels stays in registers while all its products are added
 //! up; a transposed convolution of stride `s` is its `s * s` phases, each a convolution of its own that
-//! writes every `s`-th pixel; a dense layer is the same sum over the images of a batch.
+//! writes every `s`-th pixel; a dense layer is the same sum over the images of a batch. Where weights and
+//! inputs are integers in eight bits, so are its products, and sums are exact.
 //!
 //! An output is a sum in the order of its weights, whatever it is computed beside: results depend neither
 //! on the number of threads nor on the batch.

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::kernels::{Halves, Registers, Run};
+use super::kernels::{Halves, IntegerPanel, IntegerPanels, Registers, Rounding, Run};
 
 /// The weights of a layer, or of one phase of it.
 #[derive(Debug)]
@@ -22,14 +22,16 @@ pub(super) struct Panels {
 pub(super) enum Weights {
     /// Outputs. A panel has the weights of two vectors of outputs, or of one at the end: for every input of
     /// a sum the weights of these outputs, side by side.
-    Outputs(Aligned),
+    Outputs(Aligned<f32>),
     /// Outputs, by two vectors, in half precision.
     Halves(Halves),
     /// Inputs of a sum: for every run the vectors of the first output, then those of the second, and so on,
     /// each filled up with zeros.
-    Inputs(Aligned),
+    Inputs(Aligned<f32>),
     /// Positions: for every input of a sum the weights of all outputs.
     Positions(Vec<f32>),
+    /// Outputs, as integers in eight bits.
+    Integers(IntegerPanels),
 }
 
 /// A layer's weights as they are stored, and what its sums are made of.
@@ -45,6 +47,10 @@ pub(super) struct Layer<'a> {
     pub(super) runs: &'a [Run],
     /// Whether half precision holds every weight.
     pub(super) half: bool,
+    /// How the inputs are rounded, where the weights are integers in eight bits.
+    pub(super) rounding: Option<Rounding>,
+    /// The outputs that lie side by side, where they are integers' sums.
+    pub(super) adjacent: usize,
     /// Whether there are positions enough in a row, and outputs few enough, for vectors of positions.
     pub(super) rows: bool,
 }
@@ -74,12 +80,15 @@ impl Layer<'_> {
 
 impl Panels {
     pub(super) fn pack(layer: Layer, registers: Registers) -> Self {
-        let lanes = registers.lanes;
+        let lanes = if layer.rounding.is_some() { registers.sums } else { registers.lanes };
         let outputs = layer.outputs.len();
         let narrow = lanes > 1
             && outputs <= (lanes / 4).min(4)
             && layer.runs.iter().all(|run| run.len >= lanes / 2);
         let weights = match (layer.rows, narrow) {
+            _ if let Some(rounding) = layer.rounding => {
+                Weights::Integers(integer_panels(&layer, rounding, lanes))
+            }
             (true, _) => Weights::Positions(along_outputs(&layer, |_| outputs)),
             (_, true) => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
             _ => layer.halves(lanes).unwrap_or_else(|| {
@@ -88,7 +97,7 @@ impl Panels {
             }),
         };
         let (depth, mut bias) = (layer.inputs.len(), layer.bias);
-        bias.resize(outputs.next_multiple_of(2 * lanes), 0.0);
+        bias.resize(outputs + 2 * lanes, 0.0);
         Self { outputs, depth, weights, bias, lanes }
     }
 
@@ -103,6 +112,7 @@ impl Panels {
             Weights::Outputs(weights) | Weights::Inputs(weights) => weights.values().len() * 4,
             Weights::Halves(weights) => weights.pairs.len() * 4,
             Weights::Positions(weights) => weights.len() * 4,
+            Weights::Integers(panels) => panels.weights.values().len(),
         }
     }
 
@@ -147,27 +157,69 @@ fn along_inputs(layer: &Layer, lanes: usize) -> Vec<f32> {
     values
 }
 
+/// Panels of integers, by pairs of inputs.
+fn integer_panels(layer: &Layer, rounding: Rounding, lanes: usize) -> IntegerPanels {
+    let outputs = layer.outputs.len();
+    let integer = |output: usize, input: usize| {
+        layer.weights[layer.outputs[output] + layer.inputs[input]] as i8
+    };
+    let (mut panels, mut weights) = (vec![], vec![]);
+    let mut output = 0;
+    while output < outputs {
+        let left = layer.adjacent - output % layer.adjacent;
+        let vectors = vectors(left, lanes);
+        let width = vectors * lanes;
+        let of_panel = output..output + left.min(width);
+        let begin = weights.len();
+        let (mut runs, mut first) = (vec![], 0);
+        for run in layer.runs {
+            let matters =
+                |i: &usize| of_panel.clone().any(|output| integer(output, first + i) != 0);
+            let ends = (0..run.len).find(matters).zip((0..run.len).rfind(matters));
+            if let Some((from, last)) = ends {
+                runs.push(Run { offset: run.offset + from, len: last + 1 - from });
+                for pair in (from..=last).step_by(2) {
+                    for output in output..output + width {
+                        let weight = |i| match of_panel.contains(&output) && i <= last {
+                            true => integer(output, first + i),
+                            false => 0,
+                        };
+                        weights.extend([weight(pair), weight(pair + 1)]);
+                    }
+                }
+            }
+            first += run.len;
+        }
+        let (outputs, weights) = (of_panel.len(), begin..weights.len());
+        panels.push(IntegerPanel { output, outputs, place: output, vectors, runs, weights });
+        output = of_panel.end;
+    }
+    let mut scale: Vec<f32> = layer.scale.iter().map(|scale| scale * rounding.scale).collect();
+    scale.resize(outputs + 2 * lanes, 0.0);
+    IntegerPanels { rounding, panels, weights: Aligned::new(weights), scale }
+}
+
 /// Numbers that begin where a cache line does.
 #[derive(Debug)]
-pub(super) struct Aligned {
-    values: Vec<f32>,
+pub(super) struct Aligned<T> {
+    values: Vec<T>,
     first: usize,
 }
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-impl Aligned {
-    fn new(values: Vec<f32>) -> Self {
-        let len = values.len();
-        let mut aligned: Vec<f32> = Vec::with_capacity(len + LINE / 4);
-        let first = aligned.as_ptr().align_offset(LINE).min(LINE / 4);
-        aligned.resize(first, 0.0);
+impl<T: Copy + Default> Aligned<T> {
+    fn new(values: Vec<T>) -> Self {
+        let most = LINE / size_of::<T>();
+        let mut aligned: Vec<T> = Vec::with_capacity(values.len() + most);
+        let first = aligned.as_ptr().align_offset(LINE).min(most);
+        aligned.resize(first, T::default());
         aligned.extend(values);
         Self { values: aligned, first }
     }
 
-    pub(super) fn values(&self) -> &[f32] {
+    pub(super) fn values(&self) -> &[T] {
         &self.values[self.first..]
     }
 }

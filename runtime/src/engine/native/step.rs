@@ -25,7 +25,8 @@ pub(super) enum Op {
 pub(super) struct Affine {
     /// One, or the phases of a transposed convolution.
     pub(super) parts: Vec<Part>,
-    pub(super) activation: Activation,
+    /// What its sums go through, in order.
+    pub(super) activations: Vec<Activation>,
     pub(super) input: usize,
     pub(super) output: usize,
     /// The place of the output's first number.

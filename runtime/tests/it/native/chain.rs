@@ -51,6 +51,8 @@ pub(super) enum Layer {
     Constant(u8),
     /// The tensor is an output as well.
     Shown,
+    /// Numbers that are rounded to eight bits, by a pair of operators.
+    Round(u8),
 }
 
 /// A tensor without its batch axis.
@@ -60,10 +62,19 @@ pub(super) struct Tensor {
     pub(super) dims: Vec<i64>,
 }
 
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    Single,
+    Half,
+    /// As integers in eight bits, with a scale or several.
+    Eight,
+}
+
 /// A graph that grows.
 pub(super) struct Chain {
     pub(super) generator: ChaCha8Rng,
-    half: bool,
+    form: Form,
     nodes: Vec<NodeProto>,
     pub(super) stored: Vec<TensorProto>,
     input: Tensor,
@@ -84,11 +95,11 @@ pub(super) fn with_float(mut node: NodeProto, name: &str, f: f32) -> NodeProto {
 }
 
 impl Chain {
-    pub(super) fn new(dims: &[i64], half: bool) -> Self {
+    pub(super) fn new(dims: &[i64], form: Form) -> Self {
         let input = Tensor { name: "x".into(), dims: dims.to_vec() };
         Self {
             generator: ChaCha8Rng::seed_from_u64(11),
-            half,
+            form,
             nodes: vec![],
             stored: vec![],
             last: input.clone(),
@@ -98,8 +109,8 @@ impl Chain {
         }
     }
 
-    pub(super) fn of(dims: &[i64], half: bool, layers: &[Layer]) -> Self {
-        let mut chain = Self::new(dims, half);
+    pub(super) fn of(dims: &[i64], form: Form, layers: &[Layer]) -> Self {
+        let mut chain = Self::new(dims, form);
         layers.iter().for_each(|layer| chain.add(layer));
         chain
     }
@@ -130,8 +141,11 @@ impl Chain {
         self.largest = self.largest.max(dims.iter().product());
     }
 
-    /// Stored numbers; of single precision, or of half precision and cast.
+    /// Stored numbers; of single precision, of half precision and cast, or matrices of integers.
     pub(super) fn weights(&mut self, dims: &[i64], size: f32) -> String {
+        if self.form == Form::Eight && dims.len() > 1 {
+            return self.eight_bits(dims, size);
+        }
         let name = self.name();
         let count = dims.iter().product::<i64>();
         self.largest = self.largest.max(count);
@@ -142,7 +156,7 @@ impl Chain {
             data_type: 1,
             ..Default::default()
         };
-        if !self.half {
+        if self.form != Form::Half {
             tensor.raw_data = (0..count).flat_map(|_| draw().to_le_bytes()).collect();
             self.stored.push(tensor);
             return name;

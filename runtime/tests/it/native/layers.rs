@@ -169,6 +169,7 @@ impl Chain {
                 self.then(operator, &[&other], &dims, |pair| pair);
             }
             (Layer::Shown, _) => self.show(),
+            (Layer::Round(kind), _) => self.round(*kind),
             _ => {}
         }
     }

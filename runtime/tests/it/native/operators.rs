@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::answers::agree;
-use super::chain::{Chain, Layer};
+use super::chain::{Chain, Form, Layer};
 
 fn pair(low: i64, high: i64) -> impl Strategy<Value = [i64; 2]> {
     proptest::array::uniform2(low..=high)
@@ -16,12 +16,12 @@ fn channels() -> impl Strategy<Value = usize> {
 }
 
 /// Sides of images: small ones, and rows of several vectors.
-fn image() -> impl Strategy<Value = Vec<i64>> {
+pub(super) fn image() -> impl Strategy<Value = Vec<i64>> {
     let side = || prop_oneof![3 => 1..=14_i64, 1 => 15..=70_i64];
     (channels(), side(), side()).prop_map(|(c, h, w)| vec![c as i64, h, w])
 }
 
-fn conv() -> impl Strategy<Value = Layer> {
+pub(super) fn conv() -> impl Strategy<Value = Layer> {
     let pads = proptest::array::uniform4(0..=3_i64);
     (channels(), pair(1, 5), pair(1, 3), 1..=2_i64, pads).prop_map(
         |(outputs, kernel, strides, dilation, pads)| Layer::Conv {
@@ -34,7 +34,7 @@ fn conv() -> impl Strategy<Value = Layer> {
     )
 }
 
-fn deconv() -> impl Strategy<Value = Layer> {
+pub(super) fn deconv() -> impl Strategy<Value = Layer> {
     (channels(), pair(1, 5), pair(1, 3), pair(0, 2), 0..=1_i64).prop_map(
         |(outputs, kernel, strides, pads, added)| Layer::Deconv {
             outputs,
@@ -46,7 +46,7 @@ fn deconv() -> impl Strategy<Value = Layer> {
     )
 }
 
-fn dense() -> impl Strategy<Value = Layer> {
+pub(super) fn dense() -> impl Strategy<Value = Layer> {
     (channels(), 0..=6_u8).prop_map(|(outputs, form)| Layer::Dense { outputs, form })
 }
 
@@ -57,7 +57,7 @@ fn pool() -> impl Strategy<Value = Layer> {
     prop_oneof![5 => pool, 1 => Just(Layer::GlobalPool)]
 }
 
-fn moved() -> impl Strategy<Value = Layer> {
+pub(super) fn moved() -> impl Strategy<Value = Layer> {
     let order = Just(vec![1_i64, 2, 3]).prop_shuffle().prop_map(Layer::Transpose);
     let cut = proptest::array::uniform4(0..=2_i64).prop_map(Layer::Crop);
     let pads = proptest::array::uniform6(0..=2_i64).prop_map(Layer::Pad);
@@ -77,7 +77,7 @@ fn moved() -> impl Strategy<Value = Layer> {
     ]
 }
 
-fn elementwise() -> impl Strategy<Value = Layer> {
+pub(super) fn elementwise() -> impl Strategy<Value = Layer> {
     prop_oneof![
         4 => (0..=8_u8).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
@@ -103,7 +103,11 @@ fn input() -> impl Strategy<Value = Vec<i64>> {
     prop_oneof![3 => image(), 1 => (1..=200_i64).prop_map(|size| vec![size])]
 }
 
-fn cases(count: u32) -> ProptestConfig {
+fn form() -> impl Strategy<Value = Form> {
+    proptest::sample::select(vec![Form::Single, Form::Half, Form::Eight])
+}
+
+pub(super) fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(6),
@@ -115,28 +119,28 @@ proptest! {
     #![proptest_config(cases(200))]
 
     #[test]
-    fn convolutions(x in image(), layer in conv(), after in elementwise(), half in any::<bool>()) {
-        agree(&Chain::of(&x, half, &[layer, after]).finish(), 2)?;
+    fn convolutions(x in image(), layer in conv(), after in elementwise(), form in form()) {
+        agree(&Chain::of(&x, form, &[layer, after]).finish(), 2)?;
     }
 
     #[test]
-    fn transposed_convolutions(x in image(), layer in deconv(), after in elementwise(), half in any::<bool>()) {
-        agree(&Chain::of(&x, half, &[layer, after]).finish(), 2)?;
+    fn transposed_convolutions(x in image(), layer in deconv(), after in elementwise(), form in form()) {
+        agree(&Chain::of(&x, form, &[layer, after]).finish(), 2)?;
     }
 
     #[test]
-    fn dense_layers(size in 1..=300_i64, layers in proptest::collection::vec(prop_oneof![dense(), elementwise()], 1..=4), half in any::<bool>()) {
-        agree(&Chain::of(&[size], half, &layers).finish(), 3)?;
+    fn dense_layers(size in 1..=300_i64, layers in proptest::collection::vec(prop_oneof![dense(), elementwise()], 1..=4), form in form()) {
+        agree(&Chain::of(&[size], form, &layers).finish(), 3)?;
     }
 
     #[test]
     fn pooling(x in image(), layer in pool(), after in elementwise()) {
-        agree(&Chain::of(&x, false, &[layer, after]).finish(), 2)?;
+        agree(&Chain::of(&x, Form::Single, &[layer, after]).finish(), 2)?;
     }
 
     #[test]
     fn moved_numbers(x in image(), layers in proptest::collection::vec(moved(), 1..=2), after in conv()) {
-        agree(&Chain::of(&x, false, &[&layers[..], &[after]].concat()).finish(), 2)?;
+        agree(&Chain::of(&x, Form::Single, &[&layers[..], &[after]].concat()).finish(), 2)?;
     }
 }
 
@@ -144,8 +148,8 @@ proptest! {
     #![proptest_config(cases(400))]
 
     #[test]
-    fn chains_of_layers(x in input(), layers in proptest::collection::vec(layer(), 2..=4), half in any::<bool>()) {
-        let chain = Chain::of(&x, half, &layers);
+    fn chains_of_layers(x in input(), layers in proptest::collection::vec(layer(), 2..=4), form in form()) {
+        let chain = Chain::of(&x, form, &layers);
         // Some grow by one factor after the other.
         prop_assume!(chain.largest < 100_000);
         agree(&chain.finish(), 2)?;
@@ -164,7 +168,7 @@ fn joined_tensors_that_others_read() {
                 vec![Layer::Shown],
             ] {
                 let layers = [&[Layer::Activation(3), Layer::Branch(kind)], &end[..]].concat();
-                let outcome = agree(&Chain::of(x, false, &layers).finish(), 3);
+                let outcome = agree(&Chain::of(x, Form::Single, &layers).finish(), 3);
                 assert!(outcome.is_ok(), "{x:?}, {layers:?}: {outcome:?}");
             }
         }

@@ -4,7 +4,7 @@ use ndarray::{Axis, Slice, concatenate};
 use vae_infer::{Bundle, Engine, EngineOptions, Error, Model, Provider};
 
 use super::answers::{images, run};
-use super::chain::{Chain, Layer};
+use super::chain::{Chain, Form, Layer};
 use crate::onnx::with_int;
 
 fn conv(outputs: usize, strides: [i64; 2]) -> Layer {
@@ -19,14 +19,20 @@ fn deconv(outputs: usize) -> Layer {
 fn bytes_depend_neither_on_threads_nor_on_batches() {
     let (relu, flat) = (Layer::Activation(0), Layer::Vector { flatten: true });
     let dense = |outputs| Layer::Dense { outputs, form: 0 };
+    let round = Layer::Round;
     let graphs = [
         (vec![150], vec![dense(70), relu.clone(), dense(33)]),
+        (vec![150], vec![round(0), dense(70), relu.clone(), round(1), dense(33)]),
+        (
+            vec![20, 9, 33],
+            vec![round(0), conv(33, [1, 1]), relu.clone(), round(1), conv(40, [2, 2])],
+        ),
         (vec![3, 20, 70], vec![conv(33, [1, 1]), relu.clone(), conv(4, [1, 1])]),
         (vec![1, 16, 16], vec![conv(17, [2, 2]), flat, dense(256), Layer::Image, deconv(3), relu]),
     ];
     for (x, layers) in graphs {
-        for half in [false, true] {
-            let graph = Chain::of(&x, half, &layers).finish();
+        for form in [Form::Single, Form::Half, Form::Eight] {
+            let graph = Chain::of(&x, form, &layers).finish();
             let all = images(&graph.1, 70);
             let whole = run(Engine::Native, 1, &graph, &all).unwrap();
             for threads in [2, 3, 7] {
@@ -42,13 +48,13 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
                 let parts: Vec<_> = parts.collect();
                 let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
                 let joined = concatenate(Axis(0), &views).unwrap();
-                assert!(joined == whole[0], "{x:?} by {size} on {threads} threads, half: {half}");
+                assert!(joined == whole[0], "{x:?} by {size} on {threads} threads, {form:?}");
             }
             let options = EngineOptions { threads: 3, ..EngineOptions::new(Engine::Native) };
             let apart = options.load("decoder", &graph.0, &graph.1).unwrap().per_thread();
             assert_eq!(apart.len(), 3);
             for mut session in apart {
-                assert!(session.run(&[all.view()]).unwrap() == whole, "{x:?}, half: {half}");
+                assert!(session.run(&[all.view()]).unwrap() == whole, "{x:?}, {form:?}");
             }
         }
     }
@@ -67,12 +73,12 @@ fn a_provider_beside_the_processor_is_refused() {
 #[test]
 fn what_is_not_for_this_engine_is_named_and_auto_takes_tract() {
     let softmax = || {
-        let mut chain = Chain::of(&[6], false, &[]);
+        let mut chain = Chain::of(&[6], Form::Single, &[]);
         chain.then("Softmax", &[], &[6], |node| node);
         chain
     };
     let groups = || {
-        let mut chain = Chain::of(&[4, 5, 5], false, &[]);
+        let mut chain = Chain::of(&[4, 5, 5], Form::Single, &[]);
         let weights = chain.weights(&[6, 2, 3, 3], 1.0);
         chain.then("Conv", &[&weights], &[6, 3, 3], |conv| with_int(conv, "group", 2));
         chain
@@ -97,18 +103,22 @@ fn a_large_image_is_shared_among_threads_with_the_same_bytes() {
     let (tanh, max, turned) =
         (Layer::Activation(3), Layer::Constant(3), Layer::Transpose(vec![2, 3, 1]));
     let graphs = [
-        (vec![8, 61, 67], vec![conv(33, [1, 1]), deconv(17), conv(40, [2, 1]), deconv(3)]),
+        (
+            vec![8, 61, 67],
+            vec![conv(33, [1, 1]), deconv(17), Layer::Round(0), conv(40, [2, 1]), deconv(3)],
+        ),
         (vec![4, 200, 190], vec![deconv(3), tanh, max, turned]),
         (vec![3, 80, 80], vec![conv(16, [2, 2]), relu.clone(), flat, dense(71), dense(40_000)]),
         (vec![9000], vec![dense(330), relu, dense(97), dense(20_000)]),
     ];
-    for ((x, layers), half) in graphs.iter().flat_map(|graph| [(graph, false), (graph, true)]) {
-        let graph = Chain::of(x, half, layers).finish();
+    let forms = [Form::Single, Form::Half, Form::Eight];
+    for ((x, layers), form) in graphs.iter().flat_map(|graph| forms.map(|form| (graph, form))) {
+        let graph = Chain::of(x, form, layers).finish();
         let image = images(&graph.1, 1);
         let alone = run(Engine::Native, 1, &graph, &image).unwrap();
         for threads in [2, 3, 7] {
             let shared = run(Engine::Native, threads, &graph, &image).unwrap();
-            assert!(shared == alone, "{x:?} on {threads} threads, half: {half}");
+            assert!(shared == alone, "{x:?} on {threads} threads, {form:?}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::rounding::Rounding;
+
 /// What is applied to a layer's sums before they are stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in super::super) enum Activation {
@@ -12,9 +14,19 @@ pub(in super::super) enum Activation {
     Sigmoid,
     Silu,
     Tanh,
+    Round(Rounding),
 }
 
 impl Activation {
+    /// What several functions make of a vector, one after the other.
+    #[inline(always)]
+    pub(super) fn all<S: Simd>(activations: &[Self], simd: S, mut x: S::f32s) -> S::f32s {
+        for activation in activations {
+            x = activation.of(simd, x);
+        }
+        x
+    }
+
     /// The function of every number in a vector. A number that is none stays none.
     #[inline(always)]
     pub(super) fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
@@ -33,6 +45,7 @@ impl Activation {
             }
             Self::Sigmoid => sigmoid(simd, x),
             Self::Silu => simd.mul_f32s(x, sigmoid(simd, x)),
+            Self::Round(rounding) => rounding.of(simd, x),
             Self::Tanh => {
                 let two = simd.splat_f32s(2.0);
                 let half = sigmoid(simd, simd.mul_f32s(two, x));

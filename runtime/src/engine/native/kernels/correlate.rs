@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::super::pack::{Panels, Weights};
 use super::activation::Activation;
 use super::halves::Halves;
+use super::integers::IntegerArch;
 use super::narrow::{Fold, LANES, narrow};
 use super::planes::Planes;
 use super::rows::row;
@@ -41,7 +42,7 @@ pub(in super::super) struct Grid {
 pub(in super::super) struct Correlate<'a> {
     pub(in super::super) panels: &'a Panels,
     pub(in super::super) runs: &'a [Run],
-    pub(in super::super) activation: Activation,
+    pub(in super::super) activations: &'a [Activation],
     pub(in super::super) grid: Grid,
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) input: &'a [f32],
@@ -68,22 +69,36 @@ impl WithSimd for Correlate<'_> {
             (Weights::Positions(_), _) => return self.along_rows::<S, 4>(simd),
             _ => {}
         }
-        let row = self.grid.input[1].max(1);
-        let step = match self.panels.bytes() > self.rows.len() * row * 4 {
-            true => self.rows.len(),
-            false => (STRIP / row).max(1),
-        };
-        let rows = self.rows.clone();
-        for first in rows.clone().step_by(step.max(1)) {
-            self.rows = first..rows.end.min(first + step);
+        for rows in self.strips(4) {
+            self.rows = rows;
             self.strip(simd);
         }
     }
 }
 
 impl Correlate<'_> {
+    pub(in super::super) fn run(self, arch: Arch) {
+        match &self.panels.weights {
+            Weights::Integers(_) => IntegerArch::of(arch).run(self),
+            _ => arch.dispatch(self),
+        }
+    }
+
+    /// The rows by strips whose inputs, of so many bytes a number, stay in the cache while every panel of
+    /// weights meets them; in one where the weights take more room than the inputs.
+    pub(super) fn strips(&self, bytes: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let row = self.grid.input[1].max(1);
+        let rows = self.rows.clone();
+        let step = match self.panels.bytes() > rows.len() * row * bytes {
+            true => rows.len(),
+            false => (STRIP / row).max(1),
+        };
+        let end = rows.end;
+        rows.step_by(step.max(1)).map(move |first| first..end.min(first + step))
+    }
+
     /// Where the inputs and the outputs of consecutive positions begin.
-    fn places<const P: usize>(&self, at: usize) -> ([usize; P], [usize; P]) {
+    pub(super) fn places<const P: usize>(&self, at: usize) -> ([usize; P], [usize; P]) {
         let Grid { columns, input, output, .. } = self.grid;
         let (row, mut column) = (at / columns, at % columns);
         let mut from = input[0] + row * input[1] + column * input[2];
@@ -108,7 +123,7 @@ impl Correlate<'_> {
         if self.grid.channel == 1 { (0, output) } else { (output, 0) }
     }
 
-    fn positions(&self) -> Range<usize> {
+    pub(super) fn positions(&self) -> Range<usize> {
         self.rows.start * self.grid.columns..self.rows.end * self.grid.columns
     }
 
@@ -136,7 +151,7 @@ impl Correlate<'_> {
                     at += len;
                     output += vectors * S::F32_LANES;
                 }
-                Weights::Inputs(_) | Weights::Positions(_) => return,
+                Weights::Inputs(_) | Weights::Positions(_) | Weights::Integers(_) => return,
             }
         }
     }
@@ -203,26 +218,27 @@ impl Correlate<'_> {
         }
         let (bases, places) = self.places::<P>(at);
         let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, sums);
-        self.store(simd, &places, output, sums);
+        self.store(simd, &places, output, self.panels.outputs - output, sums);
     }
 
+    /// Writes a panel's sums, no more than are left, from `offset` behind every place on.
     #[inline(always)]
-    fn store<S: Simd, const P: usize, const V: usize>(
+    pub(super) fn store<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
         places: &[usize; P],
-        output: usize,
+        offset: usize,
+        left: usize,
         sums: [[S::f32s; V]; P],
     ) {
-        let left = self.panels.outputs - output;
         for (place, sums) in places.iter().zip(&sums) {
-            let target = &mut self.output.0[0][place + output..][..left.min(V * S::F32_LANES)];
+            let target = &mut self.output.0[0][place + offset..][..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
-                *target = self.activation.of(simd, *sum);
+                *target = Activation::all(self.activations, simd, *sum);
             }
             if !rest.is_empty() {
-                let last = self.activation.of(simd, sums[left / S::F32_LANES]);
+                let last = Activation::all(self.activations, simd, sums[left / S::F32_LANES]);
                 simd.partial_store_f32s(rest, last);
             }
         }
@@ -279,7 +295,7 @@ impl Correlate<'_> {
         let sums = [[bias[0], bias[1]]; P];
         let sums = halves.tile(simd, inputs, pairs, sums);
         for (place, sums) in places.iter().zip(sums).take(positions.len()) {
-            self.store(simd, &[*place], output, [sums]);
+            self.store(simd, &[*place], output, self.panels.outputs - output, [sums]);
         }
     }
 
@@ -315,7 +331,7 @@ impl Correlate<'_> {
             let last = bases[count - 1];
             bases[count..].fill(last);
             let sums = narrow::<S, P, C>(simd, fold, self.input, &bases, self.runs, weights);
-            let sums = self.activation.of(simd, simd.add_f32s(sums, bias));
+            let sums = Activation::all(self.activations, simd, simd.add_f32s(sums, bias));
             let mut values = [0.0; LANES];
             S::as_mut_simd_f32s(&mut values).0[0] = sums;
             for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
@@ -365,7 +381,7 @@ impl Correlate<'_> {
             for (c, sum) in sums.iter().enumerate() {
                 let (plane, shift) = self.plane(c);
                 let place = output[0] + at * output[1] + start * output[2] + shift - self.from;
-                let sum = self.activation.of(simd, *sum);
+                let sum = Activation::all(self.activations, simd, *sum);
                 let mut values = [0.0; LANES];
                 S::as_mut_simd_f32s(&mut values).0[0] = sum;
                 let target = self.output.0[plane][place..].iter_mut().step_by(output[2].max(1));

@@ -5,8 +5,10 @@
 mod activation;
 mod correlate;
 mod halves;
+mod integers;
 mod narrow;
 mod planes;
+mod rounding;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,10 @@ use pulp::{Arch, Simd, WithSimd};
 pub(super) use activation::{Activate, Activation};
 pub(super) use correlate::{Correlate, Grid};
 pub(super) use halves::Halves;
+use integers::IntegerArch;
+pub(super) use integers::{IntegerPanel, IntegerPanels};
 pub(super) use planes::Planes;
+pub(super) use rounding::Rounding;
 pub(super) use tile::Run;
 
 /// The instruction set of this processor, as far as the layout of packed weights depends on it.
@@ -27,18 +32,20 @@ pub(super) struct Registers {
     pub(super) lanes: usize,
     /// Vector registers.
     pub(super) count: usize,
+    /// `i32` sums in a vector of products of integers.
+    pub(super) sums: usize,
 }
 
 impl Registers {
     pub(super) fn of(arch: Arch) -> Self {
-        struct Ask;
+        struct Ask(usize);
         impl WithSimd for Ask {
             type Output = Registers;
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) -> Registers {
-                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT }
+                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, sums: self.0 }
             }
         }
-        arch.dispatch(Ask)
+        arch.dispatch(Ask(IntegerArch::of(arch).lanes()))
     }
 }

@@ -9,29 +9,36 @@ use super::*;
 /// What an instruction set makes of a grid of positions: `rows` by `columns`, of `runs` of `len` numbers
 /// each, with a step between positions.
 fn sums(arch: Arch, case: &Case) -> Vec<f32> {
-    let Case { outputs, rows, columns, step, runs, len, along_rows } = *case;
+    let Case { outputs, rows, columns, step, runs, len, along_rows, rounding } = *case;
     let width = columns * step + len;
     let runs: Vec<Run> = (0..runs).map(|run| Run { offset: run * width, len }).collect();
     let depth = runs.len() * len;
     let number = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
-    let weights: Vec<f32> = (0..outputs * depth).map(number).collect();
+    let weight = |i: usize| match rounding {
+        Some(_) if i % 5 == 0 => 0.0,
+        Some(_) => ((i * 7919) % 256) as f32 - 128.0,
+        None => number(i),
+    };
+    let weights: Vec<f32> = (0..outputs * depth).map(weight).collect();
     let input: Vec<f32> = (0..(rows + runs.len()) * width).map(|i| number(i + 13)).collect();
     let layer = Layer {
         weights: &weights,
         outputs: &(0..outputs).map(|output| output * depth).collect::<Vec<_>>(),
         inputs: &(0..depth).collect::<Vec<_>>(),
-        scale: &vec![0.5; outputs],
+        scale: &vec![if rounding.is_some() { 1.0 / 128.0 } else { 0.5 }; outputs],
         bias: (0..outputs).map(number).collect(),
         runs: &runs,
         half: false,
+        rounding,
+        adjacent: outputs,
         rows: along_rows,
     };
     let panels = Panels::pack(layer, Registers::of(arch));
     let mut output = vec![0.0; rows * columns * outputs];
-    arch.dispatch(Correlate {
+    let layer = Correlate {
         panels: &panels,
         runs: &runs,
-        activation: Activation::LeakyRelu(0.25),
+        activations: &[Activation::LeakyRelu(0.25)],
         grid: Grid {
             columns,
             input: [0, width, step],
@@ -43,7 +50,8 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
         output: Planes::of(&mut output, 1, 0),
         from: 0,
         room: &mut vec![],
-    });
+    };
+    layer.run(arch);
     output
 }
 
@@ -56,6 +64,7 @@ struct Case {
     runs: usize,
     len: usize,
     along_rows: bool,
+    rounding: Option<Rounding>,
 }
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
@@ -82,7 +91,7 @@ proptest! {
         step in 1..=3_usize,
         (runs, len) in (1..=3_usize, 1..=40_usize),
     ) {
-        agree(&Case { outputs, rows, columns, step, runs, len, along_rows: false })?;
+        agree(&Case { outputs, rows, columns, step, runs, len, along_rows: false, rounding: None })?;
     }
 
     #[test]
@@ -91,6 +100,55 @@ proptest! {
         (rows, columns) in (1..=4_usize, 16..=90_usize),
         (runs, len) in (1..=3_usize, 1..=9_usize),
     ) {
-        agree(&Case { outputs, rows, columns, step: 1, runs, len, along_rows: true })?;
+        agree(&Case { outputs, rows, columns, step: 1, runs, len, along_rows: true, rounding: None })?;
+    }
+
+    #[test]
+    fn sums_of_integers_are_those_of_portable_code(
+        outputs in 1..=70_usize,
+        (rows, columns) in (1..=5_usize, 1..=30_usize),
+        step in 1..=3_usize,
+        (runs, len) in (1..=3_usize, 1..=40_usize),
+        zero in 0..=255_u8,
+    ) {
+        let rounding = Rounding { scale: 0.02, low: -f32::from(zero), high: 255.0 - f32::from(zero) };
+        let case = Case { outputs, rows, columns, step, runs, len, along_rows: false, rounding: None };
+        agree(&Case { rounding: Some(rounding), ..case })?;
+    }
+}
+
+#[test]
+fn sums_of_integers_are_exact() {
+    // The largest sums that a layer may have: every product is -255 times -128.
+    let (outputs, depth) = (17, 1 << 16);
+    let runs = [Run { offset: 0, len: depth }];
+    for arch in [Arch::new(), Arch::Scalar] {
+        let layer = Layer {
+            weights: &vec![-128.0; outputs * depth],
+            outputs: &(0..outputs).map(|output| output * depth).collect::<Vec<_>>(),
+            inputs: &(0..depth).collect::<Vec<_>>(),
+            scale: &vec![1.0; outputs],
+            bias: vec![0.0; outputs],
+            runs: &runs,
+            half: false,
+            rounding: Some(Rounding { scale: 1.0, low: -255.0, high: 0.0 }),
+            adjacent: outputs,
+            rows: false,
+        };
+        let panels = Panels::pack(layer, Registers::of(arch));
+        let mut output = vec![0.0; outputs];
+        let layer = Correlate {
+            panels: &panels,
+            runs: &runs,
+            activations: &[],
+            grid: Grid { columns: 1, input: [0, depth, 0], output: [0, outputs, 0], channel: 1 },
+            rows: 0..1,
+            input: &vec![-1e9; depth],
+            output: &mut output,
+            from: 0,
+            room: &mut vec![],
+        };
+        layer.run(arch);
+        assert_eq!(output, vec![(255 * 128 * depth) as f32; outputs], "{arch:?}");
     }
 }

@@ -1,13 +1,19 @@
 //! Layers with weights.
 
-use super::super::kernels::{Grid, Run};
-use super::super::pack::{Layer, Panels};
+use super::super::constant::{Constant, Quantized};
+use super::super::kernels::{Activation, Grid, Rounding, Run};
+use super::super::pack::{Layer, Panels, Weights};
 use super::super::step::{Affine, Op, Part};
 use super::super::view::View;
 use super::Planner;
 use super::axis::{Axis, Window};
 use super::follow::Following;
 use crate::graph::{Node, NodeProto};
+
+/// The fewest outputs, and inputs of a sum, that are worth computing in integers.
+const LEAST: usize = 16;
+/// The most inputs of a sum of 9 bits by 8 that surely fits 32.
+const DEEPEST: usize = 1 << 16;
 
 /// The most zeros beside an image, so that a small graph asks for no large memory.
 const FARTHEST: usize = 1024;
@@ -64,15 +70,20 @@ impl<'a> Planner<'a> {
     pub(super) fn windowed(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let windows = self.windows(proto, node)?;
         let (inputs, outputs) = (windows.inputs, windows.outputs);
-        let following = self.follow(proto, outputs);
         let long_rows = self.has_long_rows(&windows);
-        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
         let stored = self.constants.input(proto, 1)?.clone();
-        let bias = self.bias(proto, 2, outputs)?;
         let transposed = node.operator() == "ConvTranspose";
+        let axis = usize::from(transposed);
+        let integers = self.integers(&proto.input[0], &stored, axis).filter(|_| !long_rows);
+        let following = self.follow(proto, outputs, integers.is_some() && !transposed);
+        let side = following.side;
+        let input = self.window_input(&proto.input[0], self.reach(proto, node)?, long_rows)?;
+        let bias = self.bias(proto, 2, outputs)?;
         let [kh, kw] = windows.kernel;
-        let weights = stored.values.as_standard_layout();
+        let weights = integers.map_or(&stored.values, |(weights, _)| &weights.integers);
+        let weights = weights.as_standard_layout();
         let weights = weights.as_slice().ok_or("has weights that are not in order")?;
+        let scale = scaled(&following.scale, integers);
         // From an output's weights to the next one's, and likewise for an input's.
         let taps = kh * kw;
         let [by_output, by_input] = match transposed {
@@ -92,10 +103,12 @@ impl<'a> Planner<'a> {
                     weights,
                     outputs: &firsts,
                     inputs: &terms.iter().map(place).collect::<Vec<_>>(),
-                    scale: &following.scale,
+                    scale: &scale,
                     bias: bias.clone(),
                     runs: &runs,
                     half: false,
+                    rounding: integers.map(|(_, rounding)| rounding),
+                    adjacent: outputs / (side * side),
                     rows: long_rows,
                 };
                 packed.push((Panels::pack(layer, self.registers), origin, runs, rows, columns));
@@ -105,19 +118,24 @@ impl<'a> Planner<'a> {
         let output = self.produce_beside(following.output, &[&input], scatters)?;
         let target = output.picture().ok_or("gives no image")?;
         let [channel, row, pixel] = target.strides;
+        for (panels, ..) in &mut packed {
+            if let Weights::Integers(panels) = &mut panels.weights {
+                panels.interleave(side, outputs / (side * side), [row, pixel]);
+            }
+        }
         let parts = packed.into_iter().map(|(panels, origin, runs, rows, columns)| Part {
             panels,
             runs,
             rows: rows.count,
             first: rows.first,
-            stride: rows.stride,
+            stride: rows.stride * side,
             grid: Grid {
                 columns: columns.count,
                 input: [origin, rows.step * source.strides[1], columns.step * source.strides[2]],
                 output: [
                     output.offset + rows.first * row + columns.first * pixel,
-                    rows.stride * row,
-                    columns.stride * pixel,
+                    rows.stride * side * row,
+                    columns.stride * side * pixel,
                 ],
                 channel,
             },
@@ -133,13 +151,13 @@ impl<'a> Planner<'a> {
         let name = format!("{kind} {kh}x{kw}/{stride} {c}x{h}x{w} -> {oc}x{oh}x{ow}");
         let affine = Affine {
             parts,
-            activation: following.activation,
+            activations: following.activations.clone(),
             input: input.value,
             output: output.value,
             first: output.offset,
             rows: oh,
             row,
-            planes: if channel == 1 { 1 } else { outputs },
+            planes: if channel == 1 { 1 } else { oc },
             plane: channel,
             dense: false,
         };
@@ -171,18 +189,21 @@ impl<'a> Planner<'a> {
         }
         let (inputs, outputs) = if by_columns { (second, first) } else { (first, second) };
         let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
-        let following = self.follow(proto, outputs);
+        let following = self.follow(proto, outputs, false);
         let input = self.dense_input(&proto.input[0])?;
         let bias = self.bias(proto, 2, outputs)?;
         let output = self.produce_beside(following.output, &[&input], false)?;
         let places = output.places().ok_or("gives numbers that do not lie together")?;
         let order = inverse(&input.places().ok_or("takes numbers that do not lie together")?);
         let targets = inverse(&places);
-        let weights = stored.values.as_standard_layout();
+        let integers = self.integers(&proto.input[0], &stored, usize::from(!by_columns));
+        let weights = integers.map_or(&stored.values, |(weights, _)| &weights.integers);
+        let weights = weights.as_standard_layout();
         let weights = weights.as_slice().ok_or("has weights that are not in order")?;
         let [by_output, by_input] = if by_columns { [inputs, 1] } else { [1, outputs] };
         let firsts: Vec<usize> = targets.iter().map(|output| output * by_output).collect();
-        let scale: Vec<f32> = targets.iter().map(|&o| following.scale[o] * alpha).collect();
+        let scale = scaled(&following.scale, integers);
+        let scale: Vec<f32> = targets.iter().map(|&output| scale[output] * alpha).collect();
         let bias: Vec<f32> = bias.iter().map(|bias| bias * beta).collect();
         let bias = shifted(&bias, &following);
         let bias: Vec<f32> = targets.iter().map(|&output| bias[output]).collect();
@@ -202,6 +223,8 @@ impl<'a> Planner<'a> {
                 bias: bias[first..end].to_vec(),
                 runs: &runs,
                 half,
+                rounding: integers.map(|(_, rounding)| rounding),
+                adjacent: end - first,
                 rows: false,
             };
             let panels = Panels::pack(layer, self.registers);
@@ -215,7 +238,7 @@ impl<'a> Planner<'a> {
         });
         let affine = Affine {
             parts: parts.collect(),
-            activation: following.activation,
+            activations: following.activations.clone(),
             input: input.value,
             output: output.value,
             first: 0,
@@ -236,11 +259,31 @@ impl<'a> Planner<'a> {
     }
 
     fn affine(&mut self, name: String, following: &Following, affine: Affine, flops: usize) {
-        let name = match following.activation {
-            super::super::kernels::Activation::Identity => name,
-            activation => format!("{name} {activation:?}").to_lowercase(),
-        };
+        let rounds = |part: &Part| matches!(part.panels.weights, Weights::Integers(_));
+        let integers = if affine.parts.iter().any(rounds) { " int8" } else { "" };
+        let activations = following.activations.iter().map(|activation| match activation {
+            Activation::Round(_) => " round".to_owned(),
+            activation => format!(" {activation:?}").to_lowercase(),
+        });
+        let name = [name, integers.to_owned()].into_iter().chain(activations).collect();
         self.step(name, Op::Affine(affine), flops as u64);
+    }
+
+    /// A layer's weights as integers and the rounding of its input, where sums of integers fit 32 bits and
+    /// fill their vectors. `axis` is that of the outputs.
+    fn integers<'c>(
+        &self,
+        input: &str,
+        stored: &'c Constant,
+        axis: usize,
+    ) -> Option<(&'c Quantized, Rounding)> {
+        let rounding = *self.rounded.get(input)?;
+        let quantized = stored.quantized.as_ref()?;
+        let outputs = stored.values.shape()[axis];
+        let depth = stored.values.len() / outputs.max(1);
+        let fits = outputs >= LEAST && (LEAST..=DEEPEST).contains(&depth);
+        let by_output = quantized.scale.len() == 1 || quantized.axis == axis;
+        (fits && by_output).then_some((quantized, rounding))
     }
 
     fn bias(&self, proto: &NodeProto, place: usize, outputs: usize) -> Result<Vec<f32>, String> {
@@ -298,6 +341,13 @@ impl Sum {
         let terms = terms.into_iter().map(|(_, term)| term).collect();
         Self { origin: origin as usize, runs, terms }
     }
+}
+
+/// What follows a layer's sums of integers, or of plain numbers.
+fn scaled(scale: &[f32], integers: Option<(&Quantized, Rounding)>) -> Vec<f32> {
+    let Some((Quantized { scale: units, .. }, _)) = integers else { return scale.to_vec() };
+    let unit = |output: usize| units[output.min(units.len() - 1)];
+    scale.iter().enumerate().map(|(output, scale)| scale * unit(output)).collect()
 }
 
 /// Biases behind what follows a layer.

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 
-use super::super::kernels::Activation;
+use super::super::kernels::{Activation, Rounding};
 use super::Planner;
 use crate::graph::{Node, NodeProto};
 
@@ -12,17 +12,42 @@ pub(super) struct Following<'a> {
     /// For every output, what its sum is multiplied by and what is then added.
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
-    pub(super) activation: Activation,
+    pub(super) activations: Vec<Activation>,
+    /// The side of the square of pixels that the outputs of a position become; 1 where they become none.
+    pub(super) side: usize,
+}
+
+/// The fewest channels of a pixel that are worth a vector of their own.
+const FEWEST: usize = 8;
+
+impl Following<'_> {
+    /// Appends a rounding. What it maps to its least number needs no function before that does so too.
+    fn round(&mut self, rounding: Rounding) {
+        let cuts = self.activations.last() == Some(&Activation::Relu) && rounding.low == 0.0;
+        if cuts {
+            self.activations.pop();
+        }
+        if self.activations.last() != Some(&Activation::Round(rounding)) {
+            self.activations.push(Activation::Round(rounding));
+        }
+    }
 }
 
 impl<'a> Planner<'a> {
     /// Takes the operators behind a layer of so many outputs that change nothing but its sums.
-    pub(super) fn follow(&mut self, proto: &'a NodeProto, outputs: usize) -> Following<'a> {
+    /// `interleaves` says that it can write them to the pixels of squares.
+    pub(super) fn follow(
+        &mut self,
+        proto: &'a NodeProto,
+        outputs: usize,
+        interleaves: bool,
+    ) -> Following<'a> {
         let mut following = Following {
             output: &proto.output[0],
             scale: vec![1.0; outputs],
             shift: vec![0.0; outputs],
-            activation: Activation::Identity,
+            activations: vec![],
+            side: 1,
         };
         loop {
             let readers = self.readers.get(following.output).map_or(&[][..], Vec::as_slice);
@@ -32,16 +57,34 @@ impl<'a> Planner<'a> {
             match *readers {
                 [reader] => {
                     let next = &self.parsed.graph.node[reader];
-                    if self.shifts(next, &mut following) || self.scales(next, &mut following) {
+                    let linear = following.activations.is_empty()
+                        && following.side == 1
+                        && (self.shifts(next, &mut following) || self.scales(next, &mut following));
+                    let of_first = next.input[0] == following.output;
+                    if linear {
                         self.fused.insert(reader);
                         following.output = &next.output[0];
                         continue;
-                    }
-                    let of_first = next.input[0] == following.output;
-                    if let Some(activation) = self.activation(next).filter(|_| of_first) {
+                    } else if let Some((widening, rounding)) = self.rounding_pair(next) {
+                        self.fused.extend([reader, widening]);
+                        following.output = &self.parsed.graph.node[widening].output[0];
+                        following.round(rounding);
+                        self.rounded.insert(following.output, rounding);
+                        continue;
+                    } else if let Some(side) = self.square(next, outputs)
+                        && interleaves
+                        && following.side == 1
+                    {
+                        self.carry(next);
                         self.fused.insert(reader);
                         following.output = &next.output[0];
-                        following.activation = activation;
+                        following.side = side;
+                        continue;
+                    } else if let Some(activation) = self.activation(next).filter(|_| of_first) {
+                        self.fused.insert(reader);
+                        following.output = &next.output[0];
+                        following.activations.push(activation);
+                        continue;
                     }
                 }
                 [gate, product] => {
@@ -56,13 +99,24 @@ impl<'a> Planner<'a> {
                     if silu {
                         self.fused.extend([gate, product]);
                         following.output = &product_node.output[0];
-                        following.activation = Activation::Silu;
+                        following.activations.push(Activation::Silu);
+                        continue;
                     }
                 }
                 _ => {}
             }
             return following;
         }
+    }
+
+    /// The side of the squares of pixels that an operator makes of so many channels, where a pixel keeps
+    /// enough of them to fill a vector.
+    fn square(&self, next: &NodeProto, outputs: usize) -> Option<usize> {
+        let node = Node::new(next, self.parsed.summary.opset, self.facts).ok()?;
+        let pixels_first = matches!(node.text("mode"), b"" | b"DCR");
+        let side = usize::try_from(node.int("blocksize", 0)).ok()?;
+        let fits = side > 1 && outputs / (side * side) >= FEWEST;
+        (node.operator() == "DepthToSpace" && pixels_first && fits).then_some(side)
     }
 
     /// Whether an operator adds a stored number to every output of a layer.

@@ -11,11 +11,12 @@ mod follow;
 mod moves;
 mod place;
 mod pool;
+mod round;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::constant::Constants;
-use super::kernels::Registers;
+use super::kernels::{Registers, Rounding};
 use super::step::{Op, Step};
 use super::view::View;
 use crate::graph::{Element, Fact, Node, NodeProto, Parsed, facts_of};
@@ -84,6 +85,8 @@ struct Planner<'a> {
     /// Operators that are part of a step before them.
     fused: HashSet<usize>,
     views: HashMap<&'a str, View>,
+    /// How the numbers of a tensor were rounded.
+    rounded: HashMap<&'a str, Rounding>,
     values: Vec<Value>,
     steps: Vec<Step>,
 }
@@ -125,6 +128,7 @@ impl<'a> Planner<'a> {
             joins: HashMap::new(),
             fused: HashSet::new(),
             views: HashMap::new(),
+            rounded: HashMap::new(),
             values: vec![],
             steps: vec![],
         };
@@ -146,11 +150,17 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         if fact.constant {
-            return self.constants.compute(proto, &node);
+            return self.constants.compute(proto, &node, fact);
         }
-        if fact.element != Element::F32 {
-            return Err(format!("computes in {}", fact.element));
+        match node.operator() {
+            "QuantizeLinear" => return self.quantize(proto),
+            "DequantizeLinear" => return self.dequantize(proto),
+            _ if fact.element != Element::F32 => {
+                return Err(format!("computes in {}", fact.element));
+            }
+            _ => {}
         }
+        self.carry(proto);
         match node.operator() {
             "Conv" | "ConvTranspose" => self.windowed(proto, &node),
             "Gemm" | "MatMul" => self.dense(proto, &node),
