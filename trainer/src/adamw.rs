@@ -125,3 +125,37 @@ mod flex {
         tensor.storage()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_burn_to_the_bit() {
+        let device = Device::flex();
+        device.seed(5);
+        let random = || Tensor::<2>::random([70, 500], Distribution::Normal(0.0, 0.1), &device);
+        for weight_decay in [0.0, 0.01] {
+            let ours = AdamW::new(weight_decay);
+            let weights = random();
+            let mut found = (weights.clone(), None);
+            let mut expected = (weights, None);
+            for step in 1..5 {
+                let gradient =
+                    if step == 3 { random().reshape([500, 70]).transpose() } else { random() };
+                found = ours.step(1e-3, found.0, gradient.clone(), found.1);
+                expected = ours.burn.step(1e-3, expected.0, gradient, expected.1);
+                let [found, expected] = [&found, &expected].map(|(weights, state)| {
+                    let momentum = &state.as_ref().expect("it has taken a step").momentum;
+                    assert_eq!(momentum.time, step);
+                    [weights, &momentum.moment_1, &momentum.moment_2].map(|t| t.clone().into_data())
+                });
+                for (found, expected) in found.iter().zip(&expected) {
+                    found.assert_eq(expected, true);
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use vae_train::cli::Cli;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match vae_train::commands::run(Cli::parse().command) {
         Ok(code) => code,

@@ -7,8 +7,11 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
-use super::Training;
 use super::matrix::{contiguous, tensor, values};
+use super::{Training, training};
+
+/// Pixels whose terms of at most log 2 are the logarithm of one product.
+const PRODUCT: usize = 64;
 
 /// The negative logarithm of a Bernoulli likelihood, whose gradient is found beside it.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(crate) fn negative_log(logits: &Tensor<4>, image: &Tensor<4>) -> Option<Tens
     let (logits, image) = (logits.clone(), image.clone());
     match logits.clone().try_into_primitive::<Training>() {
         Ok(logits) => {
-            let image = image.try_into_primitive::<Training>().ok()?;
+            let image = training(&image)?;
             if image.is_tracked() {
                 return None;
             }
@@ -53,17 +56,26 @@ fn of(logits: &FlexTensor, image: &FlexTensor) -> (FlexTensor, FlexTensor) {
     let mut slopes = vec![0.0_f32; batch * len];
     let pixels = values(&logits).par_chunks(len).zip(values(&image).par_chunks(len));
     let loss = pixels.zip(slopes.par_chunks_mut(len)).map(|((logits, image), slopes)| {
-        let pixels = logits.iter().zip(image).zip(slopes);
-        pixels.fold(0.0_f64, |sum, ((logit, x), slope)| {
-            // x log(1 + e^-l) + (1 - x) log(1 + e^l), with no exponential of a large number
-            let small = (-logit.abs()).exp();
-            let sigmoid = if *logit >= 0.0 { 1.0 } else { small } / (1.0 + small);
-            *slope = sigmoid - x;
-            sum + f64::from(logit.max(0.0) - x * logit + small.ln_1p())
-        }) as f32
+        let parts = logits.chunks(PRODUCT).zip(image.chunks(PRODUCT));
+        let parts = parts.zip(slopes.chunks_mut(PRODUCT));
+        parts.map(|((logits, image), slopes)| part(logits, image, slopes)).sum::<f64>() as f32
     });
     let loss = tensor(loss.collect(), [batch]);
     (loss, tensor(slopes, shape))
+}
+
+/// The loss of some pixels, x log(1 + e^-l) + (1 - x) log(1 + e^l), with no exponential of a large number
+/// and with one logarithm.
+fn part(logits: &[f32], image: &[f32], slopes: &mut [f32]) -> f64 {
+    let (mut sum, mut product) = (0.0, 1.0);
+    for ((logit, x), slope) in logits.iter().zip(image).zip(slopes) {
+        let small = (-logit.abs()).exp();
+        let mean = if *logit >= 0.0 { 1.0 } else { small } / (1.0 + small);
+        *slope = mean - x;
+        sum += f64::from(logit.max(0.0) - x * logit);
+        product *= 1.0 + f64::from(small);
+    }
+    sum + product.ln()
 }
 
 impl Backward<Flex, 1> for Bernoulli {

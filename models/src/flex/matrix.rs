@@ -18,30 +18,37 @@ pub(super) fn values(contiguous: &FlexTensor) -> &[f32] {
     contiguous.as_slice().unwrap_or(&[])
 }
 
-/// The product of two matrices, as `flex` finds it.
-pub(super) fn product(left: FlexTensor, right: FlexTensor) -> FlexTensor {
-    Flex::float_matmul(left, right)
+/// A matrix that is filled again and again.
+pub(super) struct Matrix {
+    room: FlexTensor,
+    rows: usize,
+    columns: usize,
 }
 
-/// Room for a matrix that is filled again and again.
-pub(super) struct Room(FlexTensor);
-
-impl Room {
-    pub(super) fn new(len: usize) -> Self {
-        Self(tensor(vec![0.0; len], [len]))
+impl Matrix {
+    /// A matrix of zeros with room for `rows x columns` numbers.
+    pub(super) fn new(rows: usize, columns: usize) -> Self {
+        Self { room: tensor(vec![0.0; rows * columns], [rows * columns]), rows, columns }
     }
 
-    /// Room for some numbers, once no view of the last ones is left.
-    pub(super) fn at_least(&mut self, len: usize) -> &mut [f32] {
-        if self.0.layout().num_elements() < len {
-            *self = Self::new(len);
-        }
-        self.0.storage_mut()
+    /// Its numbers, row-major, once it has so many columns, of which it has had as many before.
+    pub(super) fn with_columns(&mut self, columns: usize) -> &mut [f32] {
+        self.columns = columns;
+        &mut self.room.storage_mut()[..self.rows * columns]
     }
 
-    /// The matrix that the first numbers are.
-    pub(super) fn matrix(&self, rows: usize, columns: usize) -> FlexTensor {
-        let layout = Layout::contiguous(Shape::new([rows, columns]));
-        FlexTensor::from_arc(self.0.data_arc(), layout, DType::F32)
+    fn tensor(&self) -> FlexTensor {
+        let layout = Layout::contiguous(Shape::new([self.rows, self.columns]));
+        FlexTensor::from_arc(self.room.data_arc(), layout, DType::F32)
+    }
+
+    /// `left x self`
+    pub(super) fn times(&self, left: &FlexTensor) -> FlexTensor {
+        Flex::float_matmul(left.clone(), self.tensor())
+    }
+
+    /// `self x right^T`
+    pub(super) fn times_transposed(&self, right: &Self) -> FlexTensor {
+        Flex::float_matmul(self.tensor(), right.tensor().transpose(0, 1))
     }
 }

@@ -8,7 +8,9 @@
 mod bernoulli;
 mod convolution;
 mod matrix;
+mod phases;
 mod window;
+mod work;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -16,6 +18,7 @@ use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Tensor};
 
@@ -49,24 +52,30 @@ pub(crate) fn convolution(
         return None;
     }
     let of = steps.convolution(input.dims(), weight.dims(), relu);
-    if let Ok(input) = input.clone().try_into_primitive::<Training>() {
-        let weight = weight.try_into_primitive::<Training>().ok()?;
-        let bias = bias.try_into_primitive::<Training>().ok()?;
-        let prepared = of.prepare::<NoCheckpointing>([input.node(), weight.node(), bias.node()]);
-        let output = of.forward(input.primitive(), weight.primitive(), bias.primitive());
-        let output = match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(mut prepared) => {
-                let inputs = [prepared.checkpoint(&input), prepared.checkpoint(&weight)];
-                prepared.finish((inputs, output.clone()), output)
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(output),
-        };
-        return Some(Tensor::from_primitive::<Training>(output));
-    }
-    let input = input.clone().try_into_primitive::<Flex>().ok()?;
-    let weight = weight.try_into_primitive::<Flex>().ok()?;
-    let bias = bias.try_into_primitive::<Flex>().ok()?;
-    Some(Tensor::from_primitive::<Flex>(of.forward(&input, &weight, &bias)))
+    let Ok(weight) = weight.clone().try_into_primitive::<Training>() else {
+        let [input, weight] = [input.clone(), weight].map(|t| t.try_into_primitive::<Flex>().ok());
+        let bias = bias.try_into_primitive::<Flex>().ok()?;
+        let output = of.forward(&input?, &weight?, &bias);
+        return Some(Tensor::from_primitive::<Flex>(output));
+    };
+    let (input, bias) = (training(input)?, training(&bias)?);
+    let prepared = of.prepare::<NoCheckpointing>([input.node(), weight.node(), bias.node()]);
+    let output = of.forward(input.primitive(), weight.primitive(), bias.primitive());
+    let output = match prepared.compute_bound().stateful() {
+        OpsKind::Tracked(mut prepared) => {
+            let inputs = [prepared.checkpoint(&input), prepared.checkpoint(&weight)];
+            prepared.finish((inputs, output.clone()), output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Some(Tensor::from_primitive::<Training>(output))
+}
+
+/// A tensor of a training step, or a constant in one.
+fn training<const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<Training>> {
+    let constant =
+        |_| tensor.clone().try_into_primitive::<Flex>().map(FloatTensor::<Training>::new);
+    tensor.clone().try_into_primitive::<Training>().or_else(constant).ok()
 }
 
 impl Steps {
