@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use vae_train::cli::Cli;
 
-#[cfg(feature = "mimalloc")]
+// A step on the CPU frees and asks for hundreds of tensors, which this one does not give back to the
+// system in between.
+#[cfg(feature = "flex")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
