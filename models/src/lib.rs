@@ -9,7 +9,10 @@
 //! Letters: `B` batch, `C` channels, `H` height, `W` width, `F` features, `Z` latent. Images are `[B, C, H, W]`.
 
 mod block;
+mod convolution;
 mod cost;
+#[cfg(feature = "flex")]
+mod flex;
 mod initialization;
 mod loss;
 mod network;

@@ -28,6 +28,12 @@ impl Likelihood {
     /// - image: `[B, C, H, W]`
     /// - output: `[B]`
     pub fn negative_log(self, decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
+        #[cfg(feature = "flex")]
+        if self == Self::Bernoulli
+            && let Some(loss) = crate::flex::negative_log(&decoded, &image)
+        {
+            return loss;
+        }
         let per_pixel = match self {
             // -x log s(l) - (1 - x) log s(-l), with log s(-l) = log s(l) - l
             Self::Bernoulli => {

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, PoolKind};
+use crate::convolution;
 use crate::cost::Cost;
 use crate::initialization::Initialization;
 use crate::shape::{Shape, ShapeError};
@@ -153,10 +154,10 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
             Features::Flat(activation.forward(dense.forward(x.flat())))
         }
         (Block::Conv { .. }, Some(Layer::Conv(conv))) => {
-            Features::Image(activation.forward(conv.forward(x.image())))
+            Features::Image(convolution::conv(conv, x.image(), activation))
         }
         (Block::Deconv { .. }, Some(Layer::Deconv(deconv))) => {
-            Features::Image(activation.forward(deconv.forward(x.image())))
+            Features::Image(convolution::deconv(deconv, x.image(), activation))
         }
         (&Block::Pool { kind, kernel, stride }, None) => {
             let (kernel, stride) = ([kernel; 2], [stride; 2]);

@@ -29,6 +29,22 @@ fn bernoulli_is_the_cross_entropy_of_logits_even_where_they_are_large() {
 }
 
 #[test]
+fn the_slope_of_bernoulli_is_what_the_mean_is_off_by() {
+    let device = Device::flex().autodiff();
+    let tensor = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([2, 1, 1, 3]);
+    let decoded = tensor(DECODED).require_grad();
+    let loss = Likelihood::Bernoulli.negative_log(decoded.clone(), tensor(IMAGE));
+    let weights = Tensor::<1>::from_floats([1.0, -2.0], &device);
+    let gradients = (loss * weights).sum().backward();
+    let slopes = decoded.grad(&gradients).expect("it is asked for").into_data();
+    for (i, slope) in slopes.iter::<f32>().enumerate() {
+        let mean = 1.0 / (1.0 + (-f64::from(DECODED[i])).exp());
+        let expected = (mean - f64::from(IMAGE[i])) * if i < 3 { 1.0 } else { -2.0 };
+        assert!((f64::from(slope) - expected).abs() < 1e-6, "{slope} is not {expected}");
+    }
+}
+
+#[test]
 fn squared_error_is_summed() {
     let (got, expected) = (negative_log(Likelihood::SquaredError), sum(|d, x| (d - x).powi(2)));
     assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");

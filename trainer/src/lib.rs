@@ -4,6 +4,7 @@
 //! images through the preprocessing of inference; [`fit::Loop`] trains; [`run::Run`] is the folder
 //! that keeps it all, from which [`commands`] evaluate, draw [`figures`] and export.
 
+pub mod adamw;
 pub mod anomaly;
 pub mod batches;
 pub mod benchmark;

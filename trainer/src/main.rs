@@ -6,6 +6,12 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use vae_train::cli::Cli;
 
+// A step on the CPU frees and asks for hundreds of tensors, which this one does not give back to the
+// system in between.
+#[cfg(feature = "flex")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,

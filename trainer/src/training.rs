@@ -3,10 +3,11 @@
 use anyhow::Result;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module as _;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use vae_models::Vae;
 
+use crate::adamw::AdamW;
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::draws::{self, Purpose};
@@ -86,13 +87,11 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), with the constants
-/// of the paper.
 fn optimizer(config: &RunConfig) -> ModuleOptimizer {
     let train = &config.train;
-    AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(train.weight_decay)
-        .with_grad_clipping(train.clip_norm.map(GradientClippingConfig::Norm))
-        .init()
+    let optimizer = ModuleOptimizer::from(AdamW::new(train.weight_decay));
+    match train.clip_norm {
+        Some(norm) => optimizer.with_grad_clipping(GradientClippingConfig::Norm(norm).init()),
+        None => optimizer,
+    }
 }

@@ -1,0 +1,117 @@
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Shape;
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::matrix::{contiguous, tensor, values};
+use super::window::Window;
+use super::work::{Work, add};
+
+/// The groups that a batch is shared out in. What is summed over a batch is summed within every group and
+/// then over the groups in their order, so that a sum does not depend on the number of threads.
+const GROUPS: usize = 16;
+
+/// A convolution or a transposed one, with its bias and, where it has one, its ReLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Convolution {
+    pub(super) window: Window,
+    /// Whether it leads from the small image to the large one.
+    pub(super) transposed: bool,
+    pub(super) relu: bool,
+}
+
+/// Gradients of a convolution's input, where it is wanted, weight and bias.
+pub(super) struct Gradients {
+    pub(super) input: Option<FlexTensor>,
+    pub(super) weight: FlexTensor,
+    pub(super) bias: FlexTensor,
+}
+
+impl Convolution {
+    /// Numbers in an input image.
+    pub(super) fn input_len(&self) -> usize {
+        if self.transposed { self.window.small_len() } else { self.window.large_len() }
+    }
+
+    /// Numbers in an output image.
+    pub(super) fn output_len(&self) -> usize {
+        if self.transposed { self.window.large_len() } else { self.window.small_len() }
+    }
+
+    pub(super) fn output_channels(&self) -> usize {
+        if self.transposed { self.window.channels } else { self.window.small_channels }
+    }
+
+    /// The layer's output.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[B, C, H, W]`
+    /// - weight: `[C', C, K, L]`, or `[C, C', K, L]` where it is transposed
+    /// - bias: `[C']`
+    /// - output: `[B, C', H', W']`
+    pub(super) fn forward(
+        &self,
+        input: &FlexTensor,
+        weight: &FlexTensor,
+        bias: &FlexTensor,
+    ) -> FlexTensor {
+        let [input, bias] = [input, bias].map(contiguous);
+        let batch = input.layout().shape()[0];
+        let group = batch.div_ceil(GROUPS).max(1);
+        let mut output = vec![0.0; batch * self.output_len()];
+        let inputs = values(&input).par_chunks(group * self.input_len());
+        let outputs = output.par_chunks_mut(group * self.output_len());
+        outputs.zip(inputs).for_each(|(output, input)| {
+            let work = Work::new(*self, weight);
+            Arch::new().dispatch(|| work.forward(input, values(&bias), output));
+        });
+        let [height, width] = if self.transposed { self.window.large } else { self.window.small };
+        tensor(output, [batch, self.output_channels(), height, width])
+    }
+
+    /// The gradients, given the output's.
+    pub(super) fn backward(
+        &self,
+        input: &FlexTensor,
+        weight: &FlexTensor,
+        output: &FlexTensor,
+        gradient: &FlexTensor,
+        wants_input: bool,
+    ) -> Gradients {
+        let shape = input.layout().shape().dims::<4>();
+        let [input, output, gradient] = [input, output, gradient].map(contiguous);
+        let group = shape[0].div_ceil(GROUPS).max(1);
+        let inputs = values(&input).par_chunks(group * self.input_len());
+        let outputs = values(&output).par_chunks(group * self.output_len());
+        let gradients = values(&gradient).par_chunks(group * self.output_len());
+        let mut wanted = vec![0.0; if wants_input { values(&input).len() } else { 0 }];
+        let mut places: Vec<_> = wanted.chunks_mut(group * self.input_len()).map(Some).collect();
+        places.resize_with(inputs.len(), || None);
+        let groups = (inputs, outputs, gradients, places).into_par_iter();
+        let groups = groups.map(|(input, output, gradient, wanted)| {
+            let work = Work::new(*self, weight);
+            Arch::new().dispatch(|| work.backward(input, output, gradient, wanted))
+        });
+        let groups: Vec<_> = groups.collect();
+
+        let Window { channels, small_channels, kernel: [height, width], .. } = self.window;
+        let mut weight_sums = vec![0.0; small_channels * self.window.weights()];
+        let mut bias_sums = vec![0.0; self.output_channels()];
+        for [weight, bias] in &groups {
+            add(&mut weight_sums, weight);
+            add(&mut bias_sums, bias);
+        }
+        let weight = tensor(weight_sums, [self.window.weights(), small_channels]).transpose(0, 1);
+        Gradients {
+            input: wants_input.then(|| tensor(wanted, shape)),
+            weight: contiguous(&weight).reshape(Shape::new([
+                small_channels,
+                channels,
+                height,
+                width,
+            ])),
+            bias: tensor(bias_sums, [self.output_channels()]),
+        }
+    }
+}

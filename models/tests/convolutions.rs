@@ -1,0 +1,149 @@
+//! Convolutions and their gradients on the CPU against Burn's own.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
+use vae_models::{
+    Activation, Block, Features, Initialization, Layer, Network, NetworkConfig, Shape, Skips,
+};
+
+struct Case {
+    block: Block,
+    batch: usize,
+    image: [usize; 3],
+}
+
+fn conv(channels: usize, kernel: usize, stride: usize, padding: usize, relu: bool) -> Block {
+    let activation = if relu { Activation::Relu } else { Activation::Identity };
+    Block::Conv { channels, kernel, stride, padding, activation }
+}
+
+fn deconv(channels: usize, kernel: usize, stride: usize, padding: usize, added: usize) -> Block {
+    let (activation, output_padding) = (Activation::Relu, added);
+    Block::Deconv { channels, kernel, stride, padding, output_padding, activation }
+}
+
+/// Every small kernel, stride and padding, and images that are no multiple of them; batches that no
+/// group divides, of which one image is too large to be multiplied at once.
+fn cases() -> Vec<Case> {
+    let mut cases = vec![];
+    for (kernel, stride) in (1..5).flat_map(|kernel| (1..4).map(move |stride| (kernel, stride))) {
+        for padding in 0..kernel.min(3) {
+            let image = [1 + kernel, 5 + stride, 8];
+            let (batch, relu) = (1 + 3 * padding, padding % 2 == 0);
+            cases.push(Case { block: conv(3, kernel, stride, padding, relu), batch, image });
+            for added in 0..stride {
+                let block = deconv(2, kernel, stride, padding, added);
+                cases.push(Case { block, batch, image });
+            }
+        }
+    }
+    cases.push(Case { block: conv(4, 3, 2, 1, true), batch: 37, image: [2, 9, 7] });
+    cases.push(Case { block: deconv(4, 3, 2, 1, 1), batch: 37, image: [2, 9, 7] });
+    cases.push(Case { block: conv(2, 3, 1, 1, false), batch: 2, image: [2, 70, 90] });
+    cases.push(Case { block: deconv(2, 3, 2, 1, 0), batch: 2, image: [2, 40, 60] });
+    cases
+}
+
+fn weights(layer: &Layer) -> (Tensor<4>, Tensor<1>) {
+    let (weight, bias) = match layer {
+        Layer::Conv(conv) => (&conv.weight, &conv.bias),
+        Layer::Deconv(conv) => (&conv.weight, &conv.bias),
+        Layer::Dense(_) => panic!("no convolution"),
+    };
+    (weight.val(), bias.as_ref().expect("it has one").val())
+}
+
+/// An output, and the gradients of input, weight and bias.
+type Found = [TensorData; 4];
+
+fn gradients(layer: &Layer, x: &Tensor<4>, apply: impl Fn(Tensor<4>) -> Tensor<4>) -> Found {
+    let x = x.clone().require_grad();
+    let y = apply(x.clone());
+    let [batch, channels, height, width] = y.dims();
+    let count = batch * channels * height * width;
+    let factors = Tensor::<1, Int>::arange(0..count as i64, &y.device()).float() * 0.37;
+    let factors = factors.sin().reshape(y.dims());
+    let gradients = (y.clone() * factors).sum().backward();
+    let (weight, bias) = weights(layer);
+    [
+        y.into_data(),
+        x.grad(&gradients).expect("it is asked for").into_data(),
+        weight.grad(&gradients).expect("it is trained").into_data(),
+        bias.grad(&gradients).expect("it is trained").into_data(),
+    ]
+}
+
+/// A network of one block, and images for it.
+fn network(case: &Case, device: &Device) -> (Network, Tensor<4>) {
+    let network = NetworkConfig(vec![case.block.clone()]);
+    let input = Shape::Image(case.image);
+    let shapes = network.shapes("test", input, &mut BTreeMap::new()).expect("it fits");
+    let network = network.init(input, &shapes, Initialization::Kaiming, device);
+    let [channels, height, width] = case.image;
+    let dims = [case.batch, channels, height, width];
+    (network, Tensor::random(dims, Distribution::Normal(0.0, 1.0), device))
+}
+
+fn layer(network: &Network) -> &Layer {
+    let (_, layer) = network.blocks().next().expect("it has one");
+    layer.expect("it has weights")
+}
+
+fn forward(network: &Network, x: Tensor<4>) -> Tensor<4> {
+    network.forward(Features::Image(x), &mut Skips::new()).image()
+}
+
+#[test]
+fn sums_do_not_depend_on_the_number_of_threads() {
+    let device = Device::flex().autodiff();
+    for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+        let (network, x) = network(&Case { block, batch: 50, image: [3, 12, 11] }, &device);
+        let found = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("it starts")
+                .install(|| gradients(layer(&network), &x, |x| forward(&network, x)))
+        });
+        found[0].iter().zip(&found[1]).for_each(|(one, three)| one.assert_eq(three, true));
+    }
+}
+
+#[test]
+fn a_constant_image_and_an_untrained_network_have_the_same_output() {
+    let device = Device::flex();
+    let (network, x) = network(&cases()[40], &device.clone().autodiff());
+    let plain = forward(&network.valid(), x.clone().inner()).into_data();
+    let constant = forward(&network, x.inner().to_device(&device.autodiff()));
+    let gradients = constant.clone().sum().backward();
+    let (weight, _) = weights(layer(&network));
+    assert!(weight.grad(&gradients).is_some(), "the weights have no gradient");
+    plain.assert_eq(&constant.into_data(), true);
+}
+
+#[test]
+fn outputs_and_gradients_are_those_of_burn() {
+    let device = Device::flex().autodiff();
+    device.seed(3);
+    for case in cases() {
+        let (network, x) = network(&case, &device);
+        let (block, layer) = (&case.block, layer(&network));
+        let ours = gradients(layer, &x, |x| forward(&network, x));
+        let theirs = gradients(layer, &x, |x| {
+            let y = match layer {
+                Layer::Conv(conv) => conv.forward(x),
+                Layer::Deconv(conv) => conv.forward(x),
+                Layer::Dense(_) => panic!("no convolution"),
+            };
+            if block.activation() == Activation::Relu { activation::relu(y) } else { y }
+        });
+        let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
+        for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
+            assert_eq!(ours.shape(), theirs.shape(), "{name} of {block:?}");
+            let pairs = || ours.iter::<f32>().zip(theirs.iter::<f32>());
+            let largest = pairs().fold(1.0_f32, |largest, (_, value)| largest.max(value.abs()));
+            let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 2e-5 * largest, "{name} of {block:?} is off by {off} of {largest}");
+        }
+    }
+}
