@@ -144,7 +144,7 @@ fn sums_of_integers_are_exact() {
             grid: Grid { columns: 1, input: [0, depth, 0], output: [0, outputs, 0], channel: 1 },
             rows: 0..1,
             input: &vec![-1e9; depth],
-            output: &mut output,
+            output: Planes::of(&mut output, 1, 0),
             from: 0,
             room: &mut vec![],
         };
