@@ -207,7 +207,7 @@ fn noise(config: &RunConfig, batch: usize, steps: usize, device: &Device) -> Arr
 /// image's range or, where it is binarised, of its two values.
 fn made(config: &RunConfig, batch: usize) -> Array4<f32> {
     let [channels, height, width] = config.image.shape();
-    let [low, high] = config.image.range.map(|bound| bound as f32);
+    let [low, high] = config.image.range;
     let mut generator = ChaCha8Rng::seed_from_u64(config.seed);
     let mut uniform = || (generator.next_u64() >> 40) as f32 / (1 << 24) as f32;
     let mut images = Array4::zeros(((2 * batch).max(FEWEST), channels, height, width));

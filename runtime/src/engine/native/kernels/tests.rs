@@ -15,7 +15,7 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
     let depth = runs.len() * len;
     let number = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
     let weight = |i: usize| match rounding {
-        Some(_) if i % 5 == 0 => 0.0,
+        Some(_) if i.is_multiple_of(5) => 0.0,
         Some(_) => ((i * 7919) % 256) as f32 - 128.0,
         None => number(i),
     };

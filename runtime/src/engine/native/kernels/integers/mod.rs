@@ -178,8 +178,8 @@ impl IntegerBlock<'_> {
                     step::<I, P, V>(simd, &now[first + u], &x, first + u, &mut sums[u]);
                 }
             }
-            for t in whole..pairs {
-                step::<I, P, V>(simd, &now[t], &x, t, &mut sums[0]);
+            for (t, now) in now.iter().enumerate().skip(whole) {
+                step::<I, P, V>(simd, now, &x, t, &mut sums[0]);
             }
         }
         let mut total = sums[0];
