@@ -97,9 +97,10 @@ def pytorch(bundle: Path, images: np.ndarray, half: bool, graph: bool):
             made = forward(given)
 
     def replay(images):
-        given.copy_(torch.from_numpy(images))
-        captured.replay()
-        return made.float().cpu().numpy()
+        with torch.inference_mode():
+            given.copy_(torch.from_numpy(images))
+            captured.replay()
+            return made.float().cpu().numpy()
 
     return replay
 

@@ -1,3 +1,5 @@
+#[cfg(feature = "flex")]
+use burn::module::Param;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::Tensor;
 
@@ -12,10 +14,8 @@ pub(crate) fn conv(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tens
     {
         let (stride, padding) = (layer.stride, [*top, *left]);
         let steps = crate::flex::Steps { stride, padding, transposed: None };
-        let (weight, bias) = (layer.weight.val(), bias.val());
-        let relu = activation == Activation::Relu;
-        if let Some(output) = crate::flex::convolution(&x, weight, bias, steps, relu) {
-            return if relu { output } else { activation.forward(output) };
+        if let Some(output) = on_flex(&x, &layer.weight, bias, steps, activation) {
+            return output;
         }
     }
     activation.forward(layer.forward(x))
@@ -27,11 +27,23 @@ pub(crate) fn deconv(layer: &ConvTranspose2d, x: Tensor<4>, activation: Activati
     if let Some(bias) = &layer.bias {
         let (stride, padding) = (layer.stride, layer.padding);
         let steps = crate::flex::Steps { stride, padding, transposed: Some(layer.padding_out) };
-        let (weight, bias) = (layer.weight.val(), bias.val());
-        let relu = activation == Activation::Relu;
-        if let Some(output) = crate::flex::convolution(&x, weight, bias, steps, relu) {
-            return if relu { output } else { activation.forward(output) };
+        if let Some(output) = on_flex(&x, &layer.weight, bias, steps, activation) {
+            return output;
         }
     }
     activation.forward(layer.forward(x))
+}
+
+/// Either on the CPU, its activation with it; nothing where the tensors are not those of `flex`.
+#[cfg(feature = "flex")]
+fn on_flex(
+    x: &Tensor<4>,
+    weight: &Param<Tensor<4>>,
+    bias: &Param<Tensor<1>>,
+    steps: crate::flex::Steps,
+    activation: Activation,
+) -> Option<Tensor<4>> {
+    let relu = activation == Activation::Relu;
+    let output = crate::flex::convolution(x, weight.val(), bias.val(), steps, relu)?;
+    Some(if relu { output } else { activation.forward(output) })
 }
