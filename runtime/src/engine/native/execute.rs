@@ -25,10 +25,18 @@ impl Execution<'_> {
         let [input, _] = self.inputs;
         match self.op {
             Op::Affine(affine) => {
-                for part in &affine.parts {
-                    let rows = if affine.dense { 0..self.count } else { 0..part.rows };
-                    let output = planes(affine, &mut output[affine.first..]);
-                    self.correlate(affine, part, rows, output, affine.first, room);
+                let mut output = planes(affine, &mut output[affine.first..]);
+                if affine.dense {
+                    for part in &affine.parts {
+                        let output = output.reborrow();
+                        let part = std::slice::from_ref(part);
+                        self.correlate(affine, part, 0..self.count, output, affine.first, room);
+                    }
+                    return;
+                }
+                for first in (0..affine.rows).step_by(affine.strip) {
+                    let rows = first..affine.rows.min(first + affine.strip);
+                    self.rows(affine, rows, output.reborrow(), affine.first, room);
                 }
             }
             Op::Pool(op) => pool::run(op, input, output),
@@ -62,20 +70,34 @@ impl Execution<'_> {
         let (from, mut room) = (piece.first, vec![]);
         match (&piece.work, self.op) {
             (Work::Rows(rows), Op::Affine(affine)) => {
-                for part in &affine.parts {
-                    let before = |row: usize| row.saturating_sub(part.first).div_ceil(part.stride);
-                    let rows = before(rows.start)..before(rows.end).min(part.rows);
-                    self.correlate(affine, part, rows, output.reborrow(), from, &mut room);
-                }
+                self.rows(affine, rows.clone(), output, from, &mut room);
             }
             (Work::Part(number), Op::Affine(affine)) => {
-                self.correlate(affine, &affine.parts[*number], 0..1, output, from, &mut room);
+                let part = &affine.parts[*number..=*number];
+                self.correlate(affine, part, 0..1, output, from, &mut room);
             }
             (Work::Map(map), _) => {
                 elementwise::map(self.arch, map, self.inputs[0], output.first());
             }
             (Work::Combine(combine), _) => self.combine(combine, output.first()),
             (Work::Rows(_) | Work::Part(_), _) => {}
+        }
+    }
+
+    /// Rows of a layer's output image, by every phase.
+    fn rows(
+        &self,
+        affine: &Affine,
+        rows: Range<usize>,
+        mut output: Planes,
+        from: usize,
+        room: &mut Vec<f32>,
+    ) {
+        for parts in affine.parts.chunks(affine.beside) {
+            let Part { first, stride, .. } = parts[0];
+            let before = |row: usize| row.saturating_sub(first).div_ceil(stride);
+            let rows = before(rows.start)..before(rows.end).min(parts[0].rows);
+            self.correlate(affine, parts, rows, output.reborrow(), from, room);
         }
     }
 
@@ -88,17 +110,18 @@ impl Execution<'_> {
     fn correlate(
         &self,
         affine: &Affine,
-        part: &Part,
+        parts: &[Part],
         rows: Range<usize>,
         output: Planes,
         from: usize,
         room: &mut Vec<f32>,
     ) {
         let layer = Correlate {
-            panels: &part.panels,
-            runs: &part.runs,
+            panels: &parts[0].panels,
+            runs: &parts[0].runs,
             activations: &affine.activations,
-            grid: part.grid,
+            grid: parts[0].grid,
+            beside: &parts[1..],
             rows,
             input: self.inputs[0],
             output,

@@ -28,8 +28,8 @@ pub(super) enum Weights {
     /// Inputs of a sum: for every run the vectors of the first output, then those of the second, and so on,
     /// each filled up with zeros.
     Inputs(Aligned<f32>),
-    /// Positions: for every input of a sum the weights of all outputs.
-    Positions(Vec<f32>),
+    /// Positions: for every input of a sum its place and the weights of all outputs.
+    Positions { offsets: Vec<usize>, weights: Vec<f32> },
     /// Outputs, as integers in eight bits.
     Integers(IntegerPanels),
 }
@@ -89,7 +89,11 @@ impl Panels {
             _ if let Some(rounding) = layer.rounding => {
                 Weights::Integers(integer_panels(&layer, rounding, lanes))
             }
-            (true, _) => Weights::Positions(along_outputs(&layer, |_| outputs)),
+            (true, _) => {
+                let offsets = layer.runs.iter().flat_map(|run| run.offset..run.offset + run.len);
+                let weights = along_outputs(&layer, |_| outputs);
+                Weights::Positions { offsets: offsets.collect(), weights }
+            }
             (_, true) => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
             _ => layer.halves(lanes).unwrap_or_else(|| {
                 let panel = |left| vectors(left, lanes) * lanes;
@@ -111,14 +115,14 @@ impl Panels {
         match &self.weights {
             Weights::Outputs(weights) | Weights::Inputs(weights) => weights.values().len() * 4,
             Weights::Halves(weights) => weights.pairs.len() * 4,
-            Weights::Positions(weights) => weights.len() * 4,
+            Weights::Positions { weights, .. } => weights.len() * 4,
             Weights::Integers(panels) => panels.weights.values().len(),
         }
     }
 
     /// Whether an output's channels can be written anywhere.
     pub(super) fn scatters(&self) -> bool {
-        matches!(self.weights, Weights::Inputs(_) | Weights::Positions(_))
+        matches!(self.weights, Weights::Inputs(_) | Weights::Positions { .. })
     }
 }
 

@@ -34,6 +34,10 @@ pub(super) struct Affine {
     /// Rows of the output image, and from one to the next.
     pub(super) rows: usize,
     pub(super) row: usize,
+    /// Output rows that every phase writes before the next ones, while they and their inputs are in the cache.
+    pub(super) strip: usize,
+    /// Consecutive parts whose outputs take turns in a row, and which are computed together.
+    pub(super) beside: usize,
     /// The planes that an output's channels lie in, and from one to the next; one where they lie side by side.
     pub(super) planes: usize,
     pub(super) plane: usize,

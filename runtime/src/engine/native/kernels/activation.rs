@@ -18,13 +18,30 @@ pub(in super::super) enum Activation {
 }
 
 impl Activation {
-    /// What several functions make of a vector, one after the other.
+    /// What several functions, one after the other, make of vectors.
     #[inline(always)]
-    pub(super) fn all<S: Simd>(activations: &[Self], simd: S, mut x: S::f32s) -> S::f32s {
+    pub(super) fn each<S: Simd>(activations: &[Self], simd: S, values: &mut [S::f32s]) {
         for activation in activations {
-            x = activation.of(simd, x);
+            // Functions that take less time than asking which one it is have loops of their own.
+            match *activation {
+                Self::Identity => {}
+                Self::Relu => {
+                    for value in values.iter_mut() {
+                        *value = Self::Relu.of(simd, *value);
+                    }
+                }
+                Self::LeakyRelu(slope) => {
+                    for value in values.iter_mut() {
+                        *value = Self::LeakyRelu(slope).of(simd, *value);
+                    }
+                }
+                other => {
+                    for value in values.iter_mut() {
+                        *value = other.of(simd, *value);
+                    }
+                }
+            }
         }
-        x
     }
 
     /// The function of every number in a vector. A number that is none stays none.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::pack::{Panels, Weights};
+use super::super::step::Part;
 use super::activation::Activation;
 use super::halves::Halves;
 use super::integers::IntegerArch;
@@ -25,11 +26,18 @@ const fn most<S: Simd>(vectors: usize) -> usize {
     if fit < MOST { fit } else { MOST }
 }
 
+/// The positions of consecutive rows that are computed at once, at most.
+const ALONG: usize = 8 * LANES;
+
 /// Positions on a grid, and where their inputs and outputs lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Grid {
+    /// Rows of positions.
+    pub(in super::super) rows: usize,
     /// Positions in a row.
     pub(in super::super) columns: usize,
+    /// Outputs in a row, of all phases.
+    pub(in super::super) width: usize,
     /// The input's place at the first position, and its steps from row to row and in a row.
     pub(in super::super) input: [usize; 3],
     /// The output's likewise.
@@ -44,6 +52,8 @@ pub(in super::super) struct Correlate<'a> {
     pub(in super::super) runs: &'a [Run],
     pub(in super::super) activations: &'a [Activation],
     pub(in super::super) grid: Grid,
+    /// Phases whose outputs lie between those of this one, in rows of the same length.
+    pub(in super::super) beside: &'a [Part],
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) input: &'a [f32],
     /// The outputs, from the number `from` of every plane on.
@@ -63,10 +73,10 @@ impl WithSimd for Correlate<'_> {
             (Weights::Inputs(_), 2) => return self.narrow::<S, 2>(simd),
             (Weights::Inputs(_), 3) => return self.narrow::<S, 3>(simd),
             (Weights::Inputs(_), _) => return self.narrow::<S, 4>(simd),
-            (Weights::Positions(_), 1) => return self.along_rows::<S, 1>(simd),
-            (Weights::Positions(_), 2) => return self.along_rows::<S, 2>(simd),
-            (Weights::Positions(_), 3) => return self.along_rows::<S, 3>(simd),
-            (Weights::Positions(_), _) => return self.along_rows::<S, 4>(simd),
+            (Weights::Positions { .. }, 1) => return self.along_rows::<S, 8, 1>(simd),
+            (Weights::Positions { .. }, 2) => return self.along_rows::<S, 4, 2>(simd),
+            (Weights::Positions { .. }, 3) => return self.along_rows::<S, 4, 3>(simd),
+            (Weights::Positions { .. }, _) => return self.along_rows::<S, 4, 4>(simd),
             _ => {}
         }
         for rows in self.strips(4) {
@@ -98,6 +108,7 @@ impl Correlate<'_> {
     }
 
     /// Where the inputs and the outputs of consecutive positions begin.
+    #[inline(always)]
     pub(super) fn places<const P: usize>(&self, at: usize) -> ([usize; P], [usize; P]) {
         let Grid { columns, input, output, .. } = self.grid;
         let (row, mut column) = (at / columns, at % columns);
@@ -151,7 +162,7 @@ impl Correlate<'_> {
                     at += len;
                     output += vectors * S::F32_LANES;
                 }
-                Weights::Inputs(_) | Weights::Positions(_) | Weights::Integers(_) => return,
+                Weights::Inputs(_) | Weights::Positions { .. } | Weights::Integers(_) => return,
             }
         }
     }
@@ -229,17 +240,17 @@ impl Correlate<'_> {
         places: &[usize; P],
         offset: usize,
         left: usize,
-        sums: [[S::f32s; V]; P],
+        mut sums: [[S::f32s; V]; P],
     ) {
+        Activation::each(self.activations, simd, sums.as_flattened_mut());
         for (place, sums) in places.iter().zip(&sums) {
             let target = &mut self.output.0[0][place + offset..][..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
-                *target = Activation::all(self.activations, simd, *sum);
+                *target = *sum;
             }
             if !rest.is_empty() {
-                let last = Activation::all(self.activations, simd, sums[left / S::F32_LANES]);
-                simd.partial_store_f32s(rest, last);
+                simd.partial_store_f32s(rest, sums[left / S::F32_LANES]);
             }
         }
     }
@@ -331,9 +342,10 @@ impl Correlate<'_> {
             let last = bases[count - 1];
             bases[count..].fill(last);
             let sums = narrow::<S, P, C>(simd, fold, self.input, &bases, self.runs, weights);
-            let sums = Activation::all(self.activations, simd, simd.add_f32s(sums, bias));
+            let mut sums = [simd.add_f32s(sums, bias)];
+            Activation::each(self.activations, simd, &mut sums);
             let mut values = [0.0; LANES];
-            S::as_mut_simd_f32s(&mut values).0[0] = sums;
+            S::as_mut_simd_f32s(&mut values).0[0] = sums[0];
             for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
                 for (c, value) in values.iter().enumerate() {
                     let (plane, shift) = self.plane(c);
@@ -344,48 +356,80 @@ impl Correlate<'_> {
         }
     }
 
-    /// A layer with few outputs over long rows.
+    /// A layer with few outputs over long rows. These are one row, `X` vectors of positions at once: what is
+    /// computed between the last position of a row and the first of the next is not kept.
     #[inline(always)]
-    fn along_rows<S: Simd, const C: usize>(&mut self, simd: S) {
-        let vectors = self.grid.columns.div_ceil(S::F32_LANES);
-        for row in self.rows.clone() {
-            for first in (0..vectors).step_by(4) {
-                match vectors - first {
-                    1 => self.vectors::<S, 1, C>(simd, row, first),
-                    2 => self.vectors::<S, 2, C>(simd, row, first),
-                    3 => self.vectors::<S, 3, C>(simd, row, first),
-                    _ => self.vectors::<S, 4, C>(simd, row, first),
+    fn along_rows<S: Simd, const X: usize, const C: usize>(&mut self, simd: S) {
+        let Grid { rows, columns, input: [_, pitch, _], .. } = self.grid;
+        let [first, end] = [self.rows.start, self.rows.end].map(|row| row * pitch);
+        let last = (rows - 1) * pitch + columns - X * S::F32_LANES;
+        let mut values = [[[0.0; ALONG]; C]; 2];
+        for at in (first..end).step_by(X * S::F32_LANES) {
+            let at = at.min(last);
+            let others = self.beside.iter().map(|part| (&part.panels, &part.grid));
+            let phases = std::iter::once((self.panels, &self.grid)).chain(others);
+            for ((panels, grid), values) in phases.zip(&mut values) {
+                let Weights::Positions { offsets, weights } = &panels.weights else { return };
+                let (base, bias) = (grid.input[0] + at, &panels.bias[..C]);
+                let mut sums = row::<S, X, C>(simd, self.input, base, offsets, weights, bias);
+                Activation::each(self.activations, simd, sums.as_flattened_mut());
+                for (values, sums) in values.iter_mut().zip(sums) {
+                    for (value, sum) in S::as_mut_simd_f32s(values).0.iter_mut().zip(sums) {
+                        *value = sum;
+                    }
+                }
+            }
+            let mut from = at.max(first);
+            while from < end.min(at + X * S::F32_LANES) {
+                let (row, column) = (from / pitch, from % pitch);
+                if column < columns {
+                    let len = (at + X * S::F32_LANES - from).min(columns - column);
+                    self.store_along::<C>(&values, from - at, row, column, len);
+                    from += len;
+                } else {
+                    from = (row + 1) * pitch;
                 }
             }
         }
     }
 
+    /// Writes the results of consecutive positions of a row, those of its phases in turn.
     #[inline(always)]
-    fn vectors<S: Simd, const X: usize, const C: usize>(
+    fn store_along<const C: usize>(
         &mut self,
-        simd: S,
-        at: usize,
-        first: usize,
+        values: &[[[f32; ALONG]; C]; 2],
+        from: usize,
+        row: usize,
+        column: usize,
+        len: usize,
     ) {
-        let Weights::Positions(weights) = &self.panels.weights else { return };
-        let Grid { columns, input, output, .. } = self.grid;
-        // The last vector of a row ends with it, and computes some positions once more.
-        let mut starts = [0; X];
-        for (i, start) in starts.iter_mut().enumerate() {
-            *start = ((first + i) * S::F32_LANES).min(columns - S::F32_LANES);
-        }
-        let bases = starts.map(|start| input[0] + at * input[1] + start);
-        let sums =
-            row::<S, X, C>(simd, self.input, &bases, self.runs, weights, &self.panels.bias[..C]);
-        for (start, sums) in starts.iter().zip(&sums) {
-            for (c, sum) in sums.iter().enumerate() {
-                let (plane, shift) = self.plane(c);
-                let place = output[0] + at * output[1] + start * output[2] + shift - self.from;
-                let sum = Activation::all(self.activations, simd, *sum);
-                let mut values = [0.0; LANES];
-                S::as_mut_simd_f32s(&mut values).0[0] = sum;
-                let target = self.output.0[plane][place..].iter_mut().step_by(output[2].max(1));
-                target.zip(&values[..S::F32_LANES]).for_each(|(target, value)| *target = *value);
+        let Grid { width, output, .. } = self.grid;
+        let phases = 1 + self.beside.len();
+        let pixel = output[2] / phases;
+        for c in 0..C {
+            let (plane, shift) = self.plane(c);
+            let place = output[0] + row * output[1] + column * output[2] + shift - self.from;
+            let target = &mut self.output.0[plane][place..];
+            let (even, odd) = (&values[0][c][from..][..len], &values[1][c][from..][..len]);
+            match (pixel, phases) {
+                (1, 1) => target[..len].copy_from_slice(even),
+                (1, _) => {
+                    let outputs = (2 * len).min(width - 2 * column);
+                    let (pairs, alone) = target[..outputs].as_chunks_mut::<2>();
+                    for (pair, (even, odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
+                        *pair = [*even, *odd];
+                    }
+                    alone.copy_from_slice(&even[len - alone.len()..]);
+                }
+                _ => {
+                    for (phase, values) in [even, odd].iter().enumerate().take(phases) {
+                        let left = (width - phases * column).saturating_sub(phase);
+                        let values = &values[..len.min(left.div_ceil(phases))];
+                        for (i, value) in values.iter().enumerate() {
+                            target[(phases * i + phase) * pixel] = *value;
+                        }
+                    }
+                }
             }
         }
     }

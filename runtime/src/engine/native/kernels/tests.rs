@@ -40,11 +40,14 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
         runs: &runs,
         activations: &[Activation::LeakyRelu(0.25)],
         grid: Grid {
+            rows,
             columns,
+            width: columns,
             input: [0, width, step],
             output: [0, columns * outputs, outputs],
             channel: 1,
         },
+        beside: &[],
         rows: 0..rows,
         input: &input,
         output: Planes::of(&mut output, 1, 0),
@@ -97,7 +100,7 @@ proptest! {
     #[test]
     fn sums_along_rows_are_those_of_portable_code(
         outputs in 1..=4_usize,
-        (rows, columns) in (1..=4_usize, 16..=90_usize),
+        (rows, columns) in (2..=5_usize, 64..=150_usize),
         (runs, len) in (1..=3_usize, 1..=9_usize),
     ) {
         agree(&Case { outputs, rows, columns, step: 1, runs, len, along_rows: true, rounding: None })?;
@@ -141,7 +144,15 @@ fn sums_of_integers_are_exact() {
             panels: &panels,
             runs: &runs,
             activations: &[],
-            grid: Grid { columns: 1, input: [0, depth, 0], output: [0, outputs, 0], channel: 1 },
+            grid: Grid {
+                rows: 1,
+                columns: 1,
+                width: 1,
+                input: [0, depth, 0],
+                output: [0, outputs, 0],
+                channel: 1,
+            },
+            beside: &[],
             rows: 0..1,
             input: &vec![-1e9; depth],
             output: Planes::of(&mut output, 1, 0),

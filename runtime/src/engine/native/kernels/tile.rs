@@ -25,12 +25,17 @@ pub(super) fn tile<S: Simd, const P: usize, const V: usize>(
     weights: &[S::f32s],
     mut sums: [[S::f32s; V]; P],
 ) -> [[S::f32s; V]; P] {
+    let reach = runs.last().map_or(0, |run| run.offset + run.len);
+    let mut within: [&[f32]; P] = [&[]; P];
+    for p in 0..P {
+        within[p] = &input[bases[p]..][..reach];
+    }
     let mut rest = weights;
     for run in runs {
         let len = run.len;
         let mut x: [&[f32]; P] = [&[]; P];
-        for (x, base) in x.iter_mut().zip(bases) {
-            *x = &input[base + run.offset..][..len];
+        for p in 0..P {
+            x[p] = &within[p][run.offset..][..len];
         }
         let (now, later) = rest.split_at(len * V);
         rest = later;

@@ -4,7 +4,7 @@ use super::super::constant::{Constant, Quantized};
 use super::super::kernels::{Activation, Grid, Rounding, Run};
 use super::super::pack::{Layer, Panels, Weights};
 use super::super::step::{Affine, Op, Part};
-use super::super::view::View;
+use super::super::view::{Picture, View};
 use super::Planner;
 use super::axis::{Axis, Window};
 use super::follow::Following;
@@ -17,6 +17,8 @@ const DEEPEST: usize = 1 << 16;
 
 /// The most zeros beside an image, so that a small graph asks for no large memory.
 const FARTHEST: usize = 1024;
+/// Numbers that a layer reads and writes while they are in the cache for each of its phases.
+const STRIP: usize = 64 * 1024;
 /// Weights of a part of a dense layer, at least: a thread takes a part at a time.
 const PART: usize = 64 * 1024;
 
@@ -27,6 +29,8 @@ struct Windowed {
     outputs: usize,
     rows: Vec<Axis>,
     columns: Vec<Axis>,
+    /// Whether vectors of positions pay, and with them moving the input to planes.
+    long_rows: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -63,14 +67,33 @@ impl<'a> Planner<'a> {
             false => window.convolution(count),
         };
         let (inputs, outputs) = if transposed { (first, second) } else { (second, first) };
-        let (rows, columns) = (axes(vertical, oh), axes(horizontal, ow));
-        Ok(Windowed { kernel: [kh, kw], inputs, outputs, rows, columns })
+        let (rows, mut columns) = (axes(vertical, oh), axes(horizontal, ow));
+        let long_rows = self.has_long_rows(outputs, &rows, &columns);
+        if long_rows {
+            // Phases lie side by side: what is behind the last output is computed, and not kept.
+            let most = columns.iter().map(|axis| axis.count).max().unwrap_or(0);
+            columns.iter_mut().for_each(|axis| axis.count = most);
+        }
+        Ok(Windowed { kernel: [kh, kw], inputs, outputs, rows, columns, long_rows })
+    }
+
+    /// Whether vectors of positions pay: for few outputs by several phases or channels, in consecutive rows
+    /// with little between them.
+    fn has_long_rows(&self, outputs: usize, rows: &[Axis], columns: &[Axis]) -> bool {
+        let lanes = self.registers.lanes;
+        let follow = |axis: &Axis| axis.step == 1;
+        lanes > 1
+            && outputs <= 4
+            && outputs * rows.len() * columns.len() >= 6
+            && columns.len() <= 2
+            && rows.iter().all(|axis| follow(axis) && axis.count * columns[0].count >= 8 * lanes)
+            && columns.iter().all(|axis| follow(axis) && axis.count >= 3 * axis.taps.len())
     }
 
     pub(super) fn windowed(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let windows = self.windows(proto, node)?;
         let (inputs, outputs) = (windows.inputs, windows.outputs);
-        let long_rows = self.has_long_rows(&windows);
+        let long_rows = windows.long_rows;
         let stored = self.constants.input(proto, 1)?.clone();
         let transposed = node.operator() == "ConvTranspose";
         let axis = usize::from(transposed);
@@ -117,7 +140,7 @@ impl<'a> Planner<'a> {
         let scatters = packed.iter().all(|(panels, ..)| panels.scatters());
         let output = self.produce_beside(following.output, &[&input], scatters)?;
         let target = output.picture().ok_or("gives no image")?;
-        let [channel, row, pixel] = target.strides;
+        let ([oc, oh, ow], [channel, row, pixel]) = (target.dims, target.strides);
         for (panels, ..) in &mut packed {
             if let Weights::Integers(panels) = &mut panels.weights {
                 panels.interleave(side, outputs / (side * side), [row, pixel]);
@@ -130,7 +153,9 @@ impl<'a> Planner<'a> {
             first: rows.first,
             stride: rows.stride * side,
             grid: Grid {
+                rows: rows.count,
                 columns: columns.count,
+                width: ow,
                 input: [origin, rows.step * source.strides[1], columns.step * source.strides[2]],
                 output: [
                     output.offset + rows.first * row + columns.first * pixel,
@@ -146,7 +171,6 @@ impl<'a> Planner<'a> {
         let flops = 2 * sides.iter().product::<usize>() * other * kh * kw;
         let stride = node.ints("strides").and_then(|s| s.first().copied()).unwrap_or(1);
         let [c, h, w] = source.dims;
-        let [oc, oh, ow] = target.dims;
         let kind = if transposed { "deconv" } else { "conv" };
         let name = format!("{kind} {kh}x{kw}/{stride} {c}x{h}x{w} -> {oc}x{oh}x{ow}");
         let affine = Affine {
@@ -157,6 +181,8 @@ impl<'a> Planner<'a> {
             first: output.offset,
             rows: oh,
             row,
+            strip: strip(windows.rows.len() * windows.columns.len(), oh, source, target),
+            beside: if long_rows { windows.columns.len() } else { 1 },
             planes: if channel == 1 { 1 } else { oc },
             plane: channel,
             dense: false,
@@ -164,17 +190,6 @@ impl<'a> Planner<'a> {
         self.views.insert(following.output, output);
         self.affine(name, &following, affine, flops);
         Ok(())
-    }
-
-    /// Whether vectors of positions pay, and with them moving the input to planes: for few outputs by
-    /// several phases or channels, and rows that fill several vectors.
-    fn has_long_rows(&self, windows: &Windowed) -> bool {
-        let lanes = self.registers.lanes;
-        let results = windows.outputs * windows.rows.len() * windows.columns.len();
-        lanes > 1
-            && windows.outputs <= 4
-            && results >= 6
-            && windows.columns.iter().all(|axis| axis.count >= 4 * lanes && axis.step == 1)
     }
 
     /// `x W + b`, or ONNX's `alpha A B + beta C` with a stored matrix on the right.
@@ -229,7 +244,9 @@ impl<'a> Planner<'a> {
             };
             let panels = Panels::pack(layer, self.registers);
             let grid = Grid {
+                rows: 1,
                 columns: 1,
+                width: 1,
                 input: [input.offset, self.values[input.value].len, 0],
                 output: [output.offset + first, self.values[output.value].len, 0],
                 channel: 1,
@@ -244,6 +261,8 @@ impl<'a> Planner<'a> {
             first: 0,
             rows: 1,
             row: 0,
+            strip: 1,
+            beside: 1,
             planes: 1,
             plane: 1,
             dense: true,
@@ -340,6 +359,17 @@ impl Sum {
         }
         let terms = terms.into_iter().map(|(_, term)| term).collect();
         Self { origin: origin as usize, runs, terms }
+    }
+}
+
+/// Output rows whose numbers, with those that they are made of, stay in the cache for all phases of a layer; all
+/// rows where there is one phase.
+fn strip(phases: usize, rows: usize, input: Picture, output: Picture) -> usize {
+    let numbers = |picture: Picture| picture.dims.iter().product::<usize>();
+    let row = (numbers(input) + numbers(output)) / rows.max(1);
+    match phases {
+        1 => rows.max(1),
+        _ => (STRIP / row.max(1)).clamp(1, rows.max(1)),
     }
 }
 
