@@ -9,8 +9,10 @@ pub(super) fn map(arch: Arch, map: &Map, input: &[f32], output: &mut [f32]) {
     let offsets = [map.from.1, map.to.1];
     stretches(&map.walk, offsets, &mut |[from, to], len, [step, to_step]| {
         let plain = map.function == Function::Activation(Activation::Identity);
-        if to_step != 1 && plain {
-            (0..len).for_each(|i| output[to + i * to_step] = input[from + i * step]);
+        if to_step > 1 && step > 0 && plain {
+            let input = input[from..].chunks(step).take(len);
+            let output = output[to..].chunks_mut(to_step);
+            output.zip(input).for_each(|(to, from)| to[0] = from[0]);
             return;
         }
         if to_step != 1 {
@@ -22,7 +24,11 @@ pub(super) fn map(arch: Arch, map: &Map, input: &[f32], output: &mut [f32]) {
         let output = &mut output[to..][..len];
         match step {
             1 => output.copy_from_slice(&input[from..][..len]),
-            _ => (0..len).for_each(|i| output[i] = input[from + i * step]),
+            0 => output.fill(input[from]),
+            _ => {
+                let input = input[from..].chunks(step);
+                output.iter_mut().zip(input).for_each(|(to, from)| *to = from[0]);
+            }
         }
         map.function.apply(arch, output);
     });

@@ -28,6 +28,7 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
             vec![round(0), conv(33, [1, 1]), relu.clone(), round(1), conv(40, [2, 2])],
         ),
         (vec![3, 20, 70], vec![conv(33, [1, 1]), relu.clone(), conv(4, [1, 1])]),
+        (vec![16, 48, 37], vec![deconv(3), relu.clone(), conv(2, [1, 1])]),
         (vec![1, 16, 16], vec![conv(17, [2, 2]), flat, dense(256), Layer::Image, deconv(3), relu]),
     ];
     for (x, layers) in graphs {
