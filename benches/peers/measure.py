@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+import unpacked
 from contenders import OURS, PYTHON, RUST, Contender, Refused
 
 
@@ -44,6 +45,8 @@ def network(name: str, bundle: Path, half: Path | None, threads: int, batches: l
     with tempfile.TemporaryDirectory() as folder:
         for title, engine, path in bundles:
             contender = Contender(title, engine, driver)
+            if engine == "rten":
+                path = unpacked.copy(path, Path(folder) / "unpacked")
             try:
                 contender.ask(f"load {engine} {path} {threads}")
                 running.append(contender)

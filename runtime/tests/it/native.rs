@@ -2,6 +2,7 @@
 
 mod answers;
 mod chain;
+mod damaged;
 mod eight_bits;
 mod layers;
 mod operators;

@@ -1,12 +1,13 @@
 //! ONNX Runtime, whose shared library is looked for at run time.
 
 mod library;
+mod provider;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as OrtSession, SessionInputValue};
@@ -17,6 +18,7 @@ use crate::Error;
 use crate::manifest::GraphSpec;
 
 pub use library::version;
+use provider::dispatch;
 
 /// A graph in ONNX Runtime.
 pub(super) struct Ort {
@@ -130,7 +132,7 @@ fn commit(
         .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
         .and_then(|builder| Ok(builder.with_deterministic_compute(true)?))
         .and_then(|builder| Ok(builder.with_log_level(LogLevel::Fatal)?))
-        .and_then(|builder| match dispatch(provider) {
+        .and_then(|builder| match dispatch(provider, onnx) {
             Some(dispatch) => Ok(builder.with_execution_providers([dispatch.error_on_failure()])?),
             None => Ok(builder),
         });
@@ -142,23 +144,6 @@ fn commit(
         }
         _ => unusable(provider, &one_line(&e)),
     })
-}
-
-/// What the library registers for a provider. Whatever it cannot place runs on the processor,
-/// which needs no registration.
-fn dispatch(provider: Provider) -> Option<ExecutionProviderDispatch> {
-    match provider {
-        Provider::Auto | Provider::Cpu => None,
-        // TF32 has 10 bits of mantissa: enough for training, not for a tolerance of 1e-5.
-        Provider::Cuda => Some(
-            ep::CUDA::default()
-                .with_tf32(false)
-                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-                .build(),
-        ),
-        Provider::TensorRt => Some(ep::TensorRT::default().build()),
-        Provider::OpenVino => Some(ep::OpenVINO::default().build()),
-    }
 }
 
 /// The process's one environment, made when it is first asked for.
