@@ -30,6 +30,7 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod schedule;
+pub mod shares;
 pub mod signals;
 pub mod speed;
 pub mod split;

@@ -97,7 +97,7 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
 
     let mut began = Instant::now();
     device.seed(config.seed);
-    let mut training = Training::new(config, &objective, device, None)?;
+    let mut training = Training::new(config, &objective, chosen, None)?;
     if let Some(folder) = start {
         let writing = Instant::now();
         write_weights(&training, folder)?;
@@ -147,7 +147,7 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let median = rates[rates.len() / 2];
     Ok(Speed {
         network: config.name.clone(),
-        device: (*name).to_owned(),
+        device: name.clone(),
         batch,
         first_step_s,
         warmup_s,

@@ -34,12 +34,13 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
 
 fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
-    let chosen = options.device.open()?;
+    let batch = options.batch.map_or(config.train.batch_size, |batch| batch.get());
+    let chosen = options.device.open()?.numbered(&options.devices, batch)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
     }
     let asked = speed::Options {
-        batch: options.batch.map_or(config.train.batch_size, |batch| batch.get()),
+        batch,
         steps: options.steps as usize,
         warmup: options.warmup as usize,
         start: options.start.as_deref(),
