@@ -25,6 +25,7 @@ pub mod means;
 pub mod objective;
 pub mod pca;
 pub mod perceptual;
+pub mod precision;
 pub mod progress;
 pub mod report;
 pub mod reproduce;

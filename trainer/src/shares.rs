@@ -128,7 +128,8 @@ pub fn gradients(
     loss: impl Fn(&Terms) -> Tensor<1>,
 ) -> (GradientsParams, Tensor<1>) {
     let training = device.clone().autodiff();
-    let terms = objective.terms(vae, images.to_device(&training), epsilon.to_device(&training));
+    let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
+    let terms = objective.training_terms(vae, images, epsilon);
     let gradients = GradientsParams::from_grads(loss(&terms).backward(), vae);
     (gradients, terms.sums())
 }

@@ -46,6 +46,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
     let chosen = options.device.open()?.numbered(&options.devices, config.train.batch_size)?;
+    config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
     }
