@@ -9,8 +9,8 @@ use vae_models::{Encoding, Posterior, Skips, Vae};
 
 use crate::device::Chosen;
 
-/// What the layers of a network compute in, forward and backward. The posterior and its draw, the terms of the loss,
-/// sums over images, gradients of weights, and the optimiser are in `f32` whatever it is.
+/// What the layers of a network compute in, forward and backward. Weights, the posterior and its draw, the terms of
+/// the loss and the optimiser are in `f32` whatever it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
