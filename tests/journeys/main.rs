@@ -4,6 +4,7 @@
 mod anomaly;
 mod benchmark;
 mod bundled;
+mod devices;
 mod embedded;
 mod evaluate;
 mod export;
@@ -55,6 +56,7 @@ fn main() {
         onnx_runtime::JOURNEYS,
         train::JOURNEYS,
         resume::JOURNEYS,
+        devices::JOURNEYS,
         evaluate::JOURNEYS,
         export::JOURNEYS,
         import::JOURNEYS,

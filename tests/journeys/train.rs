@@ -13,6 +13,12 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("train::a_broken_loss_stops_the_run", Needs::Nothing, broken_loss),
     ("train::early_stopping", Needs::Nothing, early_stopping),
     ("train::bad_input_is_one_line", Needs::Nothing, bad_input),
+    ("train::dense_layers_in_bf16_learn_as_in_f32", Needs::Nothing, |_| {
+        as_in_f32(&["patterns", "train.epochs=8"])
+    }),
+    ("train::convolutions_in_bf16_learn_as_in_f32", Needs::Nothing, |_| {
+        as_in_f32(&["mnist-conv", "train.learning_rate=1e-3", "train.epochs=2"])
+    }),
     ("train::presets_are_configurations", Needs::Nothing, presets_are_configurations),
 ];
 
@@ -65,6 +71,33 @@ fn early_stopping(_: PathBuf) -> Result<(), String> {
     expect(&mut fit, 0)?;
     let epochs = losses(&folder)?.len();
     if epochs < 20 { Ok(()) } else { Err(format!("{epochs} epochs without progress")) }
+}
+
+/// The loss after every epoch, in both precisions: it parts by what 8 bits do to it.
+fn as_in_f32(settings: &[&str]) -> Result<(), String> {
+    let curve = |precision: &str| -> Result<Vec<f64>, String> {
+        let folder = TempDir::new().map_err(|e| e.to_string())?;
+        let mut fit = program("vae-train")?;
+        fit.args(["fit", settings[0], "--device", "cpu", "--no-figures", "--out"]);
+        fit.arg(folder.path().join("run")).args(["--set", precision]);
+        for setting in &settings[1..] {
+            fit.args(["--set", setting]);
+        }
+        if settings[0] != "patterns" {
+            write_blobs(&folder.path().join("data"), 200).map_err(|e| e.to_string())?;
+            fit.arg("--data").arg(folder.path().join("data"));
+        }
+        expect(&mut fit, 0)?;
+        losses(&folder)
+    };
+    let (full, half) = (curve("train.precision=f32")?, curve("train.precision=bf16")?);
+    let parts = full.iter().zip(&half).map(|(full, half)| (half / full - 1.0).abs());
+    let most = parts.fold(0.0, f64::max);
+    if full == half || full.len() != half.len() || most > 0.03 {
+        return Err(format!("in f32 the loss is {full:?}, in bf16 {half:?}"));
+    }
+    let (first, last) = (half[0], half[half.len() - 1]);
+    if last < 0.95 * first { Ok(()) } else { Err(format!("bf16 learns nothing: {half:?}")) }
 }
 
 fn bad_input(_: PathBuf) -> Result<(), String> {

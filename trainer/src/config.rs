@@ -10,6 +10,7 @@ use vae_models::{Block, Likelihood, VaeConfig, Warmup};
 use crate::data::DataConfig;
 use crate::objective::{KlEstimate, TermWeights};
 use crate::perceptual::PerceptualConfig;
+use crate::precision::Precision;
 use crate::schedule::Schedule;
 
 /// The presets by name, as TOML.
@@ -74,6 +75,9 @@ pub struct TrainConfig {
     /// How the KL term is found.
     #[serde(default, skip_serializing_if = "KlEstimate::is_default")]
     pub kl: KlEstimate,
+    /// What the layers compute in while they are trained.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// The perceptual term; absent, there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perceptual: Option<PerceptualConfig>,
@@ -305,6 +309,7 @@ mod tests {
             "epochs",
             "train.batch_size=0",
             "train.kl=guessed",
+            "train.precision=f16",
             "train.perceptual.weight=-1.0",
             "train.perceptual.feature=letters",
             "a.b=1",

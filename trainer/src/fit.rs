@@ -9,6 +9,7 @@ use vae_models::Vae;
 use crate::batches::Batches;
 use crate::checkpoint::{self, Best, Checkpoint, State};
 use crate::config::RunConfig;
+use crate::device::Chosen;
 use crate::draws::{self, Purpose};
 use crate::frames::{Frames, fresh};
 use crate::means::{Means, evaluate};
@@ -59,17 +60,18 @@ impl<'a> Loop<'a> {
     ///
     /// # Errors
     ///
-    /// Where the checkpoint is of another network.
+    /// As [`Training::new`].
     pub fn new(
         config: &'a RunConfig,
         objective: &'a Objective,
         run: &'a Run,
         data: &'a Data,
-        device: &'a Device,
+        chosen: &'a Chosen,
         frames: Option<Frames<'a>>,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Self> {
-        let training = Training::new(config, objective, device, checkpoint)?;
+        let training = Training::new(config, objective, chosen, checkpoint)?;
+        let device = &chosen.device;
         let state = checkpoint.map(|saved| saved.state.clone()).unwrap_or_default();
         let (unread, unread_images) = (vec![], 0);
         Ok(Self {

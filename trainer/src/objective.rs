@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use vae_models::{Cost, Vae};
+use vae_models::{Cost, Likelihood, Vae};
 
 use crate::config::RunConfig;
 use crate::perceptual::Perceptual;
+use crate::precision::{Layers, Precision};
 
 /// How KL(q(z | x) || p(z)) is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,7 @@ pub struct TermWeights {
 #[derive(Debug)]
 pub struct Objective {
     kl: KlEstimate,
+    precision: Precision,
     /// With it, whether it is trained on or only measured.
     perceptual: Option<(Perceptual, bool)>,
 }
@@ -66,7 +68,8 @@ impl Objective {
         let network = train.perceptual.as_ref().map(load).transpose();
         let network = network.context("in [train.perceptual]")?;
         let trained = config.weights().perceptual > 0.0;
-        Ok(Self { kl: train.kl, perceptual: network.map(|network| (network, trained)) })
+        let perceptual = network.map(|network| (network, trained));
+        Ok(Self { kl: train.kl, precision: train.precision, perceptual })
     }
 
     /// SHA-256 of the feature network, where there is one.
@@ -95,11 +98,29 @@ impl Objective {
     /// - images: `[B, C, H, W]`
     /// - epsilon: `[B, Z]`, drawn from N(0, 1)
     pub fn terms(&self, vae: &Vae, images: Tensor<4>, epsilon: Tensor<2>) -> Terms {
-        let encoding = vae.encode(images.clone());
+        self.of(vae.likelihood(), &Precision::F32.layers(vae), images, epsilon)
+    }
+
+    /// The terms for a batch to train on: as [`Objective::terms`], by layers in the precision of training.
+    ///
+    /// # Shapes
+    ///
+    /// As [`Objective::terms`].
+    pub fn training_terms(&self, vae: &Vae, images: Tensor<4>, epsilon: Tensor<2>) -> Terms {
+        self.of(vae.likelihood(), &self.precision.layers(vae), images, epsilon)
+    }
+
+    fn of(
+        &self,
+        likelihood: Likelihood,
+        layers: &Layers,
+        images: Tensor<4>,
+        epsilon: Tensor<2>,
+    ) -> Terms {
+        let encoding = layers.encode(images.clone());
         let latent = encoding.posterior.sample(epsilon);
         let drawn = (self.kl == KlEstimate::Sampled).then(|| latent.clone());
-        let decoded = vae.decode(latent, encoding.skips);
-        let likelihood = vae.likelihood();
+        let decoded = layers.decode(latent, encoding.skips);
         let perceptual = self.perceptual.as_ref().map(|(network, trained)| {
             let mean = likelihood.mean(decoded.clone());
             let mean = if *trained { mean } else { mean.inner() };

@@ -19,6 +19,7 @@ use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::means::Sums;
 use crate::objective::Objective;
+use crate::precision::Precision;
 use crate::training::Training;
 
 /// Steps between two looks at the loss, each of which waits for the device.
@@ -43,6 +44,8 @@ pub struct Speed {
     pub network: String,
     /// The device that trained.
     pub device: String,
+    /// What the layers compute in.
+    pub precision: Precision,
     /// Images in a step.
     pub batch: usize,
     /// Seconds from the network's making to the end of its first step.
@@ -81,8 +84,10 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let [encoder, decoder] = config.model.cost(config.image.shape())?;
     let (network, features) = (encoder + decoder, objective.features_cost());
     let step_flops = batch as f64 * (3 * network.flops + features.flops) as f64;
-    let values = batch * (5 * network.values + 2 * features.values);
-    let step_bytes = (size_of::<f32>() * (10 * network.parameters + values)) as f64;
+    let precision = config.train.precision;
+    let values = batch * 5 * network.values * precision.bytes();
+    let single = 10 * network.parameters + batch * 2 * features.values;
+    let step_bytes = (values + size_of::<f32>() * single) as f64;
     let made = made(config, batch);
     let order = Order { seed: config.seed, images: made.dim().0, batch };
     if let Some(folder) = start {
@@ -97,7 +102,7 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
 
     let mut began = Instant::now();
     device.seed(config.seed);
-    let mut training = Training::new(config, &objective, device, None)?;
+    let mut training = Training::new(config, &objective, chosen, None)?;
     if let Some(folder) = start {
         let writing = Instant::now();
         write_weights(&training, folder)?;
@@ -147,7 +152,8 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let median = rates[rates.len() / 2];
     Ok(Speed {
         network: config.name.clone(),
-        device: (*name).to_owned(),
+        device: name.clone(),
+        precision,
         batch,
         first_step_s,
         warmup_s,

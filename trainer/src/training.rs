@@ -3,15 +3,17 @@
 use anyhow::Result;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module as _;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 use vae_models::Vae;
 
 use crate::adamw::AdamW;
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
+use crate::device::Chosen;
 use crate::draws::{self, Purpose};
-use crate::objective::{Objective, TermWeights};
+use crate::objective::{Objective, TermWeights, Terms};
+use crate::shares::{Shares, gradients};
 
 /// A network, its optimiser, and what they minimise.
 ///
@@ -19,8 +21,11 @@ use crate::objective::{Objective, TermWeights};
 pub struct Training<'a> {
     objective: &'a Objective,
     device: &'a Device,
+    shares: Option<Shares>,
     seed: u64,
     latent: usize,
+    /// Whether there are weights: with several devices the first draws them before it shares them.
+    drawn: bool,
     vae: Vae,
     optimizer: ModuleOptimizer,
 }
@@ -32,21 +37,23 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     ///
-    /// Where the checkpoint is of another network.
+    /// Where the checkpoint is of another network, or where a further device cannot be used.
     pub fn new(
         config: &RunConfig,
         objective: &'a Objective,
-        device: &'a Device,
+        chosen: &'a Chosen,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Self> {
+        let Chosen { device, others, .. } = chosen;
+        let shares = (!others.is_empty()).then(|| Shares::new(config, chosen)).transpose()?;
         let vae = config.model.init(config.image.shape(), &device.clone().autodiff())?;
         let optimizer = optimizer(config);
         let (vae, optimizer) = match checkpoint {
             Some(saved) => (saved.model(vae)?, saved.optimizer(optimizer)?),
             None => (vae, optimizer),
         };
-        let (seed, latent) = (config.seed, config.model.latent);
-        Ok(Self { objective, device, seed, latent, vae, optimizer })
+        let (seed, latent, drawn) = (config.seed, config.model.latent, checkpoint.is_some());
+        Ok(Self { objective, device, shares, seed, latent, drawn, vae, optimizer })
     }
 
     /// One step of the optimiser; gives the sums of the terms, as
@@ -66,14 +73,22 @@ impl<'a> Training<'a> {
         let [count, ..] = images.dims();
         let place = draws::seed(self.seed, Purpose::Training, number as u64);
         let epsilon = draws::epsilon(place, count, self.latent, self.device);
-        let training = self.device.clone().autodiff();
-        let (images, epsilon) = (images.to_device(&training), epsilon.to_device(&training));
-
-        let terms = self.objective.terms(&self.vae, images, epsilon);
-        let gradients = terms.loss(weights).backward();
-        let gradients = GradientsParams::from_grads(gradients, &self.vae);
+        let loss = |terms: &Terms| terms.loss(weights);
+        let here = |images, epsilon| {
+            gradients(self.objective, &self.vae, self.device, images, epsilon, loss)
+        };
+        let (gradients, sums) = match &self.shares {
+            None => here(images, epsilon),
+            Some(shares) => {
+                if !self.drawn {
+                    here(images.clone().narrow(0, 0, 1), epsilon.clone().narrow(0, 0, 1));
+                }
+                shares.gradients(&self.vae, &images, &epsilon, weights)
+            }
+        };
+        self.drawn = true;
         self.vae = self.optimizer.step(learning_rate, self.vae.clone(), gradients);
-        terms.sums()
+        sums
     }
 
     /// The network as it is, without gradients.

@@ -97,6 +97,7 @@ pub(super) fn measure(
         resume: Run::open(&run).is_ok(),
         out: run.clone(),
         device: options.device,
+        devices: vec![],
         settings,
         no_figures: true,
     };

@@ -34,12 +34,14 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
 
 fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
-    let chosen = options.device.open()?;
+    let batch = options.batch.map_or(config.train.batch_size, |batch| batch.get());
+    let chosen = options.device.open()?.numbered(&options.devices, batch)?;
+    config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
     }
     let asked = speed::Options {
-        batch: options.batch.map_or(config.train.batch_size, |batch| batch.get()),
+        batch,
         steps: options.steps as usize,
         warmup: options.warmup as usize,
         start: options.start.as_deref(),
@@ -52,6 +54,7 @@ fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
 }
 
 fn text(measured: &Speed) -> String {
+    let precision = if measured.precision.is_default() { "" } else { ", in bf16" };
     let Speed { network, device, batch, first_step_s, warmup_s, steps, .. } = measured;
     let Speed { images_per_second: [median, slowest, fastest], flops_per_second, .. } = measured;
     let Speed { peak_memory, losses: [first, last], .. } = measured;
@@ -60,7 +63,7 @@ fn text(measured: &Speed) -> String {
         None => "unknown".into(),
     };
     let rows = [
-        ("network", format!("{network}, {batch} images a step, on {device}")),
+        ("network", format!("{network}, {batch} images a step, on {device}{precision}")),
         (
             "first step",
             format!("{first_step_s:.2} s, {warmup_s:.2} s with the others that warm up"),

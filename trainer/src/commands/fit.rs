@@ -45,12 +45,13 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         true => Some(resume(&options, &config)?),
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
-    let chosen = options.device.open()?;
+    let chosen = options.device.open()?.numbered(&options.devices, config.train.batch_size)?;
+    config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
     }
-    let Chosen { device, name, .. } = chosen;
-    let objective = Objective::new(&config, &device)?;
+    let Chosen { device, name, .. } = &chosen;
+    let objective = Objective::new(&config, device)?;
     let loaded = data::load(&config.data, options.data.as_deref(), &config.image)?;
     for note in &loaded.notes {
         eprintln!("note: {note}");
@@ -62,7 +63,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         classes: loaded.train.classes.clone(),
         images: [0; 3],
         data: options.data.as_deref().map(std::path::absolute).transpose()?,
-        device: name.to_owned(),
+        device: name.clone(),
         versions: versions(),
         metrics: BTreeMap::new(),
     };
@@ -94,18 +95,18 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         }
     }
     let resident = |images: Array4<f32>| {
-        let batches = Batches::new(images, config.train.resident_mib, &device);
+        let batches = Batches::new(images, config.train.resident_mib, device);
         (!batches.is_empty()).then_some(batches)
     };
     let train = resident(train.images).context("there is no image to train on")?;
     let data = Data { train, validation: resident(validation.images) };
     announce(&config, &info, &data)?;
-    let frames = (!options.no_figures).then(|| Frames::new(&config, &run, &device)).transpose()?;
+    let frames = (!options.no_figures).then(|| Frames::new(&config, &run, device)).transpose()?;
     let training =
-        Loop::new(&config, &objective, &run, &data, &device, frames, checkpoint.as_ref());
+        Loop::new(&config, &objective, &run, &data, &chosen, frames, checkpoint.as_ref());
     let outcome = training?.run(&Progress::stderr(), signals)?;
     if outcome == Outcome::Finished {
-        finish(&run, &config, &objective, info, resident(test.images).as_ref(), &device)?;
+        finish(&run, &config, &objective, info, resident(test.images).as_ref(), device)?;
     }
     if outcome == Outcome::Finished && !options.no_figures {
         let trained = Trained::open(&options.out, None, options.device)?;

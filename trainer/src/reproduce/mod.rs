@@ -144,6 +144,7 @@ fn train(
         no_figures: false,
         out: out.clone(),
         device: options.device,
+        devices: vec![],
         settings: fit
             .settings
             .iter()
