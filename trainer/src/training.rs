@@ -1,6 +1,8 @@
 //! A network in training: one step of the optimiser after the other.
 
 use anyhow::Result;
+#[cfg(feature = "flex")]
+use burn::backend::DispatchDevice;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module as _;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -57,6 +59,22 @@ impl<'a> Training<'a> {
     ///
     /// images: `[B, C, H, W]`
     pub fn step(
+        &mut self,
+        images: Tensor<4>,
+        number: usize,
+        weights: TermWeights,
+        learning_rate: f64,
+    ) -> Tensor<1> {
+        #[cfg(feature = "flex")]
+        if matches!(self.device.as_dispatch(), DispatchDevice::Flex(_)) {
+            // led by one of the threads that its parts are for: a thread that they are not for would sleep and be
+            // woken at each
+            return rayon::scope(|_| self.step_here(images, number, weights, learning_rate));
+        }
+        self.step_here(images, number, weights, learning_rate)
+    }
+
+    fn step_here(
         &mut self,
         images: Tensor<4>,
         number: usize,
