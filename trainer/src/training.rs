@@ -14,6 +14,8 @@ use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::draws::{self, Purpose};
 use crate::objective::{Objective, TermWeights};
+#[cfg(feature = "flex")]
+use crate::together::together;
 
 /// A network, its optimiser, and what they minimise.
 ///
@@ -67,9 +69,7 @@ impl<'a> Training<'a> {
     ) -> Tensor<1> {
         #[cfg(feature = "flex")]
         if matches!(self.device.as_dispatch(), DispatchDevice::Flex(_)) {
-            // led by one of the threads that its parts are for: a thread that they are not for would sleep and be
-            // woken at each
-            return rayon::scope(|_| self.step_here(images, number, weights, learning_rate));
+            return together(|| self.step_here(images, number, weights, learning_rate));
         }
         self.step_here(images, number, weights, learning_rate)
     }
