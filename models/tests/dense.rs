@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, Tolerance, activation};
 use vae_models::{
     Activation, Block, Features, Initialization, Layer, Network, NetworkConfig, Shape, Skips,
 };
@@ -99,6 +99,19 @@ fn outputs_and_gradients_are_those_of_burn() {
             let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off <= 1e-5 * largest, "{name} of {of} is off by {off} of {largest}");
         }
+    }
+}
+
+#[test]
+fn a_gradient_may_be_a_part_of_another() {
+    let device = Device::flex().autodiff();
+    let (network, x) = network(&cases()[11], &device);
+    let layer = layer(&network);
+    let behind_another = |y: Tensor<2>| Tensor::cat(vec![y.ones_like().detach() * 3.0, y], 0);
+    let ours = gradients(layer, &x, |x| behind_another(forward(&network, x)));
+    let theirs = gradients(layer, &x, |x| behind_another(activation::relu(layer.forward(x))));
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        ours.assert_approx_eq::<f32>(theirs, Tolerance::rel_abs(1e-5, 1e-5));
     }
 }
 

@@ -4,7 +4,7 @@ use burn::backend::ops::FloatTensorOps;
 use rayon::prelude::*;
 
 use super::layer::{Gradients, Layer, Wanted};
-use super::matrix::{contiguous, tensor, values};
+use super::matrix::{contiguous, tensor, values, whole};
 use super::work::add;
 
 /// Columns of a product that a thread finds at once, as wide as the widest kernel of `flex`'s products.
@@ -44,18 +44,15 @@ impl Layer for Dense {
         gradient: FlexTensor,
         wanted: Wanted,
     ) -> Gradients {
-        let mut gradient = contiguous(&gradient);
+        let mut gradient = whole(gradient);
         if self.relu {
             let output = contiguous(output);
             let outputs = values(&output).par_chunks(SHARE);
-            gradient.storage_mut::<f32>().par_chunks_mut(SHARE).zip(outputs).for_each(
-                |(gradient, output)| {
-                    let pairs = gradient.iter_mut().zip(output);
-                    pairs.for_each(|(gradient, y)| {
-                        *gradient = if *y <= 0.0 { 0.0 } else { *gradient }
-                    });
-                },
-            );
+            let gradients = gradient.storage_mut::<f32>().par_chunks_mut(SHARE);
+            gradients.zip(outputs).for_each(|(gradients, outputs)| {
+                let pairs = gradients.iter_mut().zip(outputs);
+                pairs.for_each(|(gradient, y)| *gradient = if *y <= 0.0 { 0.0 } else { *gradient });
+            });
         }
         let of_input =
             || wanted.input.then(|| product(&gradient, &weight.transpose(0, 1), |_, _| ()));
