@@ -8,8 +8,8 @@
 //!
 //! Letters: `B` batch, `C` channels, `H` height, `W` width, `F` features, `Z` latent. Images are `[B, C, H, W]`.
 
+mod affine;
 mod block;
-mod convolution;
 mod cost;
 #[cfg(feature = "flex")]
 mod flex;

@@ -10,8 +10,8 @@ use burn::tensor::ops::{
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::affine;
 use crate::block::{Block, PoolKind};
-use crate::convolution;
 use crate::cost::Cost;
 use crate::initialization::Initialization;
 use crate::shape::{Shape, ShapeError};
@@ -151,13 +151,13 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
     let activation = block.activation();
     match (block, layer) {
         (Block::Dense { .. }, Some(Layer::Dense(dense))) => {
-            Features::Flat(activation.forward(dense.forward(x.flat())))
+            Features::Flat(affine::dense(dense, x.flat(), activation))
         }
         (Block::Conv { .. }, Some(Layer::Conv(conv))) => {
-            Features::Image(convolution::conv(conv, x.image(), activation))
+            Features::Image(affine::conv(conv, x.image(), activation))
         }
         (Block::Deconv { .. }, Some(Layer::Deconv(deconv))) => {
-            Features::Image(convolution::deconv(deconv, x.image(), activation))
+            Features::Image(affine::deconv(deconv, x.image(), activation))
         }
         (&Block::Pool { kind, kernel, stride }, None) => {
             let (kernel, stride) = ([kernel; 2], [stride; 2]);

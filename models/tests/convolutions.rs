@@ -58,14 +58,17 @@ fn weights(layer: &Layer) -> (Tensor<4>, Tensor<1>) {
 /// An output, and the gradients of input, weight and bias.
 type Found = [TensorData; 4];
 
+/// A sum in which every number has another weight.
+fn weighted_sum(y: Tensor<4>) -> Tensor<1> {
+    let count = y.dims().iter().product::<usize>();
+    let factors = Tensor::<1, Int>::arange(0..count as i64, &y.device()).float() * 0.37;
+    (y.clone() * factors.sin().reshape(y.dims())).sum()
+}
+
 fn gradients(layer: &Layer, x: &Tensor<4>, apply: impl Fn(Tensor<4>) -> Tensor<4>) -> Found {
     let x = x.clone().require_grad();
     let y = apply(x.clone());
-    let [batch, channels, height, width] = y.dims();
-    let count = batch * channels * height * width;
-    let factors = Tensor::<1, Int>::arange(0..count as i64, &y.device()).float() * 0.37;
-    let factors = factors.sin().reshape(y.dims());
-    let gradients = (y.clone() * factors).sum().backward();
+    let gradients = weighted_sum(y.clone()).backward();
     let (weight, bias) = weights(layer);
     [
         y.into_data(),
@@ -119,6 +122,19 @@ fn a_constant_image_and_an_untrained_network_have_the_same_output() {
     let (weight, _) = weights(layer(&network));
     assert!(weight.grad(&gradients).is_some(), "the weights have no gradient");
     plain.assert_eq(&constant.into_data(), true);
+}
+
+#[test]
+fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
+    let device = Device::flex().autodiff();
+    for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+        let (network, x) = network(&Case { block, batch: 5, image: [3, 12, 11] }, &device);
+        let [_, expected, ..] = gradients(layer(&network), &x, |x| forward(&network, x));
+        let (frozen, x) = (network.no_grad(), x.require_grad());
+        let gradients = weighted_sum(forward(&frozen, x.clone())).backward();
+        x.grad(&gradients).expect("it is asked for").into_data().assert_eq(&expected, true);
+        assert!(weights(layer(&frozen)).0.grad(&gradients).is_none());
+    }
 }
 
 #[test]

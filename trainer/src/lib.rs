@@ -36,5 +36,7 @@ pub mod signals;
 pub mod speed;
 pub mod split;
 pub mod statistics;
+#[cfg(feature = "flex")]
+mod together;
 pub mod trained;
 pub mod training;

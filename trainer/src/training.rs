@@ -1,6 +1,8 @@
 //! A network in training: one step of the optimiser after the other.
 
 use anyhow::Result;
+#[cfg(feature = "flex")]
+use burn::backend::DispatchDevice;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module as _;
 use burn::optim::ModuleOptimizer;
@@ -14,6 +16,8 @@ use crate::device::Chosen;
 use crate::draws::{self, Purpose};
 use crate::objective::{Objective, TermWeights, Terms};
 use crate::shares::{Shares, gradients};
+#[cfg(feature = "flex")]
+use crate::together::together;
 
 /// A network, its optimiser, and what they minimise.
 ///
@@ -64,6 +68,20 @@ impl<'a> Training<'a> {
     ///
     /// images: `[B, C, H, W]`
     pub fn step(
+        &mut self,
+        images: Tensor<4>,
+        number: usize,
+        weights: TermWeights,
+        learning_rate: f64,
+    ) -> Tensor<1> {
+        #[cfg(feature = "flex")]
+        if self.shares.is_none() && matches!(self.device.as_dispatch(), DispatchDevice::Flex(_)) {
+            return together(|| self.step_here(images, number, weights, learning_rate));
+        }
+        self.step_here(images, number, weights, learning_rate)
+    }
+
+    fn step_here(
         &mut self,
         images: Tensor<4>,
         number: usize,

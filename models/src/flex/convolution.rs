@@ -3,6 +3,7 @@ use burn::tensor::Shape;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::layer::{Gradients, Layer, Wanted};
 use super::matrix::{contiguous, tensor, values};
 use super::window::Window;
 use super::work::{Work, add};
@@ -20,13 +21,6 @@ pub(super) struct Convolution {
     pub(super) relu: bool,
 }
 
-/// Gradients of a convolution's input, where it is wanted, weight and bias.
-pub(super) struct Gradients {
-    pub(super) input: Option<FlexTensor>,
-    pub(super) weight: FlexTensor,
-    pub(super) bias: FlexTensor,
-}
-
 impl Convolution {
     /// Numbers in an input image.
     pub(super) fn input_len(&self) -> usize {
@@ -41,21 +35,16 @@ impl Convolution {
     pub(super) fn output_channels(&self) -> usize {
         if self.transposed { self.window.channels } else { self.window.small_channels }
     }
+}
 
-    /// The layer's output.
-    ///
+impl Layer for Convolution {
     /// # Shapes
     ///
     /// - input: `[B, C, H, W]`
     /// - weight: `[C', C, K, L]`, or `[C, C', K, L]` where it is transposed
     /// - bias: `[C']`
     /// - output: `[B, C', H', W']`
-    pub(super) fn forward(
-        &self,
-        input: &FlexTensor,
-        weight: &FlexTensor,
-        bias: &FlexTensor,
-    ) -> FlexTensor {
+    fn forward(&self, input: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
         let [input, bias] = [input, bias].map(contiguous);
         let batch = input.layout().shape()[0];
         let group = batch.div_ceil(GROUPS).max(1);
@@ -70,28 +59,27 @@ impl Convolution {
         tensor(output, [batch, self.output_channels(), height, width])
     }
 
-    /// The gradients, given the output's.
-    pub(super) fn backward(
+    fn backward(
         &self,
         input: &FlexTensor,
         weight: &FlexTensor,
         output: &FlexTensor,
-        gradient: &FlexTensor,
-        wants_input: bool,
+        gradient: FlexTensor,
+        wanted: Wanted,
     ) -> Gradients {
         let shape = input.layout().shape().dims::<4>();
-        let [input, output, gradient] = [input, output, gradient].map(contiguous);
+        let [input, output, gradient] = [input, output, &gradient].map(contiguous);
         let group = shape[0].div_ceil(GROUPS).max(1);
         let inputs = values(&input).par_chunks(group * self.input_len());
         let outputs = values(&output).par_chunks(group * self.output_len());
         let gradients = values(&gradient).par_chunks(group * self.output_len());
-        let mut wanted = vec![0.0; if wants_input { values(&input).len() } else { 0 }];
-        let mut places: Vec<_> = wanted.chunks_mut(group * self.input_len()).map(Some).collect();
+        let mut of_input = vec![0.0; if wanted.input { values(&input).len() } else { 0 }];
+        let mut places: Vec<_> = of_input.chunks_mut(group * self.input_len()).map(Some).collect();
         places.resize_with(inputs.len(), || None);
         let groups = (inputs, outputs, gradients, places).into_par_iter();
-        let groups = groups.map(|(input, output, gradient, wanted)| {
+        let groups = groups.map(|(input, output, gradient, place)| {
             let work = Work::new(*self, weight);
-            Arch::new().dispatch(|| work.backward(input, output, gradient, wanted))
+            Arch::new().dispatch(|| work.backward(input, output, gradient, place, wanted.weight))
         });
         let groups: Vec<_> = groups.collect();
 
@@ -102,15 +90,14 @@ impl Convolution {
             add(&mut weight_sums, weight);
             add(&mut bias_sums, bias);
         }
-        let weight = tensor(weight_sums, [self.window.weights(), small_channels]).transpose(0, 1);
+        let of_weight = || {
+            let sums = tensor(weight_sums, [self.window.weights(), small_channels]);
+            let shape = Shape::new([small_channels, channels, height, width]);
+            contiguous(&sums.transpose(0, 1)).reshape(shape)
+        };
         Gradients {
-            input: wants_input.then(|| tensor(wanted, shape)),
-            weight: contiguous(&weight).reshape(Shape::new([
-                small_channels,
-                channels,
-                height,
-                width,
-            ])),
+            input: wanted.input.then(|| tensor(of_input, shape)),
+            weight: wanted.weight.then(of_weight),
             bias: tensor(bias_sums, [self.output_channels()]),
         }
     }

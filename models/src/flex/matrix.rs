@@ -13,6 +13,12 @@ pub(super) fn contiguous(tensor: &FlexTensor) -> FlexTensor {
     if tensor.as_slice::<f32>().is_some() { tensor.clone() } else { tensor.to_contiguous() }
 }
 
+/// The tensor itself, or a copy, whose numbers lie row-major and are all of its storage. Taken by value: one that
+/// nobody else has is then changed in place.
+pub(super) fn whole(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
 /// The numbers of a tensor from [`contiguous`].
 pub(super) fn values(contiguous: &FlexTensor) -> &[f32] {
     contiguous.as_slice().unwrap_or(&[])

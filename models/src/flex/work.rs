@@ -101,8 +101,8 @@ impl Work {
         }
     }
 
-    /// The gradients of some images' inputs, where there is a place for them, and those of weight, `[K, O]`, and
-    /// bias, `[C']`, summed over the images.
+    /// The gradients of some images' inputs, where there is a place for them, and those of weight, `[K, O]`, which stay
+    /// zero where they are not wanted, and bias, `[C']`, summed over the images.
     #[inline(always)]
     pub(super) fn backward(
         mut self,
@@ -110,6 +110,7 @@ impl Work {
         output: &[f32],
         gradient: &[f32],
         mut wanted: Option<&mut [f32]>,
+        wants_weight: bool,
     ) -> [Vec<f32>; 2] {
         let (of, window, step) = (self.of, self.of.window, self.images());
         let mut weight_sums = vec![0.0; window.weights() * window.small_channels];
@@ -134,14 +135,22 @@ impl Work {
             }
             let (large, small) =
                 if of.transposed { (&masked[..], input) } else { (input, &masked[..]) };
-            self.split(large);
+            if wants_weight || of.transposed {
+                self.split(large);
+            }
             if wanted.is_some() && !of.transposed {
                 self.clear(images);
             }
             for part in self.parts(images) {
-                self.gather(&part);
-                self.pack(&part, small);
-                add(&mut weight_sums, values(&self.windows.times_transposed(&self.small)));
+                if wants_weight || of.transposed {
+                    self.gather(&part);
+                }
+                if wants_weight || !of.transposed {
+                    self.pack(&part, small);
+                }
+                if wants_weight {
+                    add(&mut weight_sums, values(&self.windows.times_transposed(&self.small)));
+                }
                 match &mut wanted {
                     Some(wanted) if of.transposed => {
                         let small = self.windows.times(&self.weight);

@@ -1,9 +1,20 @@
-#[cfg(feature = "flex")]
-use burn::module::Param;
+use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::Tensor;
 
 use crate::block::Activation;
+
+/// A dense layer with its activation, `[B, F]` to `[B, F']`.
+pub(crate) fn dense(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(bias) = &layer.bias
+        && let Some(output) =
+            on_flex(activation, |relu| crate::flex::dense(&x, layer.weight.val(), bias.val(), relu))
+    {
+        return output;
+    }
+    activation.forward(layer.forward(x))
+}
 
 /// A convolution with its activation, `[B, C, H, W]` to `[B, C', H', W']`.
 pub(crate) fn conv(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
@@ -14,7 +25,9 @@ pub(crate) fn conv(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tens
     {
         let (stride, padding) = (layer.stride, [*top, *left]);
         let steps = crate::flex::Steps { stride, padding, transposed: None };
-        if let Some(output) = on_flex(&x, &layer.weight, bias, steps, activation) {
+        let output =
+            |relu| crate::flex::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
+        if let Some(output) = on_flex(activation, output) {
             return output;
         }
     }
@@ -27,23 +40,22 @@ pub(crate) fn deconv(layer: &ConvTranspose2d, x: Tensor<4>, activation: Activati
     if let Some(bias) = &layer.bias {
         let (stride, padding) = (layer.stride, layer.padding);
         let steps = crate::flex::Steps { stride, padding, transposed: Some(layer.padding_out) };
-        if let Some(output) = on_flex(&x, &layer.weight, bias, steps, activation) {
+        let output =
+            |relu| crate::flex::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
+        if let Some(output) = on_flex(activation, output) {
             return output;
         }
     }
     activation.forward(layer.forward(x))
 }
 
-/// Either on the CPU, its activation with it; nothing where the tensors are not those of `flex`.
+/// A layer on the CPU, its activation with it; nothing where the tensors are not those of `flex`.
 #[cfg(feature = "flex")]
-fn on_flex(
-    x: &Tensor<4>,
-    weight: &Param<Tensor<4>>,
-    bias: &Param<Tensor<1>>,
-    steps: crate::flex::Steps,
+fn on_flex<const D: usize>(
     activation: Activation,
-) -> Option<Tensor<4>> {
+    layer: impl FnOnce(bool) -> Option<Tensor<D>>,
+) -> Option<Tensor<D>> {
     let relu = activation == Activation::Relu;
-    let output = crate::flex::convolution(x, weight.val(), bias.val(), steps, relu)?;
+    let output = layer(relu)?;
     Some(if relu { output } else { activation.forward(output) })
 }
