@@ -29,6 +29,7 @@ pub mod progress;
 pub mod report;
 pub mod reproduce;
 pub mod run;
+pub mod saving;
 pub mod schedule;
 pub mod signals;
 pub mod speed;
