@@ -27,7 +27,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
 ];
 
 /// A run of an MLP on blobs: long enough to be stopped within.
-fn fit(folder: &Path, run: &str) -> Result<Command, String> {
+pub(crate) fn fit(folder: &Path, run: &str) -> Result<Command, String> {
     let mut fit = program("vae-train")?;
     fit.args(["fit", "mnist-mlp", "--device", "cpu", "--data"]).arg(folder.join("data"));
     fit.arg("--out").arg(folder.join(run));
@@ -49,7 +49,7 @@ fn folder() -> Result<TempDir, String> {
 fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 4], String> {
     let bundle = folder.join(format!("{run}-bundle"));
     let mut export = program("vae-train")?;
-    expect(export.arg("export").arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
+    expect(export.args(["export", "--force"]).arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
     let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{path:?}: {e}"));
     let frames = (0..=4).map(|epoch| format!("epoch-{epoch:04}.png"));
     let frames = frames.map(|frame| read(folder.join(run).join("frames").join(frame)));
@@ -61,7 +61,7 @@ fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 4], String> {
     ])
 }
 
-fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
+pub(crate) fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
     let (left, right) = (outcome(folder, left)?, outcome(folder, right)?);
     let parts = ["metrics", "encoder", "decoder", "frames"];
     for (what, (l, r)) in parts.iter().zip(left.iter().zip(&right)) {
@@ -100,7 +100,7 @@ fn after_signal(signal: &str, code: i32) -> Result<(), String> {
 }
 
 /// Waits until the run has logged a number of epochs.
-fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
+pub(crate) fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(120) {
         let logged = std::fs::read_to_string(log).map_or(0, |text| text.lines().count());

@@ -31,7 +31,7 @@ pub enum Outcome {
     Interrupted(i32),
 }
 
-/// What a loop reads: images on their device.
+/// What a loop reads.
 pub struct Data {
     /// The images to train on.
     pub train: Batches,
@@ -98,7 +98,7 @@ impl<'a> Loop<'a> {
     /// # Errors
     ///
     /// Where a term of the loss or a weight is no longer a finite number (the last checkpoint is
-    /// then the last good one), or where a file cannot be written.
+    /// then the last good one), or where a file cannot be read or written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let outcome = self.epochs(progress, signals)?;
         self.saving.finish()?;
@@ -134,15 +134,18 @@ impl<'a> Loop<'a> {
         let train = &self.config.train;
         let place = draws::seed(self.config.seed, Purpose::Order, self.state.epoch as u64);
         let order = draws::permutation(place, self.data.train.len());
-        let pass = self.data.train.pass(order, train.batch_size);
-        let mut bar = progress.steps(self.state.epoch + 1, train.epochs, pass.len());
-        for number in self.state.step_in_epoch..pass.len() {
-            self.step(pass.batch(number), pass.len());
-            let last = number + 1 == pass.len();
+        let data = self.data;
+        let pass = data.train.pass(order, train.batch_size, self.state.step_in_epoch);
+        let steps = pass.batches();
+        let mut bar = progress.steps(self.state.epoch + 1, train.epochs, steps);
+        for images in pass {
+            self.step(images?, steps);
+            let done = self.state.step_in_epoch;
+            let last = done == steps;
             let signal = signals.received();
             if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
                 let means = self.read_losses()?;
-                bar.set(number + 1, &means);
+                bar.set(done, &means);
             }
             if !last && signal.is_some() {
                 return Ok(signal);
@@ -185,10 +188,11 @@ impl<'a> Loop<'a> {
         let steps = self.state.step_in_epoch;
         let (weights, learning_rate) = (self.weights(steps), self.learning_rate(steps));
         let train = self.state.sums.means();
-        let validation = self.data.validation.as_ref().map(|images| {
+        let validation = self.data.validation.as_ref().map(|images| -> Result<Means> {
             let (latent, seed) = (self.config.model.latent, self.config.seed);
             evaluate(&self.training.vae(), self.objective, images, latent, seed, self.device)
         });
+        let validation = validation.transpose()?;
         let step = self.state.step;
         if let Some(term) = validation.as_ref().and_then(Means::broken_term) {
             return Err(self.broken(&format!("{term} term of the validation images")));
