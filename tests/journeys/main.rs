@@ -20,6 +20,7 @@ mod readme;
 mod reproduce;
 mod resume;
 mod strangers;
+mod streamed;
 mod train;
 
 use std::path::PathBuf;
@@ -68,6 +69,7 @@ fn main() {
         readme::JOURNEYS,
         reproduce::JOURNEYS,
         strangers::JOURNEYS,
+        streamed::JOURNEYS,
     ];
     let trials = journeys.concat().into_iter().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -17,6 +17,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("resume::after_sigint", Needs::Nothing, |_| after_signal("INT", 130)),
     #[cfg(unix)]
     ("resume::after_sigkill", Needs::Nothing, |_| after_signal("KILL", 0)),
+    ("resume::killed_while_a_checkpoint_is_written", Needs::Nothing, killed_while_saving),
     ("resume::a_damaged_checkpoint_is_passed_over", Needs::Nothing, damaged_checkpoint),
     ("resume::a_run_killed_at_its_beginning", Needs::Nothing, killed_at_its_beginning),
     ("resume::another_configuration_is_refused", Needs::Nothing, another_configuration),
@@ -26,7 +27,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
 ];
 
 /// A run of an MLP on blobs: long enough to be stopped within.
-fn fit(folder: &Path, run: &str) -> Result<Command, String> {
+pub(crate) fn fit(folder: &Path, run: &str) -> Result<Command, String> {
     let mut fit = program("vae-train")?;
     fit.args(["fit", "mnist-mlp", "--device", "cpu", "--data"]).arg(folder.join("data"));
     fit.arg("--out").arg(folder.join(run));
@@ -48,7 +49,7 @@ fn folder() -> Result<TempDir, String> {
 fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 4], String> {
     let bundle = folder.join(format!("{run}-bundle"));
     let mut export = program("vae-train")?;
-    expect(export.arg("export").arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
+    expect(export.args(["export", "--force"]).arg(folder.join(run)).arg("-o").arg(&bundle), 0)?;
     let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{path:?}: {e}"));
     let frames = (0..=4).map(|epoch| format!("epoch-{epoch:04}.png"));
     let frames = frames.map(|frame| read(folder.join(run).join("frames").join(frame)));
@@ -60,7 +61,7 @@ fn outcome(folder: &Path, run: &str) -> Result<[Vec<u8>; 4], String> {
     ])
 }
 
-fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
+pub(crate) fn same(folder: &Path, left: &str, right: &str) -> Result<(), String> {
     let (left, right) = (outcome(folder, left)?, outcome(folder, right)?);
     let parts = ["metrics", "encoder", "decoder", "frames"];
     for (what, (l, r)) in parts.iter().zip(left.iter().zip(&right)) {
@@ -99,7 +100,7 @@ fn after_signal(signal: &str, code: i32) -> Result<(), String> {
 }
 
 /// Waits until the run has logged a number of epochs.
-fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
+pub(crate) fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(120) {
         let logged = std::fs::read_to_string(log).map_or(0, |text| text.lines().count());
@@ -112,6 +113,55 @@ fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Err("the run logs nothing".into())
+}
+
+/// Kills a run whenever a checkpoint is half written, some megabytes long, and goes on with it: what
+/// was half written is passed over, whatever the run had logged.
+fn killed_while_saving(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let wide = |run| {
+        let mut command = fit(folder, run)?;
+        command.args(["--set", "model.latent=1500", "--set", "train.batch_size=100"]);
+        Ok::<_, String>(command)
+    };
+    expect(&mut wide("whole")?, 0)?;
+    let run = folder.join("killed");
+    let mut command = wide("killed")?;
+    let mut killed = 0;
+    for _ in 0..6 {
+        let mut child = command.stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        killed += usize::from(kill_while_saving(&run.join("checkpoints"), &mut child)?);
+        command = wide("killed")?;
+        command.arg("--resume");
+    }
+    expect(&mut command, 0)?;
+    let left = std::fs::read_dir(run.join("checkpoints")).map_err(|e| e.to_string())?;
+    let half = |name: std::ffi::OsString| name.to_string_lossy().starts_with(".saving-");
+    if killed == 0 || left.flatten().any(|entry| half(entry.file_name())) {
+        return Err(format!("killed {killed} times, and something half written is left"));
+    }
+    same(folder, "whole", "killed")
+}
+
+/// Kills a run as soon as a checkpoint is being written, and says whether it had not ended before.
+fn kill_while_saving(checkpoints: &Path, child: &mut Child) -> Result<bool, String> {
+    let names = || -> Vec<_> {
+        let entries = std::fs::read_dir(checkpoints).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).collect()
+    };
+    let before = names();
+    loop {
+        if child.try_wait().map_err(|e| e.to_string())?.is_some() {
+            return Ok(false);
+        }
+        let begun = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(".saving-");
+        if names().iter().any(|name| begun(name) && !before.contains(name)) {
+            child.kill().map_err(|e| e.to_string())?;
+            child.wait().map_err(|e| e.to_string())?;
+            return Ok(true);
+        }
+    }
 }
 
 fn damaged_checkpoint(_: PathBuf) -> Result<(), String> {

@@ -45,6 +45,22 @@ pub fn write_blob_array(path: &Path, numbers: Range<usize>) -> Result<(), String
     vae_infer::npy::write(path, &array).map_err(|e| e.to_string())
 }
 
+/// Writes blobs as image files `CLASS/NUMBER.pgm`, the first of [`write_blobs`].
+///
+/// # Errors
+///
+/// Where they cannot be written.
+pub fn write_blob_files(folder: &Path, count: usize) -> std::io::Result<()> {
+    for number in 0..count {
+        let class = folder.join((number % 10).to_string());
+        std::fs::create_dir_all(&class)?;
+        let header = format!("P5 {SIDE} {SIDE} 255\n");
+        let content = [header.as_bytes(), &blob(number)].concat();
+        std::fs::write(class.join(format!("{number:05}.pgm")), content)?;
+    }
+    Ok(())
+}
+
 /// A blob whose place and width depend on its number.
 fn blob(number: usize) -> Vec<u8> {
     let wave = |step: f32, low: f32, high: f32| {

@@ -1,7 +1,19 @@
-//! Batches of a data set: an index into one tensor on the device, or a copy where it is too large.
+//! Batches of a data set: an index into one tensor on the device, or read ahead of the loop where it is
+//! too large.
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ndarray::{Array4, Axis};
+use crossbeam_channel::{Receiver, bounded};
+use ndarray::Array4;
+
+use crate::data::{self, Images};
+
+/// Batches that wait for the loop, beside the one that is being read.
+const AHEAD: usize = 2;
 
 /// A data set, ready to be read in any order.
 pub struct Batches {
@@ -13,25 +25,36 @@ pub struct Batches {
 enum Source {
     /// `[N, C, H, W]` on the device.
     Resident(Tensor<4>),
-    /// `[N, C, H, W]` on the host.
-    Host(Array4<f32>),
+    /// In memory, or in files.
+    Host(Arc<Images>),
 }
 
-/// One pass over a data set, in an order.
+/// One pass over a data set in an order: its batches, one after the other.
 pub struct Pass<'a> {
-    batches: &'a Batches,
-    order: Vec<usize>,
-    resident_order: Option<Tensor<1, Int>>,
+    reading: Reading<'a>,
+    device: &'a Device,
+    images: usize,
     batch_size: usize,
+    next: usize,
+}
+
+enum Reading<'a> {
+    /// Images and their order, both on the device.
+    Resident(&'a Tensor<4>, Tensor<1, Int>),
+    /// What a thread reads.
+    Ahead(Receiver<Result<Array4<f32>, data::Error>>),
 }
 
 impl Batches {
-    /// Brings a data set to the device where it takes at most `resident_mib` MiB there.
-    pub fn new(images: Array4<f32>, resident_mib: usize, device: &Device) -> Self {
-        let count = images.len_of(Axis(0));
-        let fits = (images.len() * size_of::<f32>()) >> 20 < resident_mib;
-        let images =
-            if fits { Source::Resident(tensor(images, device)) } else { Source::Host(images) };
+    /// Brings a data set in memory to the device where it takes at most `resident_mib` MiB there.
+    pub fn new(images: impl Into<Images>, resident_mib: usize, device: &Device) -> Self {
+        let images = images.into();
+        let count = images.len();
+        let fits = |images: &Array4<f32>| (images.len() * size_of::<f32>()) >> 20 < resident_mib;
+        let images = match images {
+            Images::Decoded(images) if fits(&images) => Source::Resident(tensor(images, device)),
+            images => Source::Host(Arc::new(images)),
+        };
         Self { images, count, device: device.clone() }
     }
 
@@ -45,57 +68,89 @@ impl Batches {
         self.count == 0
     }
 
-    /// Whether the images are on the device.
-    pub fn resident(&self) -> bool {
-        matches!(self.images, Source::Resident(_))
+    /// Where the images are, for people.
+    pub fn place(&self) -> &'static str {
+        match &self.images {
+            Source::Resident(_) => "on the device",
+            Source::Host(images) => match **images {
+                Images::Decoded(_) => "copied batch by batch",
+                Images::Stored(_) => "read batch by batch",
+            },
+        }
     }
 
-    /// A pass in an order of indices.
-    pub fn pass(&self, order: Vec<usize>, batch_size: usize) -> Pass<'_> {
-        let resident_order = self.resident().then(|| {
-            let indices: Vec<i64> = order.iter().map(|&i| i as i64).collect();
-            let count = indices.len();
-            Tensor::from_data(TensorData::new(indices, [count]), &self.device)
-        });
-        Pass { batches: self, order, resident_order, batch_size }
+    /// A pass in an order of indices, from the batch of a number on.
+    pub fn pass(&self, order: Vec<usize>, batch_size: usize, first: usize) -> Pass<'_> {
+        let images = order.len();
+        let reading = match &self.images {
+            Source::Resident(images) => {
+                let indices: Vec<i64> = order.iter().map(|&i| i as i64).collect();
+                let count = indices.len();
+                let order = Tensor::from_data(TensorData::new(indices, [count]), &self.device);
+                Reading::Resident(images, order)
+            }
+            Source::Host(images) => {
+                Reading::Ahead(read_ahead(Arc::clone(images), order, batch_size, first))
+            }
+        };
+        Pass { reading, device: &self.device, images, batch_size, next: first }
     }
 
     /// A pass in the data set's own order.
     pub fn in_order(&self, batch_size: usize) -> Pass<'_> {
-        self.pass((0..self.count).collect(), batch_size)
+        self.pass((0..self.count).collect(), batch_size, 0)
     }
 }
 
 impl Pass<'_> {
-    /// The number of batches; the last one may be smaller.
-    pub fn len(&self) -> usize {
-        self.order.len().div_ceil(self.batch_size)
+    /// The number of batches with those before the first; the last one may be smaller.
+    pub fn batches(&self) -> usize {
+        self.images.div_ceil(self.batch_size)
     }
 
-    /// Whether there is no batch.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// A batch by its number.
-    ///
-    /// # Shapes
-    ///
-    /// output: `[B, C, H, W]`
-    pub fn batch(&self, number: usize) -> Tensor<4> {
-        let start = number * self.batch_size;
-        let len = self.batch_size.min(self.order.len() - start);
-        match (&self.batches.images, &self.resident_order) {
-            (Source::Resident(images), Some(order)) => {
-                images.clone().select(0, order.clone().narrow(0, start, len))
+    fn read(&self, Range { start, end }: Range<usize>) -> Result<Tensor<4>> {
+        match &self.reading {
+            Reading::Resident(images, order) => {
+                Ok((*images).clone().select(0, order.clone().narrow(0, start, end - start)))
             }
-            (Source::Host(images), _) => {
-                let chosen = images.select(Axis(0), &self.order[start..start + len]);
-                tensor(chosen, &self.batches.device)
+            Reading::Ahead(batches) => {
+                let batch = batches.recv().context("the thread that reads images broke down")?;
+                Ok(tensor(batch?, self.device))
             }
-            (Source::Resident(_), None) => unreachable!("a pass brings its order to the device"),
         }
     }
+}
+
+impl Iterator for Pass<'_> {
+    /// `[B, C, H, W]` on the device.
+    type Item = Result<Tensor<4>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next * self.batch_size;
+        let end = self.images.min(start + self.batch_size);
+        self.next += 1;
+        (start < end).then(|| self.read(start..end))
+    }
+}
+
+/// Reads batches on a thread of its own, until nobody takes them any more.
+fn read_ahead(
+    images: Arc<Images>,
+    order: Vec<usize>,
+    batch_size: usize,
+    first: usize,
+) -> Receiver<Result<Array4<f32>, data::Error>> {
+    let (batches, taken) = bounded(AHEAD);
+    thread::spawn(move || {
+        for chosen in order.chunks(batch_size).skip(first) {
+            let batch = images.read(chosen);
+            let broken = batch.is_err();
+            if batches.send(batch).is_err() || broken {
+                return;
+            }
+        }
+    });
+    taken
 }
 
 /// Brings images to a device.
@@ -116,17 +171,34 @@ mod tests {
     #[test]
     fn a_batch_is_the_same_from_the_device_and_from_the_host() {
         let device = Device::flex();
-        let images = Array4::from_shape_fn((5, 1, 2, 2), |(n, _, h, w)| (n * 4 + h * 2 + w) as f32);
-        let order = vec![3, 0, 4, 1, 2];
+        let images =
+            Array4::from_shape_fn((11, 1, 2, 2), |(n, _, h, w)| (n * 4 + h * 2 + w) as f32);
+        let order = vec![3, 0, 10, 4, 1, 2, 9, 8, 6, 7, 5];
         let resident = Batches::new(images.clone(), 1, &device);
         let host = Batches::new(images, 0, &device);
-        assert!(resident.resident() && !host.resident());
-        let (resident, host) = (resident.pass(order.clone(), 2), host.pass(order, 2));
-        assert_eq!(resident.len(), 3);
-        for number in 0..3 {
-            let (a, b) = (resident.batch(number), host.batch(number));
-            assert_eq!(a.dims()[0], if number == 2 { 1 } else { 2 });
-            a.into_data().assert_eq(&b.into_data(), true);
+        assert_ne!(resident.place(), host.place());
+        for first in [0, 2, 5, 6] {
+            let pass = |batches: &Batches| -> Vec<TensorData> {
+                let pass = batches.pass(order.clone(), 2, first);
+                assert_eq!(pass.batches(), 6);
+                pass.map(|batch| batch.expect("it is in memory").into_data()).collect()
+            };
+            let (resident, host) = (pass(&resident), pass(&host));
+            assert_eq!((resident.len(), host.len()), (6 - first, 6 - first));
+            for (place, (a, b)) in resident.iter().zip(&host).enumerate() {
+                assert_eq!(a.shape()[0], if first + place == 5 { 1 } else { 2 });
+                a.assert_eq(b, true);
+            }
         }
+    }
+
+    #[test]
+    fn a_pass_may_be_left() {
+        let device = Device::flex();
+        let host = Batches::new(Array4::zeros((100, 1, 1, 1)), 0, &device);
+        let mut pass = host.in_order(1);
+        assert!(pass.next().is_some_and(|batch| batch.is_ok()));
+        drop(pass);
+        assert_eq!(host.in_order(7).count(), 15);
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
-use burn::tensor::Bytes;
+use burn::tensor::{Bytes, Tensor};
 use serde::{Deserialize, Serialize};
 use vae_infer::{images, sha256};
 use vae_models::Vae;
 
+use crate::forward::host;
 use crate::means::Sums;
 
 /// The place in a run.
@@ -40,6 +41,16 @@ pub struct Best {
     pub loss: f64,
 }
 
+/// A run after a step. Its tensors are those of the loop, which changes none that is held here.
+pub struct Snapshot {
+    /// The network.
+    pub vae: Vae,
+    /// Its optimiser.
+    pub optimizer: ModuleOptimizer,
+    /// The place in the run.
+    pub state: State,
+}
+
 #[derive(Serialize, Deserialize)]
 struct StateFile {
     #[serde(flatten)]
@@ -59,14 +70,20 @@ const STATE: &str = "state.json";
 ///
 /// # Errors
 ///
-/// Where it cannot be written; those that were there are then still there.
-pub fn save(
-    folder: &Path,
-    vae: &Vae,
-    optimizer: &ModuleOptimizer,
-    state: &State,
-    keep: &[usize],
-) -> Result<()> {
+/// Where a weight is no longer a finite number, or where it cannot be written; those that were there
+/// are then still there.
+pub fn save(folder: &Path, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
+    let Snapshot { vae, optimizer, state } = snapshot;
+    let mut finite = Finite(true);
+    vae.visit(&mut finite);
+    if !finite.0 {
+        bail!(
+            "a weight is no longer a finite number after step {}, and every term of the loss still \
+             was: its gradient was not; {} {HINT}",
+            state.step,
+            last_good(folder)
+        );
+    }
     let at = path(folder, state.step);
     let context = || format!("cannot save the checkpoint `{}`", at.display());
     let temporary = tempfile::Builder::new().prefix(SAVING).tempdir_in(folder)?;
@@ -86,6 +103,28 @@ pub fn save(
     }
     std::fs::rename(temporary.keep(), &at).with_context(context)?;
     prune(folder, state, keep)
+}
+
+/// What to try where training breaks.
+pub const HINT: &str = "(hint: a lower train.learning_rate, or train.clip_norm)";
+
+/// Which weights are there to go on from, for people.
+pub fn last_good(folder: &Path) -> String {
+    match Checkpoint::newest(folder) {
+        Ok(Some((good, _))) => {
+            format!("the last good weights are those of step {}", good.state.step)
+        }
+        _ => "no weights had been saved yet".to_owned(),
+    }
+}
+
+/// Whether every weight of a network is a finite number.
+struct Finite(bool);
+
+impl ModuleVisitor for Finite {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 = self.0 && host(param.val()).iter().all(|weight| weight.is_finite());
+    }
 }
 
 fn prune(folder: &Path, state: &State, keep: &[usize]) -> Result<()> {

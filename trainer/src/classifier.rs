@@ -83,10 +83,11 @@ pub fn train(
     for number in 0..epochs {
         let place = draws::seed(seed, Purpose::Order, number as u64);
         let order = draws::permutation(place, part.len());
-        let pass = batches.pass(order.clone(), BATCH);
+        let pass = batches.pass(order.clone(), BATCH, 0);
+        let steps = pass.batches();
         let mut losses = vec![];
-        for (step, chosen) in order.chunks(BATCH).enumerate() {
-            let images = pass.batch(step).to_device(&training);
+        for (step, (chosen, images)) in order.chunks(BATCH).zip(pass).enumerate() {
+            let images = images?.to_device(&training);
             let labels: Vec<i64> = chosen.iter().map(|&i| part.labels[i] as i64).collect();
             let labels = TensorData::new(labels, [chosen.len(), 1]);
             let labels = Tensor::<2, Int>::from_data(labels, &training);
@@ -94,7 +95,7 @@ pub fn train(
             let loss = log_p.gather(1, labels).mean().neg();
             losses.push(loss.clone().inner());
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
-            let rate = schedule.factor(number * pass.len() + step, pass.len(), epochs);
+            let rate = schedule.factor(number * steps + step, steps, epochs);
             network = optimizer.step(LEARNING_RATE * rate, network, gradients);
         }
         let loss = f64::from(Tensor::cat(losses, 0).mean().into_scalar::<f32>());
@@ -114,12 +115,15 @@ fn logits(network: &Network, images: Tensor<4>) -> Tensor<2> {
 }
 
 /// The part of the images whose class a classifier finds.
-pub fn accuracy(network: &Network, part: &Part, device: &Device) -> f64 {
+///
+/// # Errors
+///
+/// Where one can no longer be read.
+pub fn accuracy(network: &Network, part: &Part, device: &Device) -> Result<f64> {
     let batches = Batches::new(part.images.clone(), RESIDENT_MIB, device);
-    let pass = batches.in_order(BATCH);
     let mut right = 0;
-    for (number, labels) in part.labels.chunks(BATCH).enumerate() {
-        let logits = logits(network, pass.batch(number));
+    for (labels, images) in part.labels.chunks(BATCH).zip(batches.in_order(BATCH)) {
+        let logits = logits(network, images?);
         let [_, classes] = logits.dims();
         let logits = logits.into_data_as::<f32>().try_into_vec::<f32>();
         let logits = logits.expect("the data was asked for as f32");
@@ -129,7 +133,7 @@ pub fn accuracy(network: &Network, part: &Part, device: &Device) -> f64 {
         });
         right += found.zip(labels).filter(|(found, label)| found == *label).count();
     }
-    right as f64 / part.len().max(1) as f64
+    Ok(right as f64 / part.len().max(1) as f64)
 }
 
 /// The feature network that a classifier holds, without the layer for the classes.
@@ -212,7 +216,7 @@ mod tests {
             let place = n / 2 % 8;
             f32::from(if n % 2 == 0 { y == place } else { x == place })
         });
-        Part { images, labels: (0..count).map(|n| n % 2).collect() }
+        Part { images: images.into(), labels: (0..count).map(|n| n % 2).collect() }
     }
 
     #[test]
@@ -223,7 +227,7 @@ mod tests {
         let part = part(512);
         let network =
             train(&part, recipe, &device, |_, loss| losses.push(loss)).expect("it learns");
-        let found = accuracy(&network, &part, &device);
+        let found = accuracy(&network, &part, &device).expect("it is in memory");
         assert!(losses.len() == 12 && losses[11] < losses[0] && found > 0.9, "{losses:?} {found}");
 
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -237,7 +241,8 @@ mod tests {
         let config = PerceptualConfig { weight: 1.0, features, weights: None, layers: vec![] };
         let perceptual = Perceptual::load(&config, &image, &device).expect("its own files");
 
-        let images = Batches::new(part.images, 1, &device).in_order(8).batch(0);
+        let images = Batches::new(part.images, 1, &device).in_order(8).next();
+        let images = images.expect("there are some").expect("they are in memory");
         let mut own = Skips::new();
         network.forward(Features::Image(images.clone()), &mut own);
         for (tap, layer) in perceptual.features(images) {

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use vae_models::Vae;
 
 use crate::batches::Batches;
-use crate::checkpoint::{self, Best, Checkpoint, State};
+use crate::checkpoint::{self, Best, Checkpoint, HINT, Snapshot, State, last_good};
 use crate::config::RunConfig;
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
@@ -16,6 +16,7 @@ use crate::means::{Means, evaluate};
 use crate::objective::{Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
+use crate::saving::Saving;
 use crate::signals::Signals;
 use crate::training::Training;
 
@@ -31,7 +32,7 @@ pub enum Outcome {
     Interrupted(i32),
 }
 
-/// What a loop reads: images on their device.
+/// What a loop reads.
 pub struct Data {
     /// The images to train on.
     pub train: Batches,
@@ -49,6 +50,7 @@ pub struct Loop<'a> {
     frames: Option<Frames<'a>>,
     training: Training<'a>,
     state: State,
+    saving: Saving,
     /// Sums of the steps since the last look at the loss, still on the device.
     unread: Vec<Tensor<1>>,
     unread_images: usize,
@@ -73,6 +75,9 @@ impl<'a> Loop<'a> {
         let training = Training::new(config, objective, chosen, checkpoint)?;
         let device = &chosen.device;
         let state = checkpoint.map(|saved| saved.state.clone()).unwrap_or_default();
+        let steps_per_epoch = data.train.len().div_ceil(config.train.batch_size);
+        let keep = config.train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
+        let saving = Saving::new(&run.checkpoints(), keep);
         let (unread, unread_images) = (vec![], 0);
         Ok(Self {
             config,
@@ -83,18 +88,26 @@ impl<'a> Loop<'a> {
             frames,
             training,
             state,
+            saving,
             unread,
             unread_images,
         })
     }
 
-    /// Runs the epochs that are left, each followed by a validation and a checkpoint.
+    /// Runs the epochs that are left, each followed by a validation and a checkpoint, which is
+    /// written while the next one runs. All are there when this ends.
     ///
     /// # Errors
     ///
-    /// Where a term of the loss is no longer a finite number (the last checkpoint is then the
-    /// last good one), or where a file cannot be written.
+    /// Where a term of the loss or a weight is no longer a finite number (the last checkpoint is
+    /// then the last good one), or where a file cannot be read or written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
+        let outcome = self.epochs(progress, signals)?;
+        self.saving.finish()?;
+        Ok(outcome)
+    }
+
+    fn epochs(&mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let train = &self.config.train;
         if let (0, Some(frames)) = (self.state.step, &self.frames) {
             let first = train.batch_size.min(self.data.train.len());
@@ -123,15 +136,18 @@ impl<'a> Loop<'a> {
         let train = &self.config.train;
         let place = draws::seed(self.config.seed, Purpose::Order, self.state.epoch as u64);
         let order = draws::permutation(place, self.data.train.len());
-        let pass = self.data.train.pass(order, train.batch_size);
-        let mut bar = progress.steps(self.state.epoch + 1, train.epochs, pass.len());
-        for number in self.state.step_in_epoch..pass.len() {
-            self.step(pass.batch(number), pass.len());
-            let last = number + 1 == pass.len();
+        let data = self.data;
+        let pass = data.train.pass(order, train.batch_size, self.state.step_in_epoch);
+        let steps = pass.batches();
+        let mut bar = progress.steps(self.state.epoch + 1, train.epochs, steps);
+        for images in pass {
+            self.step(images?, steps);
+            let done = self.state.step_in_epoch;
+            let last = done == steps;
             let signal = signals.received();
             if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
                 let means = self.read_losses()?;
-                bar.set(number + 1, &means);
+                bar.set(done, &means);
             }
             if !last && signal.is_some() {
                 return Ok(signal);
@@ -151,42 +167,44 @@ impl<'a> Loop<'a> {
 
     /// Reads the losses of the steps since the last look, and stops at the first broken one.
     fn read_losses(&mut self) -> Result<Means> {
+        self.saving.check()?;
         self.state.sums.add(std::mem::take(&mut self.unread), self.unread_images);
         self.unread_images = 0;
         let means = self.state.sums.means();
         if let Some(term) = means.broken_term() {
-            let step = self.state.step;
-            let kept = match Checkpoint::newest(&self.run.checkpoints()) {
-                Ok(Some((good, _))) => {
-                    format!("the last good weights are those of step {}", good.state.step)
-                }
-                _ => "no weights had been saved yet".to_owned(),
-            };
-            bail!(
-                "the {term} term is no longer a finite number at step {step}; {kept} (hint: a lower \
-                 train.learning_rate, or train.clip_norm)"
-            );
+            return Err(self.broken(&format!("{term} term")));
         }
         Ok(means)
+    }
+
+    /// Why a run stops whose loss is broken, once it is known which weights are kept.
+    fn broken(&mut self, what: &str) -> anyhow::Error {
+        let broken = format!("the {what} is no longer a finite number at step {}", self.state.step);
+        match self.saving.finish() {
+            Ok(()) => anyhow!("{broken}; {} {HINT}", last_good(&self.run.checkpoints())),
+            Err(unsaved) => unsaved.context(broken),
+        }
     }
 
     fn finish_epoch(&mut self) -> Result<EpochMetrics> {
         let steps = self.state.step_in_epoch;
         let (weights, learning_rate) = (self.weights(steps), self.learning_rate(steps));
         let train = self.state.sums.means();
-        let validation = self.data.validation.as_ref().map(|images| {
+        let validation = self.data.validation.as_ref().map(|images| -> Result<Means> {
             let (latent, seed) = (self.config.model.latent, self.config.seed);
             evaluate(&self.training.vae(), self.objective, images, latent, seed, self.device)
         });
+        let validation = validation.transpose()?;
+        let step = self.state.step;
+        if let Some(term) = validation.as_ref().and_then(Means::broken_term) {
+            return Err(self.broken(&format!("{term} term of the validation images")));
+        }
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
         self.state.sums = Default::default();
 
-        let (epoch, step) = (self.state.epoch, self.state.step);
+        let epoch = self.state.epoch;
         let loss = validation.unwrap_or(train).loss(self.config.weights());
-        if !loss.is_finite() {
-            bail!("the validation loss after epoch {epoch} is not a finite number");
-        }
         if self.state.best.is_none_or(|best| loss < best.loss) {
             self.state.best = Some(Best { epoch, step, loss });
         }
@@ -201,12 +219,10 @@ impl<'a> Loop<'a> {
         Ok(metrics)
     }
 
-    fn save(&self) -> Result<()> {
-        let train = &self.config.train;
-        let steps_per_epoch = self.data.train.len().div_ceil(train.batch_size);
-        let keep: Vec<usize> = train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
+    fn save(&mut self) -> Result<()> {
         let (vae, optimizer) = self.training.parts();
-        checkpoint::save(&self.run.checkpoints(), vae, optimizer, &self.state, &keep)
+        let (vae, optimizer) = (vae.clone(), optimizer.clone());
+        self.saving.begin(Snapshot { vae, optimizer, state: self.state.clone() })
     }
 
     fn is_stale(&self) -> bool {

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod report;
 pub mod reproduce;
 pub mod run;
+pub mod saving;
 pub mod schedule;
 pub mod shares;
 pub mod signals;

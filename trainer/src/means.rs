@@ -1,10 +1,11 @@
 //! The terms of the loss over a data set.
 
+use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vae_models::Vae;
 
-use crate::batches::{Batches, Pass};
+use crate::batches::Batches;
 use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::objective::{Objective, TermWeights};
@@ -82,6 +83,10 @@ impl Sums {
 pub(crate) const BATCH: usize = 256;
 
 /// The mean terms over a data set, with one draw an image that the seed decides.
+///
+/// # Errors
+///
+/// Where an image can no longer be read.
 pub fn evaluate(
     vae: &Vae,
     objective: &Objective,
@@ -89,15 +94,14 @@ pub fn evaluate(
     latent: usize,
     seed: u64,
     device: &Device,
-) -> Means {
-    let pass: Pass<'_> = data.in_order(BATCH);
+) -> Result<Means> {
     let mut sums = Sums::default();
-    for number in 0..pass.len() {
-        let images = pass.batch(number);
+    for (number, images) in data.in_order(BATCH).enumerate() {
+        let images = images?;
         let [count, ..] = images.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);
         let epsilon = draws::epsilon(place, count, latent, device);
         sums.add(vec![objective.terms(vae, images, epsilon).sums()], count);
     }
-    sums.means()
+    Ok(sums.means())
 }

@@ -1,8 +1,9 @@
 //! Principal component analysis: the best linear autoencoder (Baldi and Hornik, Neural Networks 2, 1989).
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView4, Axis, Slice};
+use ndarray::{Array1, Array2, Array4, ArrayView1, ArrayView4, Axis, Slice};
 
+use crate::data::{self, Images};
 use crate::split::spread;
 
 /// The most images of a fit.
@@ -17,6 +18,20 @@ const MAX_VALUES: usize = 1 << 27;
 pub fn places(count: usize, pixels: usize) -> Vec<usize> {
     let most = if pixels <= MAX_SIDE { MAX_IMAGES } else { MAX_SIDE };
     spread(count, most.min(MAX_VALUES / pixels))
+}
+
+/// The training images that a PCA is fitted on: those at [`places`].
+///
+/// # Shapes
+///
+/// output: `[N, C, H, W]`
+///
+/// # Errors
+///
+/// Where one can no longer be read.
+pub fn fitted_on(train: &Images) -> Result<Array4<f32>, data::Error> {
+    let (count, c, h, w) = train.dim();
+    train.read(&places(count, c * h * w))
 }
 
 /// One row an image.

@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ndarray::{Array4, Axis, Slice};
+use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use vae_infer::manifest::Parity;
 use vae_infer::{images, npy, write};
@@ -121,7 +121,7 @@ pub fn lock(path: &Path) -> Result<Option<File>> {
 }
 
 /// The most images that an export is checked on.
-const PROBE: usize = 64;
+pub const PROBE: usize = 64;
 
 impl Run {
     /// Makes a new run's folder and writes its configuration.
@@ -355,14 +355,13 @@ impl Run {
             .collect()
     }
 
-    /// Keeps the first held-out images for the checks of an export.
+    /// Keeps held-out images, at most [`PROBE`], for the checks of an export.
     ///
     /// # Errors
     ///
     /// Where they cannot be written.
     pub fn write_probe(&self, images: &Array4<f32>) -> Result<()> {
-        let count = images.len_of(Axis(0)).min(PROBE);
-        let probe = images.slice_axis(Axis(0), Slice::from(..count)).permuted_axes([0, 2, 3, 1]);
+        let probe = images.view().permuted_axes([0, 2, 3, 1]);
         Ok(npy::write(&self.path("probe.npy"), &probe.as_standard_layout().into_owned())?)
     }
 

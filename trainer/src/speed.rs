@@ -111,15 +111,13 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let (mut first_step_s, mut warmup_s) = (0.0, 0.0);
     let (mut rates, mut losses) = (vec![], vec![]);
     let (mut unread, mut window) = (vec![], Instant::now());
-    let mut epoch = None;
+    let mut pass = None;
     for step in 0..warmup + steps {
         let (number, place) = order.place(step);
-        let pass = match epoch.take() {
-            Some((current, pass)) if current == number => pass,
-            _ => data.pass(order.epoch(number), batch),
-        };
-        let images = pass.batch(place);
-        epoch = Some((number, pass));
+        if place == 0 {
+            pass = Some(data.pass(order.epoch(number), batch, 0));
+        }
+        let images = pass.as_mut().and_then(Iterator::next).context("an epoch is short")??;
         unread.push(training.step(images, step, config.weights(), config.train.learning_rate));
         let measured = (step + 1).saturating_sub(warmup);
         let ends =

@@ -1,9 +1,9 @@
 //! Which images train, and which are held out.
 
-use ndarray::{Array4, Axis};
+use ndarray::Array4;
 
 use crate::config::RunConfig;
-use crate::data::{Dataset, Loaded};
+use crate::data::{Dataset, Images, Loaded};
 use crate::draws::{self, Purpose};
 
 /// Images by their part in a run; there may be none of the last two.
@@ -20,7 +20,7 @@ pub struct Split {
 #[derive(Debug, Clone)]
 pub struct Part {
     /// `[N, C, H, W]`, in the network's range.
-    pub images: Array4<f32>,
+    pub images: Images,
     /// The class of each image; empty where there are no labels.
     pub labels: Vec<usize>,
 }
@@ -28,7 +28,7 @@ pub struct Part {
 impl Part {
     /// The number of images.
     pub fn len(&self) -> usize {
-        self.images.len_of(Axis(0))
+        self.images.len()
     }
 
     /// Whether there is no image.
@@ -42,7 +42,7 @@ impl Part {
             true => vec![],
             false => places.iter().map(|&i| self.labels[i]).collect(),
         };
-        Self { images: self.images.select(Axis(0), places), labels }
+        Self { images: self.images.select(places), labels }
     }
 }
 
@@ -66,7 +66,7 @@ pub fn split(loaded: Loaded, config: &RunConfig) -> Split {
     let [train, validation] = chosen.map(|indices| train.select(&indices));
     let none = || {
         let [c, h, w] = config.image.shape();
-        Part { images: Array4::zeros((0, c, h, w)), labels: vec![] }
+        Part { images: Array4::zeros((0, c, h, w)).into(), labels: vec![] }
     };
     Split { train, validation, test: test.map_or_else(none, Part::from) }
 }

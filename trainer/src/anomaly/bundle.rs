@@ -19,8 +19,8 @@ const HELD_OUT: usize = 256;
 /// As [`vae_onnx::export`].
 pub fn bundle(trained: &Trained, split: &Split) -> Result<Bundle> {
     let some = |images: usize, most| spread(images, most);
-    let train = split.train.select(&some(split.train.len(), TRAINING_IMAGES)).images;
-    let held_out = split.validation.select(&some(split.validation.len(), HELD_OUT)).images;
+    let train = split.train.images.read(&some(split.train.len(), TRAINING_IMAGES))?;
+    let held_out = split.validation.images.read(&some(split.validation.len(), HELD_OUT))?;
     let probe = trained.run.probe()?;
     // The statistics are those of the method that takes most of them; a model without layers, which
     // that method refuses, is refused none of the others.

@@ -11,6 +11,7 @@ use super::made::Kind;
 use super::{Baselines, bundle, ranking, scores};
 use crate::data::{self, DataConfig};
 use crate::evaluation::Measured;
+use crate::pca;
 use crate::progress::Progress;
 use crate::split::{Part, Split, spread};
 use crate::trained::Trained;
@@ -108,14 +109,14 @@ pub fn compare(trained: &Trained, split: &Split, options: &Options<'_>) -> Resul
         );
     }
     let chosen = spread(validation.len(), options.limit.unwrap_or(IMAGES).max(1));
-    let images = validation.select(&chosen).images;
+    let images = validation.images.read(&chosen)?;
     let kinds = match options.anomalies {
         Some(folder) => given(folder, trained, options.limit)?,
         None => made(images.view(), trained)?,
     };
     let bundle = bundle(trained, split)?;
     let engine = EngineOptions::default();
-    let baselines = Baselines::fit(train.images.view());
+    let baselines = Baselines::fit(pca::fitted_on(&train.images)?.view());
     let mut work = Progress::stderr().work("scores", kinds.len() + 1);
     let mut score = |images: ArrayView4<f32>| -> Result<Scores> {
         let methods = scores(&bundle, &engine, images, options.draws)?;
@@ -212,9 +213,9 @@ fn given(
     let named = |name: &str, takes: &dyn Fn(&Part, usize) -> bool| {
         let of = |part: &Part| {
             let places: Vec<usize> = (0..part.len()).filter(|&i| takes(part, i)).collect();
-            part.select(&places).images
+            part.images.read(&places)
         };
-        let images: Vec<_> = parts.iter().map(of).collect();
+        let images = parts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
         let views: Vec<_> = images.iter().map(|images| images.view()).collect();
         let images = ndarray::concatenate(Axis(0), &views)?;
         let chosen = spread(images.len_of(Axis(0)), limit.unwrap_or(usize::MAX));

@@ -43,21 +43,21 @@ impl Tests {
             let label = own.classes.iter().position(|name| *name == class.to_string());
             let (is, others): (Vec<usize>, Vec<usize>) =
                 (0..own.labels.len()).partition(|&place| Some(own.labels[place]) == label);
-            let [class, others] = [is, others].map(|places| own.images.select(Axis(0), &places));
+            let (class, others) = (own.images.read(&is)?, own.images.read(&others)?);
             let (normal, abnormal, what) = match case.part {
                 Part::Anomalous => (others, class, "the class"),
                 _ => (class, others, "other classes"),
             };
             return Ok(HeldOut { normal, abnormal: vec![(what.to_owned(), abnormal)] });
         }
-        let normal = own.images.clone();
+        let normal = own.images.all()?.into_owned();
         let mut abnormal = vec![
             ("flipped, left to right".to_owned(), flipped(normal.view(), 3)),
             ("flipped, top to bottom".to_owned(), flipped(normal.view(), 2)),
         ];
         let others = if case.set == MNIST { vec![FASHION, LETTERS] } else { vec![MNIST] };
         for other in others {
-            let images = self.read(&other, image, options)?.images.clone();
+            let images = self.read(&other, image, options)?.images.all()?.into_owned();
             abnormal.push((other.title.to_owned(), images));
         }
         Ok(HeldOut { normal, abnormal })

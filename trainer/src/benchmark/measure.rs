@@ -111,7 +111,8 @@ pub(super) fn measure(
         split.validation = split.train.select(&spread(split.train.len(), PROBE));
     }
     let bundle = anomaly::bundle(&trained, &split)?;
-    let train = split.train.images.view();
+    let train = split.train.images.all()?;
+    let train = train.view();
     let comparisons = match case.part {
         Part::Tiles => tests.tiles(options)?.compare(case.seed, &bundle, train)?,
         _ => {

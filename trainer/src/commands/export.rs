@@ -103,9 +103,9 @@ fn parts(trained: &Trained, folder: Option<&Path>) -> Result<[Array4<f32>; 2]> {
     }
     let some = |part: Part, count| {
         let chosen = spread(part.len(), count);
-        part.select(&chosen).images
+        part.images.read(&chosen)
     };
-    Ok([some(train, TRAINING_IMAGES), some(part, HELD_OUT)])
+    Ok([some(train, TRAINING_IMAGES)?, some(part, HELD_OUT)?])
 }
 
 /// Images of a folder that has nothing to do with the run.
@@ -115,5 +115,5 @@ fn calibration(folder: &Path, trained: &Trained) -> Result<Array4<f32>> {
         eprintln!("note: {note}");
     }
     let part = Part::from(loaded.train);
-    Ok(part.select(&spread(part.len(), CALIBRATION_IMAGES)).images)
+    Ok(part.images.read(&spread(part.len(), CALIBRATION_IMAGES))?)
 }

@@ -42,7 +42,8 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
     let network = classifier::train(&train, recipe, &device, |epoch, loss| {
         eprintln!("epoch {epoch}: {loss:.4} nats");
     })?;
-    let accuracy = [&train, &held_out].map(|part| classifier::accuracy(&network, part, &device));
+    let accuracy = |part| classifier::accuracy(&network, part, &device);
+    let accuracy = [accuracy(&train)?, accuracy(&held_out)?];
     let [of_train, of_held_out] = accuracy.map(|part| format!("{:.2} %", 100.0 * part));
 
     let name = out.file_name().unwrap_or_default().to_string_lossy();

@@ -12,7 +12,7 @@ use crate::trained::Trained;
 pub(super) fn run(options: Figures) -> Result<ExitCode> {
     let open = |run: &Path| -> Result<(Trained, HeldOut)> {
         let trained = super::open(run, None, options.device)?;
-        let held_out = HeldOut::of(&trained.data(options.data.as_deref())?);
+        let held_out = HeldOut::of(&trained.data(options.data.as_deref())?)?;
         Ok((trained, held_out))
     };
     let (trained, held_out) = open(&options.run)?;

@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ndarray::Array4;
 
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
 use crate::cli::Fit;
 use crate::config::RunConfig;
-use crate::data;
+use crate::data::{self, Images};
 use crate::device::Chosen;
 use crate::evaluation::no_bound;
 use crate::figures::HeldOut;
@@ -19,7 +18,7 @@ use crate::frames::Frames;
 use crate::means::{Means, evaluate};
 use crate::objective::{KlEstimate, Objective, TermWeights};
 use crate::progress::Progress;
-use crate::run::{Run, RunInfo};
+use crate::run::{PROBE, Run, RunInfo};
 use crate::signals::Signals;
 use crate::split::{Part, Split, split};
 use crate::trained::Trained;
@@ -68,7 +67,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         metrics: BTreeMap::new(),
     };
     let split = split(loaded, &config);
-    let held_out = HeldOut::of(&split);
+    let held_out = (!options.no_figures).then(|| HeldOut::of(&split)).transpose()?;
     let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
     if validation.len() < config.train.validation {
@@ -90,11 +89,12 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         }
         None => {
             let probe = if validation.is_empty() { &train } else { &validation };
-            run.write_probe(&probe.images)?;
+            let places: Vec<usize> = (0..probe.len().min(PROBE)).collect();
+            run.write_probe(&probe.images.read(&places)?)?;
             run.write_info(&info)?;
         }
     }
-    let resident = |images: Array4<f32>| {
+    let resident = |images: Images| {
         let batches = Batches::new(images, config.train.resident_mib, device);
         (!batches.is_empty()).then_some(batches)
     };
@@ -108,7 +108,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     if outcome == Outcome::Finished {
         finish(&run, &config, &objective, info, resident(test.images).as_ref(), device)?;
     }
-    if outcome == Outcome::Finished && !options.no_figures {
+    if let (Outcome::Finished, Some(held_out)) = (outcome, held_out) {
         let trained = Trained::open(&options.out, None, options.device)?;
         match super::figures::draw(&trained, &held_out, &run.figures()) {
             Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),
@@ -162,7 +162,7 @@ fn announce(config: &RunConfig, info: &RunInfo, data: &Data) -> Result<()> {
     let [encoder, decoder] = config.model.cost(config.image.shape())?;
     let cost = encoder + decoder;
     let [train, validation, test] = info.images;
-    let place = if data.train.resident() { "on the device" } else { "copied batch by batch" };
+    let place = data.train.place();
     eprintln!(
         "{}: {} parameters, {:.1} MFLOP an image; {train} images to train on ({place}), {validation} \
          to validate, {test} to test; device {}",
@@ -189,6 +189,7 @@ fn finish(
     let weights = config.weights();
     let (latent, seed) = (config.model.latent, config.seed);
     let test = test.map(|test| evaluate(&vae, objective, test, latent, seed, device));
+    let test = test.transpose()?;
     if let Some(term) = test.as_ref().and_then(Means::broken_term) {
         bail!("the {term} term of the test images is not a finite number");
     }

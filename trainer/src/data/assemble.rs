@@ -1,54 +1,51 @@
 //! From the pictures of a split to its tensor and its hash.
 
-use ndarray::Array4;
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use vae_infer::ImageSpec;
 use vae_infer::images::{Picture, Pixels};
 
 use super::classes::Classes;
+use super::images::{self, Images, Stored};
 use super::pictures::Split;
-use super::{Dataset, Error};
+use super::{DataConfig, Dataset, Error};
 
-/// Decodes, preprocesses and hashes the images of a split that are taken, on all cores.
+/// Decodes, preprocesses and hashes the images of a split that are taken, on all cores. Where they would
+/// take more than the configuration holds in memory, each is dropped once it was seen.
 ///
 /// # Shapes
 ///
-/// images: `[N, C, H, W]` with `N` at most `limit`
+/// images: `[N, C, H, W]` with `N` at most the limit
 pub(super) fn dataset(
-    split: &Split,
+    split: Split,
     classes: &Classes,
     spec: &ImageSpec,
-    limit: Option<usize>,
+    config: &DataConfig,
 ) -> Result<Dataset, Error> {
-    let (places, labels) = classes.of(split)?;
-    let taken = spread(places.len(), limit);
+    let (places, labels) = classes.of(&split)?;
+    let taken = spread(places.len(), config.limit);
     let chosen: Vec<usize> = taken.iter().map(|&i| places[i]).collect();
-    let shape = spec.shape();
-    let size: usize = shape.iter().product();
-    let too_many = || Error::Memory { images: chosen.len(), shape };
-    let total = chosen.len().checked_mul(size).ok_or_else(too_many)?;
-    let mut values = Vec::<f32>::new();
-    values.try_reserve_exact(total).map_err(|_| too_many())?;
-    values.resize(total, 0.0);
-
-    let digests: Vec<[u8; 32]> = values
-        .par_chunks_mut(size)
-        .zip(&chosen)
-        .map(|(slot, &i)| {
-            let picture = split.pictures.get(i)?;
-            for (value, &v) in slot.iter_mut().zip(&spec.tensor(&picture)?) {
-                *value = v;
-            }
-            Ok(digest(&picture))
-        })
-        .collect::<Result<_, Error>>()?;
     let labels: Vec<usize> = taken.iter().filter_map(|&i| labels.get(i).copied()).collect();
-
+    let pictures = split.pictures;
+    let size = size_of::<f32>() * spec.shape().iter().product::<usize>();
+    let fits = chosen.len().saturating_mul(size) >> 20 < config.memory_mib;
+    let (images, digests) = if fits {
+        let (images, digests) = images::decode(&pictures, &chosen, spec, digest)?;
+        (Images::Decoded(images), digests)
+    } else {
+        pictures.check_within(config.memory_mib)?;
+        let seen = chosen.par_iter().map(|&i| {
+            let picture = pictures.get(i)?;
+            spec.tensor(&picture)?;
+            Ok(digest(&picture))
+        });
+        let digests = seen.collect::<Result<_, Error>>()?;
+        let pictures = Arc::new(pictures);
+        (Images::Stored(Stored { pictures, places: chosen, spec: spec.clone() }), digests)
+    };
     let hash = hash(&digests, &labels);
-    let [channels, height, width] = shape;
-    let images = Array4::from_shape_vec((chosen.len(), channels, height, width), values)
-        .map_err(|_| too_many())?;
     Ok(Dataset { images, labels, classes: classes.names.clone(), hash })
 }
 

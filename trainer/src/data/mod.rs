@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use vae_infer::ImageSpec;
 
@@ -17,6 +16,7 @@ pub mod download;
 mod error;
 mod folder;
 pub mod idx;
+mod images;
 mod known;
 mod mnist;
 pub mod patterns;
@@ -25,12 +25,13 @@ mod transfer;
 
 use classes::Classes;
 pub use error::Error;
+pub use images::Images;
 pub use known::Known;
 pub use patterns::Patterns;
 use pictures::Splits;
 
 /// Where the images come from: the `[data]` table of a configuration.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// A folder, or the program itself.
@@ -48,9 +49,34 @@ pub struct DataConfig {
     /// The most images that are taken of each split, spread evenly over it; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// The largest split, in MiB of decoded images, that is held in memory; a larger one is read from
+    /// its files batch by batch.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory_mib: usize,
     /// What [`Source::Patterns`] makes; absent: its default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patterns: Option<Patterns>,
+}
+
+/// What [`DataConfig::memory_mib`] is where nothing is said.
+const MEMORY_MIB: usize = 8192;
+
+fn is_default(memory_mib: &usize) -> bool {
+    *memory_mib == MEMORY_MIB
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::default(),
+            transpose: None,
+            classes: None,
+            without: None,
+            limit: None,
+            memory_mib: MEMORY_MIB,
+            patterns: None,
+        }
+    }
 }
 
 /// The kinds of sources.
@@ -68,7 +94,7 @@ pub enum Source {
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The images, `[N, C, H, W]`, in the network's range.
-    pub images: Array4<f32>,
+    pub images: Images,
     /// The class of each image as an index into `classes`; empty where the images have no labels.
     pub labels: Vec<usize>,
     /// The names of the classes, the same for every split; empty where there are no labels.
@@ -126,8 +152,8 @@ pub fn load(
     };
     let Splits { train, test, classes, mut notes } = splits;
     let classes = Classes::choose(classes, config)?;
-    let dataset = |split| assemble::dataset(split, &classes, image, limit);
-    let (train, test) = (dataset(&train)?, test.as_ref().map(dataset).transpose()?);
+    let dataset = |split| assemble::dataset(split, &classes, image, config);
+    let (train, test) = (dataset(train)?, test.map(dataset).transpose()?);
     let nothing = |dataset: &Dataset| classes.chosen && dataset.images.is_empty();
     if nothing(&train) {
         return Err(config_error("no training image is of a class that is taken"));

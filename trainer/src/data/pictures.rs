@@ -42,6 +42,24 @@ impl Pictures {
         }
     }
 
+    /// Checks that those which are in memory as they were stored take less than `memory_mib` MiB.
+    pub(super) fn check_within(&self, memory_mib: usize) -> Result<(), Error> {
+        let bytes = match self {
+            Self::Idx { idx, .. } => idx.content().len(),
+            Self::Files(_) => return Ok(()),
+            Self::Memory(pictures) => pictures.iter().map(|picture| picture.pixels.bytes()).sum(),
+        };
+        if bytes >> 20 < memory_mib {
+            return Ok(());
+        }
+        let reason = format!(
+            "`memory_mib` is {memory_mib}, and the images take {} MiB as they are stored; only image \
+             files are read one by one (hint: a larger data.memory_mib, or a folder of image files)",
+            bytes.div_ceil(1 << 20)
+        );
+        Err(Error::Config { reason })
+    }
+
     /// Picture `i`, which must be below [`Pictures::len`].
     pub(super) fn get(&self, i: usize) -> Result<Cow<'_, Picture>, Error> {
         match self {

@@ -2,10 +2,10 @@
 //! log p(x) >= E[log 1/K Σ p(x | z) p(z) / q(z | x)], with K draws of z from q(z | x).
 
 use burn::tensor::{Device, Tensor};
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 use vae_models::{Encoding, Posterior, Vae};
 
-use crate::batches::Batches;
+use crate::batches;
 use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::progress::Progress;
@@ -39,13 +39,11 @@ pub(super) fn negative_log_likelihood(
 ) -> Vec<f64> {
     let (count, c, h, w) = images.dim();
     let rows = (MAX_VALUES / (c * h * w)).clamp(1, MAX_ROWS);
-    let batches = Batches::new(images.clone(), 0, device);
-    let pass = batches.in_order((rows / samples).max(1));
     let mut bar = Progress::stderr().work("draws", count * samples);
     let mut bounds = Vec::with_capacity(count);
     let mut chunks = 0;
-    for number in 0..pass.len() {
-        let images = pass.batch(number);
+    for images in images.axis_chunks_iter(Axis(0), (rows / samples).max(1)) {
+        let images = batches::tensor(images.to_owned(), device);
         let [batch, ..] = images.dims();
         let encoding = vae.encode(images.clone());
         let mut weights = vec![Vec::with_capacity(samples); batch];

@@ -1,11 +1,11 @@
 //! How much each latent dimension carries.
 
 use burn::tensor::Device;
-use ndarray::{Array2, Array4, ArrayView1};
+use ndarray::{Array2, Array4, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use vae_models::{Posterior, Vae};
 
-use crate::batches::Batches;
+use crate::batches;
 use crate::forward::host;
 use crate::means::BATCH;
 
@@ -98,11 +98,10 @@ impl Sums {
 ///
 /// images: `[N, C, H, W]`
 pub fn kl_per_dimension(vae: &Vae, images: &Array4<f32>, device: &Device) -> Vec<f64> {
-    let batches = Batches::new(images.clone(), 0, device);
-    let pass = batches.in_order(BATCH);
     let mut sums = Sums::default();
-    for number in 0..pass.len() {
-        if let Some([mean, log_var]) = parameters(vae.encode(pass.batch(number)).posterior) {
+    for batch in images.axis_chunks_iter(Axis(0), BATCH) {
+        let batch = batches::tensor(batch.to_owned(), device);
+        if let Some([mean, log_var]) = parameters(vae.encode(batch).posterior) {
             sums.add(&mean, &log_var);
         }
     }

@@ -22,6 +22,7 @@ pub use statistic::{Measured, Statistic};
 
 use crate::config::RunConfig;
 use crate::objective::Objective;
+use crate::pca;
 use crate::split::{Split, spread};
 use crate::trained::Trained;
 
@@ -72,7 +73,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
     let part = PartName::choose(options.part, split)?;
     let all = part.of(split);
     let limit = options.limit.unwrap_or(usize::MAX).max(1);
-    let images = all.select(&spread(all.len(), limit)).images;
+    let images = all.images.read(&spread(all.len(), limit))?;
     let protocol = Protocol::new(trained, split, options, part, &images)?;
 
     let range = config.image.range;
@@ -137,7 +138,12 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
         nll,
         latents,
         fidelity,
-        pca: baseline::baseline(&split.train.images, &images, protocol.latent, range),
+        pca: baseline::baseline(
+            &pca::fitted_on(&split.train.images)?,
+            &images,
+            protocol.latent,
+            range,
+        ),
         protocol,
     })
 }

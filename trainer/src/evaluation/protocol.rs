@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn part(count: usize) -> Part {
-        Part { images: Array4::zeros((count, 1, 2, 2)), labels: vec![] }
+        Part { images: Array4::zeros((count, 1, 2, 2)).into(), labels: vec![] }
     }
 
     #[test]

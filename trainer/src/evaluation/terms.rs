@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis};
 use vae_models::Vae;
 
 use super::{fidelity, latents};
-use crate::batches::Batches;
+use crate::batches;
 use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::means::BATCH;
@@ -44,11 +44,9 @@ pub(super) fn observe(
         latents: latents::Sums::default(),
         fidelity: fidelity::Sums::new(height, width, range),
     };
-    let batches = Batches::new(images.clone(), 0, device);
-    let pass = batches.in_order(BATCH);
     let mut bar = Progress::stderr().work("images", count);
     for (number, targets) in images.axis_chunks_iter(Axis(0), BATCH).enumerate() {
-        let batch = pass.batch(number);
+        let batch = batches::tensor(targets.to_owned(), device);
         let encoding = vae.encode(batch.clone());
         let [rows, latent] = encoding.posterior.mean.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);

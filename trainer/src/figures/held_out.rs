@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array4, Axis};
 
+use crate::data;
 use crate::split::{Part, Split, spread};
 
 /// Held-out images, evenly thinned out where there are many.
@@ -19,16 +20,24 @@ pub struct HeldOut {
 
 /// The most images that are kept.
 const MAX_IMAGES: usize = 5_000;
+/// The most values of all of them together.
+const MAX_VALUES: usize = 1 << 26;
 
 impl HeldOut {
     /// The test images; without them the validation images, and without these the training images.
-    pub fn of(split: &Split) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Where one can no longer be read.
+    pub fn of(split: &Split) -> Result<Self, data::Error> {
         let Split { train, validation, test } = split;
         let parts = [(test, "test images"), (validation, "validation images")];
         let held_out = parts.into_iter().find(|(part, _)| !part.is_empty());
         let (part, name) = held_out.unwrap_or((train, "training images"));
-        let Part { images, labels } = part.select(&spread(part.len(), MAX_IMAGES));
-        Self { images, labels, part: name }
+        let (count, c, h, w) = part.images.dim();
+        let most = MAX_IMAGES.min(MAX_VALUES / (c * h * w));
+        let Part { images, labels } = part.select(&spread(count, most));
+        Ok(Self { images: images.all()?.into_owned(), labels, part: name })
     }
 
     /// The number of images.
@@ -74,7 +83,7 @@ mod tests {
 
     fn part(count: usize, classes: usize) -> Part {
         let images = Array4::from_shape_fn((count, 1, 1, 1), |(n, ..)| n as f32);
-        Part { images, labels: (0..count).map(|i| i % classes).collect() }
+        Part { images: images.into(), labels: (0..count).map(|i| i % classes).collect() }
     }
 
     #[test]
@@ -84,10 +93,10 @@ mod tests {
             validation: part(validation, 2),
             test: part(test, 2),
         };
-        assert_eq!(HeldOut::of(&split(4, 3)).part, "test images");
-        assert_eq!(HeldOut::of(&split(4, 0)).part, "validation images");
-        assert_eq!(HeldOut::of(&split(0, 0)).part, "training images");
-        let many = HeldOut::of(&split(0, 3 * MAX_IMAGES));
+        assert_eq!(HeldOut::of(&split(4, 3)).expect("in memory").part, "test images");
+        assert_eq!(HeldOut::of(&split(4, 0)).expect("in memory").part, "validation images");
+        assert_eq!(HeldOut::of(&split(0, 0)).expect("in memory").part, "training images");
+        let many = HeldOut::of(&split(0, 3 * MAX_IMAGES)).expect("in memory");
         assert_eq!(many.len(), MAX_IMAGES);
         assert_eq!(many.images[[MAX_IMAGES - 1, 0, 0, 0]], 3.0 * (MAX_IMAGES - 1) as f32);
     }

@@ -183,7 +183,7 @@ fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
     let open = |fit: &Fit| Trained::open(&options.run(fit), None, options.device);
     let [first, second, ..] = seed.runs else { return Ok(()) };
     let trained = [open(first)?, open(second)?];
-    let held_out = HeldOut::of(&trained[0].data(None)?);
+    let held_out = HeldOut::of(&trained[0].data(None)?)?;
     let runs = [(first.name, &trained[0]), (second.name, &trained[1])];
     figures::compare_noise(&runs, &held_out, &trained[0].run.figures()).map(drop)
 }

@@ -28,7 +28,8 @@ fn taken(folder: &Path, config: &DataConfig) -> Result<Loaded, Error> {
 
 /// The labels of a data set's images by their pixels, and the names of the classes that it gives them.
 fn classes(dataset: &vae_train::data::Dataset) -> Vec<(u8, &str)> {
-    let pixels = dataset.images.iter().map(|value| (value * 255.0).round() as u8);
+    let images = array(dataset);
+    let pixels = images.iter().map(|value| (value * 255.0).round() as u8);
     pixels.zip(dataset.labels.iter().map(|&label| dataset.classes[label].as_str())).collect()
 }
 

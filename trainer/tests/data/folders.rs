@@ -6,15 +6,20 @@ use tempfile::tempdir;
 use vae_infer::{ImageSpec, npy};
 use vae_train::data::{DataConfig, Error, load};
 
-use crate::{load_folder, put, refusal};
+use crate::{array, load_folder, put, refusal};
 
-fn picture(folder: &Path, name: &str, image: impl Into<DynamicImage>, format: ImageFormat) {
+pub(crate) fn picture(
+    folder: &Path,
+    name: &str,
+    image: impl Into<DynamicImage>,
+    format: ImageFormat,
+) {
     let mut bytes = Cursor::new(Vec::new());
     image.into().write_to(&mut bytes, format).unwrap();
     put(folder, name, bytes.get_ref());
 }
 
-fn grey(value: u8) -> GrayImage {
+pub(crate) fn grey(value: u8) -> GrayImage {
     GrayImage::from_pixel(3, 2, Luma([value]))
 }
 
@@ -31,12 +36,12 @@ fn sub_folders_are_classes() {
     let loaded = load_folder(folder.path(), &ImageSpec::new(1, 2, 3)).unwrap();
     assert_eq!(loaded.train.classes, ["bad", "good"]);
     assert_eq!(loaded.train.labels, [0, 1, 1]);
-    let first: Vec<f32> = (0..3).map(|i| loaded.train.images[[i, 0, 0, 0]]).collect();
+    let first: Vec<f32> = (0..3).map(|i| array(&loaded.train)[[i, 0, 0, 0]]).collect();
     assert_eq!(first, [32_768.0 / 65_535.0, 1.0, 0.0]);
     assert!(loaded.test.is_none());
 
     let colour = load_folder(folder.path(), &ImageSpec::new(3, 2, 3)).unwrap().train;
-    assert_eq!(colour.images.shape(), [3, 3, 2, 3]);
+    assert_eq!(array(&colour).shape(), [3, 3, 2, 3]);
     assert_eq!(colour.hash, loaded.train.hash);
 }
 
@@ -52,8 +57,8 @@ fn a_flat_folder_has_no_labels_and_a_mixed_one_is_refused() {
     );
     picture(folder.path(), "a.ppm", RgbImage::new(3, 2), ImageFormat::Pnm);
     let train = load_folder(folder.path(), &image).unwrap().train;
-    assert_eq!(train.images.shape(), [2, 3, 2, 3]);
-    assert_eq!([0, 1, 2].map(|c| train.images[[1, c, 1, 2]]), [1.0, 0.0, 0.2]);
+    assert_eq!(array(&train).shape(), [2, 3, 2, 3]);
+    assert_eq!([0, 1, 2].map(|c| array(&train)[[1, c, 1, 2]]), [1.0, 0.0, 0.2]);
     assert!(train.labels.is_empty() && train.classes.is_empty());
 
     picture(folder.path(), "class/c.png", grey(0), ImageFormat::Png);
@@ -106,8 +111,8 @@ fn arrays_of_bytes_and_of_floats_have_labels_or_none() {
     npy::write(&path("data.npy"), &bytes).unwrap();
     npy::write(&path("label.npy"), &Array1::from_vec(vec![7_i64, -1, 7, 3])).unwrap();
     let train = load_folder(folder.path(), &ImageSpec::new(3, 2, 3)).unwrap().train;
-    assert_eq!(train.images.shape(), [4, 3, 2, 3]);
-    assert_eq!(train.images[[2, 1, 1, 0]], 46.0 / 255.0);
+    assert_eq!(array(&train).shape(), [4, 3, 2, 3]);
+    assert_eq!(array(&train)[[2, 1, 1, 0]], 46.0 / 255.0);
     assert_eq!(train.labels, [2, 0, 2, 1]);
     assert_eq!(train.classes, ["-1", "3", "7"]);
 
@@ -119,7 +124,7 @@ fn arrays_of_bytes_and_of_floats_have_labels_or_none() {
     npy::write(&folder.path().join("train.npy"), &floats).unwrap();
     npy::write(&folder.path().join("test.npy"), &floats).unwrap();
     let loaded = load_folder(folder.path(), &ImageSpec::new(1, 2, 3)).unwrap();
-    assert_eq!(loaded.train.images, Array4::from_elem((5, 1, 2, 3), 0.25));
+    assert_eq!(array(&loaded.train), Array4::from_elem((5, 1, 2, 3), 0.25));
     assert!(loaded.train.labels.is_empty());
     assert_eq!(loaded.test.unwrap().hash, loaded.train.hash);
 

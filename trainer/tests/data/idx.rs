@@ -3,7 +3,7 @@ use vae_infer::ImageSpec;
 use vae_train::data::idx::Idx;
 use vae_train::data::{DataConfig, load};
 
-use crate::{gz, idx_bytes, load_folder, put, refusal};
+use crate::{array, gz, idx_bytes, load_folder, put, refusal};
 
 /// Three images of 2 rows and 3 columns, counting up.
 fn images() -> Vec<u8> {
@@ -26,12 +26,12 @@ fn plain_and_gz_files_give_the_same_data_set() {
         put(folder.path(), "t10k-labels-idx1-ubyte", &idx_bytes(&[1], &[3]));
 
         let loaded = load_folder(folder.path(), &image).unwrap();
-        assert_eq!(loaded.train.images.shape(), [3, 1, 2, 3]);
-        assert_eq!(loaded.train.images[[1, 0, 1, 2]], 11.0 / 255.0);
+        assert_eq!(array(&loaded.train).shape(), [3, 1, 2, 3]);
+        assert_eq!(array(&loaded.train)[[1, 0, 1, 2]], 11.0 / 255.0);
         assert_eq!(loaded.train.labels, [2, 0, 1]);
         assert_eq!(loaded.train.classes, ["0", "1", "2", "3"]);
         let test = loaded.test.unwrap();
-        assert_eq!((test.images[[0, 0, 0, 0]], test.labels), (1.0, vec![3]));
+        assert_eq!((array(&test)[[0, 0, 0, 0]], test.labels), (1.0, vec![3]));
         assert!(loaded.notes.is_empty());
         hashes.push(loaded.train.hash);
     }
@@ -117,7 +117,7 @@ fn emnist_is_turned_upright_and_its_letters_count_from_one() {
     );
     let image = ImageSpec::new(1, 3, 2);
     let loaded = load_folder(folder.path(), &image).unwrap();
-    let pixels = loaded.train.images.mapv(|v| (v * 255.0).round() as u8);
+    let pixels = array(&loaded.train).mapv(|v| (v * 255.0).round() as u8);
     let first: Vec<u8> = pixels.iter().copied().take(6).collect();
     assert_eq!(first, [0, 3, 1, 4, 2, 5]);
     assert_eq!(loaded.train.labels, [0, 25, 1]);
@@ -127,7 +127,7 @@ fn emnist_is_turned_upright_and_its_letters_count_from_one() {
 
     let as_stored = DataConfig { transpose: Some(false), ..DataConfig::default() };
     let loaded = load(&as_stored, Some(folder.path()), &ImageSpec::new(1, 2, 3)).unwrap();
-    assert_eq!(loaded.train.images[[0, 0, 0, 1]], 1.0 / 255.0);
+    assert_eq!(array(&loaded.train)[[0, 0, 0, 1]], 1.0 / 255.0);
 
     put(
         folder.path(),

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ndarray::Array4;
 use vae_infer::ImageSpec;
-use vae_train::data::{DataConfig, Error, Loaded, load};
+use vae_train::data::{DataConfig, Dataset, Error, Loaded, load};
 
 mod classes; // only some classes of a source
 mod download; // known sets from a server of the test's own: resume, refusal, no network
@@ -17,10 +18,16 @@ mod idx; // IDX files, good and bad, and EMNIST's peculiarities
 mod patterns; // the images that the program makes
 mod real; // the real data sets, where they are
 mod server; // a tiny HTTP server
+mod stored; // images that are decoded when they are asked for
 
 /// Loads a folder with default settings.
 fn load_folder(folder: &Path, image: &ImageSpec) -> Result<Loaded, Error> {
     load(&DataConfig::default(), Some(folder), image)
+}
+
+/// The images of a split, decoded.
+fn array(dataset: &Dataset) -> Array4<f32> {
+    dataset.images.all().unwrap().into_owned()
 }
 
 /// The message of a folder that must be refused.

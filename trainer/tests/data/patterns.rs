@@ -2,6 +2,8 @@ use ndarray::Axis;
 use vae_infer::{ImageSpec, Resize};
 use vae_train::data::{DataConfig, Error, Loaded, Patterns, Source, load};
 
+use crate::array;
+
 fn make(patterns: Patterns, image: &ImageSpec) -> Result<Loaded, Error> {
     let config =
         DataConfig { source: Source::Patterns, patterns: Some(patterns), ..DataConfig::default() };
@@ -13,8 +15,8 @@ fn the_same_seed_gives_the_same_images_on_every_platform() {
     let image = ImageSpec::new(1, 4, 4);
     let loaded = make(Patterns::default(), &image).unwrap();
     let test = loaded.test.unwrap();
-    assert_eq!(loaded.train.images.shape(), [2_000, 1, 4, 4]);
-    assert_eq!(test.images.shape(), [500, 1, 4, 4]);
+    assert_eq!(array(&loaded.train).shape(), [2_000, 1, 4, 4]);
+    assert_eq!(array(&test).shape(), [500, 1, 4, 4]);
     assert_eq!(
         loaded.train.hash,
         "4480044acefab951bde7577005f0ec8c93c92f9074f42b33d8495edfa6ffd94f"
@@ -23,7 +25,7 @@ fn the_same_seed_gives_the_same_images_on_every_platform() {
     let longer = Patterns { count: 2_500, test_count: 0, ..Patterns::default() };
     let longer = make(longer, &image).unwrap();
     assert!(longer.test.is_none());
-    assert_eq!(longer.train.images.view().split_at(Axis(0), 2_000).1, test.images);
+    assert_eq!(array(&longer.train).view().split_at(Axis(0), 2_000).1, array(&test));
     let other = make(Patterns { seed: 1, ..Patterns::default() }, &image).unwrap();
     assert_ne!(other.train.hash, loaded.train.hash);
 }
@@ -34,7 +36,7 @@ fn every_shape_comes_at_every_place() {
     let train = make(clean, &ImageSpec::new(1, 4, 4)).unwrap().train;
     assert_eq!(train.classes, ["horizontal", "vertical", "diagonal", "corner"]);
     let mut shapes = std::collections::BTreeMap::new();
-    for (image, &label) in train.images.outer_iter().zip(&train.labels) {
+    for (image, &label) in array(&train).outer_iter().zip(&train.labels) {
         assert_eq!(image.sum(), 4.0, "every shape is four white pixels on black");
         let shape: Vec<u8> = image.iter().map(|&v| v as u8).collect();
         *shapes.entry((label, shape)).or_insert(0) += 1;
@@ -50,16 +52,16 @@ fn noise_has_its_standard_deviation_and_stays_in_the_range() {
     let patterns = Patterns { count: 4_000, ..Patterns::default() };
     let mut image = ImageSpec::new(1, 4, 4);
     let train = make(patterns.clone(), &image).unwrap().train;
-    assert!(train.images.iter().all(|v| (0.0..=1.0).contains(v)));
+    assert!(array(&train).iter().all(|v| (0.0..=1.0).contains(v)));
     // Clamping folds half of the noise away; what is left has a mean square of sigma^2 / 2.
     let squares: f32 =
-        train.images.iter().map(|v| if *v < 0.5 { v * v } else { (1.0 - v) * (1.0 - v) }).sum();
-    let mean_square = squares / train.images.len() as f32;
+        array(&train).iter().map(|v| if *v < 0.5 { v * v } else { (1.0 - v) * (1.0 - v) }).sum();
+    let mean_square = squares / array(&train).len() as f32;
     assert!((mean_square / 0.05_f32.powi(2) - 0.5).abs() < 0.02, "{mean_square}");
 
     image = ImageSpec { range: [-1.0, 1.0], resize: Resize::Stretch, ..ImageSpec::new(3, 8, 8) };
     let stretched = make(patterns, &image).unwrap().train;
-    assert_eq!(stretched.images.shape(), [4_000, 3, 8, 8]);
+    assert_eq!(array(&stretched).shape(), [4_000, 3, 8, 8]);
     assert_eq!(stretched.hash, train.hash);
 }
 
