@@ -24,7 +24,7 @@ pub struct Batches {
 
 enum Source {
     /// `[N, C, H, W]` on the device.
-    Resident(Tensor<4>),
+    Resident(Box<Tensor<4>>),
     /// In memory, or in files.
     Host(Arc<Images>),
 }
@@ -40,7 +40,7 @@ pub struct Pass<'a> {
 
 enum Reading<'a> {
     /// Images and their order, both on the device.
-    Resident(&'a Tensor<4>, Tensor<1, Int>),
+    Resident(&'a Tensor<4>, Box<Tensor<1, Int>>),
     /// What a thread reads.
     Ahead(Receiver<Result<Array4<f32>, data::Error>>),
 }
@@ -52,7 +52,9 @@ impl Batches {
         let count = images.len();
         let fits = |images: &Array4<f32>| (images.len() * size_of::<f32>()) >> 20 < resident_mib;
         let images = match images {
-            Images::Decoded(images) if fits(&images) => Source::Resident(tensor(images, device)),
+            Images::Decoded(images) if fits(&images) => {
+                Source::Resident(Box::new(tensor(images, device)))
+            }
             images => Source::Host(Arc::new(images)),
         };
         Self { images, count, device: device.clone() }
@@ -87,7 +89,7 @@ impl Batches {
                 let indices: Vec<i64> = order.iter().map(|&i| i as i64).collect();
                 let count = indices.len();
                 let order = Tensor::from_data(TensorData::new(indices, [count]), &self.device);
-                Reading::Resident(images, order)
+                Reading::Resident(images, Box::new(order))
             }
             Source::Host(images) => {
                 Reading::Ahead(read_ahead(Arc::clone(images), order, batch_size, first))
@@ -111,7 +113,8 @@ impl Pass<'_> {
     fn read(&self, Range { start, end }: Range<usize>) -> Result<Tensor<4>> {
         match &self.reading {
             Reading::Resident(images, order) => {
-                Ok((*images).clone().select(0, order.clone().narrow(0, start, end - start)))
+                let order = order.as_ref().clone().narrow(0, start, end - start);
+                Ok((*images).clone().select(0, order))
             }
             Reading::Ahead(batches) => {
                 let batch = batches.recv().context("the thread that reads images broke down")?;

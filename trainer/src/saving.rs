@@ -67,20 +67,24 @@ impl Drop for Saving {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::Tensor;
 
     use super::*;
     use crate::checkpoint::{Checkpoint, State};
     use crate::config::RunConfig;
+    use crate::device::DeviceName;
     use crate::objective::Objective;
     use crate::training::Training;
 
     #[test]
     fn snapshots_are_saved_in_their_order_until_a_weight_is_no_number() {
         let config = RunConfig::load("patterns", &[]).expect("a preset");
-        let (device, folder) = (Device::flex(), tempfile::TempDir::new().expect("a folder"));
+        let (chosen, folder) =
+            (DeviceName::Cpu.open(), tempfile::TempDir::new().expect("a folder"));
+        let chosen = chosen.expect("it is in this build");
+        let device = chosen.device.clone();
         let objective = Objective::new(&config, &device).expect("no feature network");
-        let mut training = Training::new(&config, &objective, &device, None).expect("it fits");
+        let mut training = Training::new(&config, &objective, &chosen, None).expect("it fits");
         let mut saving = Saving::new(folder.path(), vec![2]);
         let mut step = |number: usize, rate: f64| {
             let images = Tensor::ones([2, 1, 4, 4], &device);

@@ -15,6 +15,9 @@ pub(in super::super) trait IntegerSimd: Copy {
     type Pairs: Copy;
     type Sums: Copy;
 
+    /// The positions that are computed at once, at most.
+    const POSITIONS: usize = 12;
+
     fn floats(self) -> Self::Floats;
     fn zero(self) -> Self::Sums;
     /// The same pair for every sum.
@@ -88,6 +91,9 @@ impl IntegerSimd for Portable {
     type Weights = [[i8; 2]; 8];
     type Pairs = [[i16; 2]; 8];
     type Sums = [i32; 8];
+
+    /// There are no vectors to fill.
+    const POSITIONS: usize = 4;
 
     #[inline(always)]
     fn floats(self) -> Scalar256b {

@@ -58,7 +58,7 @@ impl IntegerPanels {
 /// input and a product.
 const fn most<I: IntegerSimd>(vectors: usize) -> usize {
     let fit = (I::Floats::REGISTER_COUNT - vectors - 2) / vectors;
-    if fit < 12 { fit } else { 12 }
+    if fit < I::POSITIONS { fit } else { I::POSITIONS }
 }
 
 impl Correlate<'_> {
