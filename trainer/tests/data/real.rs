@@ -45,13 +45,13 @@ fn emnist_letters_stand_upright() {
     let Some(folder) = real("emnist-letters") else { return };
     let loaded = load_folder(&folder, &ImageSpec::new(1, 28, 28)).unwrap();
     let train = &loaded.train;
-    assert_eq!(array(&train).shape(), [10_000, 1, 28, 28]);
+    assert_eq!(array(train).shape(), [10_000, 1, 28, 28]);
     assert_eq!(train.classes.len(), 26);
     assert_eq!(loaded.notes.len(), 1);
     // An L leaves the top right empty; transposed, it would be the bottom left.
     let l = train.classes.iter().position(|class| class == "L");
     let (mut top_right, mut bottom_left) = (0.0, 0.0);
-    for (image, label) in array(&train).outer_iter().zip(&train.labels) {
+    for (image, label) in array(train).outer_iter().zip(&train.labels) {
         if Some(*label) == l {
             for ((_, y, x), value) in image.indexed_iter() {
                 top_right += if y < 12 && x >= 16 { *value } else { 0.0 };
