@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 const BETAS: [f32; 2] = [0.9, 0.999];
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser, with the constants of the paper. Its state is that of Burn's, to the bit, and so are its
-/// results, but for their rounding.
+/// The optimiser, with the constants of the paper. Its state is that of Burn's, to the bit, and its results are
+/// but for their rounding.
 #[derive(Clone)]
 pub struct AdamW {
     #[cfg(feature = "flex")]

@@ -165,7 +165,8 @@ impl<'a> Loop<'a> {
         self.state.step_in_epoch += 1;
     }
 
-    /// Reads the losses of the steps since the last look, and stops at the first broken one.
+    /// Reads the losses of the steps since the last look, and stops where their sum is broken: the term that is
+    /// named is the first, in their order, that broke until this look.
     fn read_losses(&mut self) -> Result<Means> {
         self.saving.check()?;
         self.state.sums.add(std::mem::take(&mut self.unread), self.unread_images);

@@ -83,7 +83,8 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// Where a file is no longer there, or no longer what it was when the source was loaded.
+    /// Where a file is no longer there, or no longer an image that fits. That it became another such image is
+    /// not noticed.
     pub fn read(&self, places: &[usize]) -> Result<Array4<f32>, Error> {
         match self {
             Self::Decoded(images) => Ok(images.select(Axis(0), places)),
