@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::plan::Plan;
-use super::step::{Affine, Combine, Map, Op, Step};
+use super::step::{Affine, Combine, Map, Op, Part, Step};
 use super::view::Walk;
 
 /// Operations of a piece, at least: for fewer it is not worth to hand it over.
@@ -24,19 +24,19 @@ pub(super) struct Piece {
 pub(super) enum Work {
     /// Rows of the output image of a layer.
     Rows(Range<usize>),
-    /// A part of a dense layer, by its number.
-    Part(usize),
+    /// Outputs of a dense layer.
+    Outputs(Range<usize>),
     /// A stretch of the output, whose places are counted from the piece's first number.
     Map(Map),
     Combine(Combine),
 }
 
-/// The pieces of every step for one image and so many threads, none where it is not worth cutting; and the
-/// operations of the steps that are cut.
-pub(super) fn cut(plan: &Plan, threads: usize) -> (Vec<Vec<Piece>>, u64) {
+/// The pieces of every step for so many images and threads, none where it is not worth cutting; and the
+/// operations of the steps that are cut. Several images share nothing but dense layers.
+pub(super) fn cut(plan: &Plan, images: usize, threads: usize) -> (Vec<Vec<Piece>>, u64) {
     let mut shared = 0;
     let pieces = plan.steps.iter().map(|step| {
-        let cost = cost(step);
+        let cost = if images > 1 && !step.op.is_dense() { 0 } else { cost(step, images as u64) };
         let most = (cost / LEAST).min(PIECES * threads as u64) as usize;
         let pieces = if most > 1 { pieces(&step.op, most) } else { vec![] };
         if pieces.len() < 2 {
@@ -49,11 +49,11 @@ pub(super) fn cut(plan: &Plan, threads: usize) -> (Vec<Vec<Piece>>, u64) {
 }
 
 /// The operations that a processor does in the time that a step takes, roughly.
-fn cost(step: &Step) -> u64 {
+fn cost(step: &Step, images: u64) -> u64 {
     match &step.op {
-        Op::Affine(_) => step.flops.max(BYTE * step.op.weights() as u64),
-        Op::Map(map) => NUMBER * numbers(&map.walk),
-        Op::Combine(combine) => NUMBER * numbers(&combine.walk),
+        Op::Affine(_) => (images * step.flops).max(BYTE * step.op.weights() as u64),
+        Op::Map(map) => images * NUMBER * numbers(&map.walk),
+        Op::Combine(combine) => images * NUMBER * numbers(&combine.walk),
         Op::Pool(_) | Op::Fill(_) => 0,
     }
 }
@@ -64,10 +64,7 @@ fn numbers<const N: usize>(walk: &Walk<N>) -> u64 {
 
 fn pieces(op: &Op, most: usize) -> Vec<Piece> {
     match op {
-        Op::Affine(affine) if affine.dense => {
-            let firsts = affine.parts.iter().map(|part| part.grid.output[0]);
-            firsts.enumerate().map(|(n, first)| Piece { first, work: Work::Part(n) }).collect()
-        }
+        Op::Affine(affine) if affine.dense => outputs(&affine.parts[0], most),
         Op::Affine(affine) => rows(affine, most),
         Op::Map(map) => stretches(&map.walk, map.to.1, most, |walk, [from, _]| {
             let from = (map.from.0, map.from.1 + from);
@@ -80,6 +77,18 @@ fn pieces(op: &Op, most: usize) -> Vec<Piece> {
         }),
         Op::Pool(_) | Op::Fill(_) => vec![],
     }
+}
+
+/// Outputs of a dense layer by whole panels of its weights.
+fn outputs(part: &Part, most: usize) -> Vec<Piece> {
+    let outputs = part.panels.outputs;
+    let size = outputs.div_ceil(most).next_multiple_of(part.panels.width());
+    let begins = (0..outputs).step_by(size);
+    let piece = |begin: usize| Piece {
+        first: part.grid.output[0] + begin,
+        work: Work::Outputs(begin..outputs.min(begin + size)),
+    };
+    begins.map(piece).collect()
 }
 
 /// Whole rows, and of a transposed layer as many of every phase.
@@ -133,7 +142,7 @@ mod tests {
         let sizes = |work: &Work| match work {
             Work::Map(map) => map.walk.iter().map(|axis| axis.0).collect(),
             Work::Combine(combine) => combine.walk.iter().map(|axis| axis.0).collect(),
-            Work::Rows(_) | Work::Part(_) => vec![],
+            Work::Rows(_) | Work::Outputs(_) => vec![],
         };
         pieces(op, most).iter().map(|piece| (piece.first, sizes(&piece.work))).collect()
     }

@@ -2,13 +2,31 @@
 
 use pulp::Arch;
 
-use super::kernels::{Activate, Activation};
+use super::kernels::{Activate, Activation, Transpose};
 use super::step::{Combine, Fill, Function, Map, Pairwise};
 
 pub(super) fn map(arch: Arch, map: &Map, input: &[f32], output: &mut [f32]) {
     let offsets = [map.from.1, map.to.1];
+    let plain = map.function == Function::Activation(Activation::Identity);
+    if let [outer @ .., (rows, [from, 1]), (columns, [1, to])]
+    | [outer @ .., (columns, [1, to]), (rows, [from, 1])] = &map.walk[..]
+        && plain
+        && *from > 1
+        && *to > 1
+    {
+        each(outer, offsets, &mut |[from_place, to_place]| {
+            let (input, output) = (&input[from_place..], &mut output[to_place..]);
+            arch.dispatch(Transpose {
+                input,
+                output,
+                rows: *rows,
+                columns: *columns,
+                pitches: [*from, *to],
+            });
+        });
+        return;
+    }
     stretches(&map.walk, offsets, &mut |[from, to], len, [step, to_step]| {
-        let plain = map.function == Function::Activation(Activation::Identity);
         if to_step > 1 && step > 0 && plain {
             let input = input[from..].chunks(step).take(len);
             let output = output[to..].chunks_mut(to_step);
@@ -63,13 +81,21 @@ fn stretches<const N: usize>(
 ) {
     match walk {
         [] => call(offsets, 1, [1; N]),
-        [(len, steps)] => call(offsets, *len, *steps),
-        [(size, strides), rest @ ..] => {
-            for i in 0..*size {
-                let offsets = std::array::from_fn(|n| offsets[n] + i * strides[n]);
-                stretches(rest, offsets, call);
-            }
+        [outer @ .., (len, steps)] => {
+            each(outer, offsets, &mut |places| call(places, *len, *steps))
         }
+    }
+}
+
+/// Calls a function for every place along axes.
+fn each<const N: usize>(
+    walk: &[(usize, [usize; N])],
+    offsets: [usize; N],
+    call: &mut impl FnMut([usize; N]),
+) {
+    let [(size, strides), rest @ ..] = walk else { return call(offsets) };
+    for i in 0..*size {
+        each(rest, std::array::from_fn(|n| offsets[n] + i * strides[n]), call);
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
+use super::crew::Team;
 use super::cut::{Piece, Work};
 use super::kernels::{Correlate, Planes};
 use super::step::{Affine, Combine, Op, Part};
@@ -25,18 +26,10 @@ impl Execution<'_> {
         let [input, _] = self.inputs;
         match self.op {
             Op::Affine(affine) => {
-                let mut output = planes(affine, &mut output[affine.first..]);
-                if affine.dense {
-                    for part in &affine.parts {
-                        let output = output.reborrow();
-                        let part = std::slice::from_ref(part);
-                        self.correlate(affine, part, 0..self.count, output, affine.first, room);
-                    }
-                    return;
-                }
-                for first in (0..affine.rows).step_by(affine.strip) {
-                    let rows = first..affine.rows.min(first + affine.strip);
-                    self.rows(affine, rows, output.reborrow(), affine.first, room);
+                let output = self.planes(affine, output, affine.first);
+                match affine.dense {
+                    true => self.outputs(affine, 0..affine.parts[0].panels.outputs, output, room),
+                    false => self.rows(affine, 0..affine.rows, output, room),
                 }
             }
             Op::Pool(op) => pool::run(op, input, output),
@@ -46,59 +39,60 @@ impl Execution<'_> {
         }
     }
 
-    /// The pieces of a step, by whichever threads of the pool are free.
-    pub(super) fn pieces(&self, pieces: &[Piece], output: &mut [f32]) {
-        let output = &mut output[pieces[0].first..];
-        let output = match self.op {
-            Op::Affine(affine) => planes(affine, output),
-            _ => Planes::of(output, 1, 0),
+    /// The pieces of a step, by whichever threads are free.
+    pub(super) fn pieces(&self, team: &Team, pieces: &[Piece], output: &mut [f32]) {
+        let first = pieces[0].first;
+        let mut rest = match self.op {
+            Op::Affine(affine) => self.planes(affine, output, first),
+            _ => {
+                let [_, output] = Planes::of(output, 1, 0).split_at(first);
+                output
+            }
         };
-        self.share(pieces, output);
-    }
-
-    /// Pieces with the output from the first one on.
-    fn share(&self, pieces: &[Piece], output: Planes) {
-        if let [piece] = pieces {
-            return self.piece(piece, output);
+        let mut shared = Vec::with_capacity(pieces.len());
+        for (piece, next) in pieces.iter().zip(&pieces[1..]) {
+            let [own, others] = rest.split_at(next.first);
+            shared.push((piece, own));
+            rest = others;
         }
-        let (before, after) = pieces.split_at(pieces.len() / 2);
-        let [first, second] = output.split_at(after[0].first - before[0].first);
-        rayon::join(|| self.share(before, first), || self.share(after, second));
+        shared.extend(pieces.last().map(|last| (last, rest)));
+        team.share(shared, |(piece, output)| self.piece(piece, output));
     }
 
     fn piece(&self, piece: &Piece, mut output: Planes) {
-        let (from, mut room) = (piece.first, vec![]);
+        let mut room = vec![];
         match (&piece.work, self.op) {
             (Work::Rows(rows), Op::Affine(affine)) => {
-                self.rows(affine, rows.clone(), output, from, &mut room);
+                self.rows(affine, rows.clone(), output, &mut room);
             }
-            (Work::Part(number), Op::Affine(affine)) => {
-                let part = &affine.parts[*number..=*number];
-                self.correlate(affine, part, 0..1, output, from, &mut room);
+            (Work::Outputs(outputs), Op::Affine(affine)) => {
+                self.outputs(affine, outputs.clone(), output, &mut room);
             }
             (Work::Map(map), _) => {
-                elementwise::map(self.arch, map, self.inputs[0], output.first());
+                elementwise::map(self.arch, map, self.inputs[0], output.plane(0));
             }
-            (Work::Combine(combine), _) => self.combine(combine, output.first()),
-            (Work::Rows(_) | Work::Part(_), _) => {}
+            (Work::Combine(combine), _) => self.combine(combine, output.plane(0)),
+            (Work::Rows(_) | Work::Outputs(_), _) => {}
         }
     }
 
-    /// Rows of a layer's output image, by every phase.
-    fn rows(
-        &self,
-        affine: &Affine,
-        rows: Range<usize>,
-        mut output: Planes,
-        from: usize,
-        room: &mut Vec<f32>,
-    ) {
-        for parts in affine.parts.chunks(affine.beside) {
-            let Part { first, stride, .. } = parts[0];
-            let before = |row: usize| row.saturating_sub(first).div_ceil(stride);
-            let rows = before(rows.start)..before(rows.end).min(parts[0].rows);
-            self.correlate(affine, parts, rows, output.reborrow(), from, room);
+    /// Rows of a layer's output image, a strip of them by every phase before the next ones.
+    fn rows(&self, affine: &Affine, rows: Range<usize>, mut output: Planes, room: &mut Vec<f32>) {
+        for begin in rows.clone().step_by(affine.strip) {
+            let strip = begin..rows.end.min(begin + affine.strip);
+            for number in (0..affine.parts.len()).step_by(affine.beside) {
+                let Part { first, stride, rows: all, ref panels, .. } = affine.parts[number];
+                let before = |row: usize| row.saturating_sub(first).div_ceil(stride);
+                let rows = before(strip.start)..before(strip.end).min(all);
+                let (outputs, output) = (0..panels.outputs, output.reborrow());
+                self.correlate(affine, number, rows, outputs, output, room);
+            }
         }
+    }
+
+    /// Outputs of a dense layer for every image.
+    fn outputs(&self, affine: &Affine, outputs: Range<usize>, output: Planes, room: &mut Vec<f32>) {
+        self.correlate(affine, 0, 0..self.count, outputs, output, room);
     }
 
     fn combine(&self, combine: &Combine, output: &mut [f32]) {
@@ -107,15 +101,17 @@ impl Execution<'_> {
         elementwise::combine(combine, (a != combine.to.0).then_some(first), second, output);
     }
 
+    /// Some rows and outputs of a part, by its number, with those beside it.
     fn correlate(
         &self,
         affine: &Affine,
-        parts: &[Part],
+        number: usize,
         rows: Range<usize>,
+        outputs: Range<usize>,
         output: Planes,
-        from: usize,
         room: &mut Vec<f32>,
     ) {
+        let parts = &affine.parts[number..][..affine.beside];
         let layer = Correlate {
             panels: &parts[0].panels,
             runs: &parts[0].runs,
@@ -123,16 +119,22 @@ impl Execution<'_> {
             grid: parts[0].grid,
             beside: &parts[1..],
             rows,
+            outputs,
             input: self.inputs[0],
             output,
-            from,
             room,
         };
         layer.run(self.arch);
     }
-}
 
-/// A layer's output from its first number on.
-fn planes<'a>(affine: &Affine, output: &'a mut [f32]) -> Planes<'a> {
-    Planes::of(output, affine.planes, affine.plane)
+    /// A layer's output from a place on.
+    fn planes<'a>(&self, affine: &Affine, output: &'a mut [f32], first: usize) -> Planes<'a> {
+        let len = output.len() / self.count;
+        let planes = match affine.dense {
+            true => Planes::of(output, self.count, len),
+            false => Planes::of(output, affine.planes, affine.plane),
+        };
+        let [_, planes] = planes.split_at(first);
+        planes
+    }
 }

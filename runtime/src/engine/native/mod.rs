@@ -45,7 +45,7 @@ use run::{Group, Program, Worker};
 /// Numbers that the images of a group may take between dense layers.
 const GROUP: usize = 1 << 21;
 /// The most images of a group: enough to read a dense layer's weights once for many.
-const MOST_IMAGES: usize = 64;
+const MOST_IMAGES: usize = kernels::MOST_PLANES;
 
 /// A graph that is planned and packed.
 pub(super) struct Native {
@@ -107,8 +107,8 @@ impl Native {
         let mut results: Vec<ArrayD<f32>> = self.outputs.iter().map(result).collect();
 
         let alone = times.is_some();
-        let workers = if alone { 1 } else { self.crew.shares(images) };
         let together = !alone && self.crew.pieces(images).is_some();
+        let workers = if alone || together { 1 } else { self.crew.shares(images) };
         if workers > 1 || together {
             self.crew.start()?;
         }
@@ -132,9 +132,12 @@ impl Native {
         }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
         let pieces = self.crew.pieces(images).filter(|_| together);
-        let program = Program { arch, plan, memory, pieces };
+        let program = Program { arch, plan, memory, pieces: None };
         match &mut shares[..] {
-            [share] if together => self.crew.together(|| share.run(&program, &inputs, group, None)),
+            [share] if together => self.crew.together(images, |team| {
+                let program = Program { pieces: team.zip(pieces), ..program };
+                share.run(&program, &inputs, group, None);
+            }),
             [share] => share.run(&program, &inputs, group, times),
             shares => self.crew.each(shares, |share| share.run(&program, &inputs, group, None)),
         }

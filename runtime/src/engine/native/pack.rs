@@ -38,21 +38,28 @@ pub(super) enum Weights {
 pub(super) struct Layer<'a> {
     pub(super) weights: &'a [f32],
     /// The place of every output's weights.
-    pub(super) outputs: &'a [usize],
+    pub(super) outputs: Vec<usize>,
     /// The place among them of every input's, in the order of the sums.
-    pub(super) inputs: &'a [usize],
+    pub(super) inputs: Vec<usize>,
     /// What the weights of an output are multiplied by.
     pub(super) scale: &'a [f32],
-    pub(super) bias: Vec<f32>,
+    pub(super) bias: &'a [f32],
     pub(super) runs: &'a [Run],
-    /// Whether half precision holds every weight.
-    pub(super) half: bool,
-    /// How the inputs are rounded, where the weights are integers in eight bits.
-    pub(super) rounding: Option<Rounding>,
-    /// The outputs that lie side by side, where they are integers' sums.
-    pub(super) adjacent: usize,
-    /// Whether there are positions enough in a row, and outputs few enough, for vectors of positions.
-    pub(super) rows: bool,
+    pub(super) form: Form,
+}
+
+/// What a layer's vectors are of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    /// Outputs, or inputs where outputs are few.
+    Plain,
+    /// The same, where half precision holds every weight.
+    Halves,
+    /// Positions: there are enough of them in a row, and few outputs.
+    Rows,
+    /// Outputs that are sums of integers in eight bits: how the inputs are rounded, and how many outputs lie side by
+    /// side.
+    Integers { rounding: Rounding, adjacent: usize },
 }
 
 impl Layer<'_> {
@@ -62,9 +69,6 @@ impl Layer<'_> {
 
     /// The weights in half precision, where it holds them and the kernel can widen them.
     fn halves(&self, lanes: usize) -> Option<Weights> {
-        if !self.half {
-            return None;
-        }
         let values = along_outputs(self, |_| 2 * lanes);
         let sizes = || values.iter().map(|value| value.abs());
         let least = sizes().filter(|&size| size > 0.0).fold(f32::INFINITY, f32::min);
@@ -80,29 +84,42 @@ impl Layer<'_> {
 
 impl Panels {
     pub(super) fn pack(layer: Layer, registers: Registers) -> Self {
-        let lanes = if layer.rounding.is_some() { registers.sums } else { registers.lanes };
+        let lanes = match layer.form {
+            Form::Integers { .. } => registers.sums,
+            _ => registers.lanes,
+        };
         let outputs = layer.outputs.len();
         let narrow = lanes > 1
             && outputs <= (lanes / 4).min(4)
             && layer.runs.iter().all(|run| run.len >= lanes / 2);
-        let weights = match (layer.rows, narrow) {
-            _ if let Some(rounding) = layer.rounding => {
-                Weights::Integers(integer_panels(&layer, rounding, lanes))
+        let along = || {
+            let panel = |left| vectors(left, lanes) * lanes;
+            Weights::Outputs(Aligned::new(along_outputs(&layer, panel)))
+        };
+        let weights = match layer.form {
+            Form::Integers { rounding, adjacent } => {
+                Weights::Integers(integer_panels(&layer, rounding, adjacent, lanes))
             }
-            (true, _) => {
+            Form::Rows => {
                 let offsets = layer.runs.iter().flat_map(|run| run.offset..run.offset + run.len);
                 let weights = along_outputs(&layer, |_| outputs);
                 Weights::Positions { offsets: offsets.collect(), weights }
             }
-            (_, true) => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
-            _ => layer.halves(lanes).unwrap_or_else(|| {
-                let panel = |left| vectors(left, lanes) * lanes;
-                Weights::Outputs(Aligned::new(along_outputs(&layer, panel)))
-            }),
+            _ if narrow => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
+            Form::Halves => layer.halves(lanes).unwrap_or_else(along),
+            Form::Plain => along(),
         };
-        let (depth, mut bias) = (layer.inputs.len(), layer.bias);
+        let (depth, mut bias) = (layer.inputs.len(), layer.bias.to_vec());
         bias.resize(outputs + 2 * lanes, 0.0);
         Self { outputs, depth, weights, bias, lanes }
+    }
+
+    /// The outputs of a panel; all of them where they are few.
+    pub(super) fn width(&self) -> usize {
+        match self.weights {
+            Weights::Inputs(_) | Weights::Positions { .. } => self.outputs,
+            _ => 2 * self.lanes,
+        }
     }
 
     /// The vectors of the panel that begins with an output.
@@ -162,7 +179,12 @@ fn along_inputs(layer: &Layer, lanes: usize) -> Vec<f32> {
 }
 
 /// Panels of integers, by pairs of inputs.
-fn integer_panels(layer: &Layer, rounding: Rounding, lanes: usize) -> IntegerPanels {
+fn integer_panels(
+    layer: &Layer,
+    rounding: Rounding,
+    adjacent: usize,
+    lanes: usize,
+) -> IntegerPanels {
     let outputs = layer.outputs.len();
     let integer = |output: usize, input: usize| {
         layer.weights[layer.outputs[output] + layer.inputs[input]] as i8
@@ -170,7 +192,7 @@ fn integer_panels(layer: &Layer, rounding: Rounding, lanes: usize) -> IntegerPan
     let (mut panels, mut weights) = (vec![], vec![]);
     let mut output = 0;
     while output < outputs {
-        let left = layer.adjacent - output % layer.adjacent;
+        let left = adjacent - output % adjacent;
         let vectors = vectors(left, lanes);
         let width = vectors * lanes;
         let of_panel = output..output + left.min(width);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pulp::Arch;
 
+use super::crew::Team;
 use super::cut::Piece;
 use super::execute::Execution;
 use super::memory::{Memory, Segment};
@@ -32,8 +33,8 @@ pub(super) struct Program<'a> {
     pub(super) arch: Arch,
     pub(super) plan: &'a Plan,
     pub(super) memory: &'a Memory,
-    /// The pieces of every step, where the threads of the pool that it runs in share them.
-    pub(super) pieces: Option<&'a [Vec<Piece>]>,
+    /// The pieces of every step, where a team shares them.
+    pub(super) pieces: Option<(&'a Team<'a>, &'a [Vec<Piece>])>,
 }
 
 impl Worker {
@@ -138,8 +139,8 @@ fn execute<'a>(
         *input = value.filter(|&value| value != op.writes()).map_or(&[], read);
     }
     let execution = Execution { arch: program.arch, op, count, inputs };
-    match program.pieces.map_or(&[][..], |pieces| &pieces[step]) {
-        [] => execution.whole(output, room),
-        pieces => execution.pieces(pieces, output),
+    match program.pieces.map(|(team, pieces)| (team, &pieces[step][..])) {
+        None | Some((_, [])) => execution.whole(output, room),
+        Some((team, pieces)) => execution.pieces(team, pieces, output),
     }
 }

@@ -8,6 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::super::pack::{Panels, Weights};
 use super::super::step::Part;
 use super::activation::Activation;
+use super::ahead::{Ahead, Next};
 use super::halves::Halves;
 use super::integers::IntegerArch;
 use super::narrow::{Fold, LANES, narrow};
@@ -40,6 +41,8 @@ pub(in super::super) struct Grid {
     pub(in super::super) output: [usize; 3],
     /// From an output to the next at one position: 1, or the numbers of a plane.
     pub(in super::super) channel: usize,
+    /// From a position's plane to the next one's: 1 where every image of a batch has its own.
+    pub(in super::super) plane: usize,
 }
 
 /// A layer, or a phase of one, over some rows of its grid.
@@ -52,11 +55,22 @@ pub(in super::super) struct Correlate<'a> {
     pub(in super::super) beside: &'a [Part],
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) input: &'a [f32],
-    /// The outputs, from the number `from` of every plane on.
     pub(in super::super) output: Planes<'a>,
-    pub(in super::super) from: usize,
+    /// The outputs, from where a panel begins.
+    pub(in super::super) outputs: Range<usize>,
     /// Room for weights that are widened.
     pub(in super::super) room: &'a mut Vec<f32>,
+}
+
+/// The weights of one or two vectors of outputs.
+#[derive(Clone, Copy)]
+struct Panel<'a, S: Simd> {
+    /// The first of them.
+    output: usize,
+    bias: &'a [S::f32s],
+    weights: &'a [S::f32s],
+    /// What is read behind them.
+    next: Next,
 }
 
 impl WithSimd for Correlate<'_> {
@@ -109,7 +123,7 @@ impl Correlate<'_> {
         let Grid { columns, input, output, .. } = self.grid;
         let (row, mut column) = (at / columns, at % columns);
         let mut from = input[0] + row * input[1] + column * input[2];
-        let mut to = output[0] + row * output[1] + column * output[2] - self.from;
+        let mut to = output[0] + row * output[1] + column * output[2] - self.output.from;
         let (mut inputs, mut outputs) = ([0; P], [0; P]);
         for (i, o) in inputs.iter_mut().zip(&mut outputs) {
             (*i, *o) = (from, to);
@@ -125,9 +139,13 @@ impl Correlate<'_> {
         (inputs, outputs)
     }
 
-    /// The plane of an output with few others, and from a position to its place there.
-    pub(super) fn plane(&self, output: usize) -> (usize, usize) {
-        if self.grid.channel == 1 { (0, output) } else { (output, 0) }
+    /// The plane of an output at a position, and from there to its place.
+    #[inline(always)]
+    pub(super) fn plane(&self, position: usize, output: usize) -> (usize, usize) {
+        match self.grid.channel {
+            1 => (position * self.grid.plane, output),
+            _ => (output, 0),
+        }
     }
 
     pub(super) fn positions(&self) -> Range<usize> {
@@ -137,23 +155,28 @@ impl Correlate<'_> {
     #[inline(always)]
     fn strip<S: Simd>(&mut self, simd: S) {
         let panels = self.panels;
-        let (mut at, mut output) = (0, 0);
-        while output < panels.outputs {
+        let mut output = self.outputs.start;
+        let mut at = panels.depth * output;
+        while output < self.outputs.end {
             let bias = S::as_simd_f32s(&panels.bias[output..]).0;
             match &panels.weights {
                 Weights::Halves(halves) => {
                     let len = panels.depth * S::F32_LANES;
-                    self.halves(simd, output, halves, &halves.pairs[at..][..len], bias);
-                    at += len;
+                    let (pairs, next) = halves.pairs[at / 2..].split_at(len);
+                    let panel = Panel { output, bias, weights: &[], next: Next::of(next, len) };
+                    self.halves(simd, panel, halves, pairs);
+                    at += 2 * len;
                     output += 2 * S::F32_LANES;
                 }
                 Weights::Outputs(weights) => {
                     let vectors = panels.vectors(output);
                     let len = panels.depth * vectors * S::F32_LANES;
-                    let weights = S::as_simd_f32s(&weights.values()[at..][..len]).0;
+                    let (weights, next) = weights.values()[at..].split_at(len);
+                    let (weights, next) = (S::as_simd_f32s(weights).0, Next::of(next, len));
+                    let panel = Panel { output, bias, weights, next };
                     match vectors {
-                        2 => self.panel::<S, 2>(simd, output, weights, bias),
-                        _ => self.panel::<S, 1>(simd, output, weights, bias),
+                        2 => self.panel::<S, 2>(simd, panel),
+                        _ => self.panel::<S, 1>(simd, panel),
                     }
                     at += len;
                     output += vectors * S::F32_LANES;
@@ -165,20 +188,14 @@ impl Correlate<'_> {
 
     /// One panel of weights at all positions, which are shared out evenly.
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        output: usize,
-        weights: &[S::f32s],
-        bias: &[S::f32s],
-    ) {
-        let most = most::<S>(V);
+    fn panel<S: Simd, const V: usize>(&mut self, simd: S, panel: Panel<S>) {
         let positions = self.positions();
-        let blocks = positions.len().div_ceil(most);
+        let blocks = positions.len().div_ceil(most::<S>(V));
         let mut at = positions.start;
         for block in 0..blocks {
             let end = positions.start + positions.len() * (block + 1) / blocks;
-            self.block_of::<S, V>(simd, at, end - at, output, weights, bias);
+            let ahead = panel.next.share(panel.weights, block, blocks, self.panels.depth);
+            self.block_of::<S, V>(simd, at, end - at, panel, ahead);
             at = end;
         }
     }
@@ -189,23 +206,22 @@ impl Correlate<'_> {
         simd: S,
         at: usize,
         count: usize,
-        output: usize,
-        weights: &[S::f32s],
-        bias: &[S::f32s],
+        panel: Panel<S>,
+        ahead: Ahead,
     ) {
         match count {
-            1 => self.block::<S, 1, V>(simd, at, output, weights, bias),
-            2 => self.block::<S, 2, V>(simd, at, output, weights, bias),
-            3 => self.block::<S, 3, V>(simd, at, output, weights, bias),
-            4 => self.block::<S, 4, V>(simd, at, output, weights, bias),
-            5 if most::<S>(V) >= 5 => self.block::<S, 5, V>(simd, at, output, weights, bias),
-            6 if most::<S>(V) >= 6 => self.block::<S, 6, V>(simd, at, output, weights, bias),
-            7 if most::<S>(V) >= 7 => self.block::<S, 7, V>(simd, at, output, weights, bias),
-            8 if most::<S>(V) >= 8 => self.block::<S, 8, V>(simd, at, output, weights, bias),
-            9 if most::<S>(V) >= 9 => self.block::<S, 9, V>(simd, at, output, weights, bias),
-            10 if most::<S>(V) >= 10 => self.block::<S, 10, V>(simd, at, output, weights, bias),
-            11 if most::<S>(V) >= 11 => self.block::<S, 11, V>(simd, at, output, weights, bias),
-            12 if most::<S>(V) >= 12 => self.block::<S, 12, V>(simd, at, output, weights, bias),
+            1 => self.block::<S, 1, V>(simd, at, panel, ahead),
+            2 => self.block::<S, 2, V>(simd, at, panel, ahead),
+            3 => self.block::<S, 3, V>(simd, at, panel, ahead),
+            4 => self.block::<S, 4, V>(simd, at, panel, ahead),
+            5 if most::<S>(V) >= 5 => self.block::<S, 5, V>(simd, at, panel, ahead),
+            6 if most::<S>(V) >= 6 => self.block::<S, 6, V>(simd, at, panel, ahead),
+            7 if most::<S>(V) >= 7 => self.block::<S, 7, V>(simd, at, panel, ahead),
+            8 if most::<S>(V) >= 8 => self.block::<S, 8, V>(simd, at, panel, ahead),
+            9 if most::<S>(V) >= 9 => self.block::<S, 9, V>(simd, at, panel, ahead),
+            10 if most::<S>(V) >= 10 => self.block::<S, 10, V>(simd, at, panel, ahead),
+            11 if most::<S>(V) >= 11 => self.block::<S, 11, V>(simd, at, panel, ahead),
+            12 if most::<S>(V) >= 12 => self.block::<S, 12, V>(simd, at, panel, ahead),
             _ => unreachable!("no block is larger than the largest"),
         }
     }
@@ -215,32 +231,34 @@ impl Correlate<'_> {
         &mut self,
         simd: S,
         at: usize,
-        output: usize,
-        weights: &[S::f32s],
-        bias: &[S::f32s],
+        Panel { output, weights, bias, .. }: Panel<S>,
+        ahead: Ahead,
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; P];
         for sums in &mut sums {
             sums[..V].copy_from_slice(&bias[..V]);
         }
         let (bases, places) = self.places::<P>(at);
-        let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, sums);
-        self.store(simd, &places, output, self.panels.outputs - output, sums);
+        let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, ahead, sums);
+        self.store(simd, at, &places, output, self.panels.outputs - output, sums);
     }
 
-    /// Writes a panel's sums, no more than are left, from `offset` behind every place on.
+    /// Writes a panel's sums, no more than are left, from `offset` behind every place on. The first is that of
+    /// position `at`.
     #[inline(always)]
     pub(super) fn store<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
+        at: usize,
         places: &[usize; P],
         offset: usize,
         left: usize,
         mut sums: [[S::f32s; V]; P],
     ) {
         Activation::each(self.activations, simd, sums.as_flattened_mut());
-        for (place, sums) in places.iter().zip(&sums) {
-            let target = &mut self.output.0[0][place + offset..][..left.min(V * S::F32_LANES)];
+        for (p, (place, sums)) in places.iter().zip(&sums).enumerate() {
+            let plane = self.output.plane((at + p) * self.grid.plane);
+            let target = &mut plane[place + offset..][..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
                 *target = *sum;
@@ -254,25 +272,18 @@ impl Correlate<'_> {
     /// A panel of half-precision weights. Where more positions meet it than are computed at once, it is
     /// widened once for all.
     #[inline(always)]
-    fn halves<S: Simd>(
-        &mut self,
-        simd: S,
-        output: usize,
-        halves: &Halves,
-        pairs: &[u32],
-        bias: &[S::f32s],
-    ) {
+    fn halves<S: Simd>(&mut self, simd: S, panel: Panel<S>, halves: &Halves, pairs: &[u32]) {
         let at_once = (S::REGISTER_COUNT - 7) / 2;
         match (self.runs.len(), self.positions().len()) {
-            (1, 1) => return self.few_halves::<S, 1>(simd, output, halves, pairs, bias),
-            (1, 2) => return self.few_halves::<S, 2>(simd, output, halves, pairs, bias),
-            (1, 3) => return self.few_halves::<S, 3>(simd, output, halves, pairs, bias),
-            (1, 4) => return self.few_halves::<S, 4>(simd, output, halves, pairs, bias),
+            (1, 1) => return self.few_halves::<S, 1>(simd, panel, halves, pairs),
+            (1, 2) => return self.few_halves::<S, 2>(simd, panel, halves, pairs),
+            (1, 3) => return self.few_halves::<S, 3>(simd, panel, halves, pairs),
+            (1, 4) => return self.few_halves::<S, 4>(simd, panel, halves, pairs),
             (1, 5..=8) if at_once >= 8 => {
-                return self.few_halves::<S, 8>(simd, output, halves, pairs, bias);
+                return self.few_halves::<S, 8>(simd, panel, halves, pairs);
             }
             (1, 9..=12) if at_once >= 12 => {
-                return self.few_halves::<S, 12>(simd, output, halves, pairs, bias);
+                return self.few_halves::<S, 12>(simd, panel, halves, pairs);
             }
             _ => {}
         }
@@ -280,7 +291,7 @@ impl Correlate<'_> {
         room.resize((2 * pairs.len()).max(room.len()), 0.0);
         let widened = &mut room[..2 * pairs.len()];
         halves.widen(simd, pairs, widened);
-        self.panel::<S, 2>(simd, output, S::as_simd_f32s(widened).0, bias);
+        self.panel::<S, 2>(simd, Panel { weights: S::as_simd_f32s(widened).0, ..panel });
         *self.room = room;
     }
 
@@ -289,10 +300,9 @@ impl Correlate<'_> {
     fn few_halves<S: Simd, const P: usize>(
         &mut self,
         simd: S,
-        output: usize,
+        Panel { output, bias, .. }: Panel<S>,
         halves: &Halves,
         pairs: &[u32],
-        bias: &[S::f32s],
     ) {
         let (positions, run) = (self.positions(), self.runs[0]);
         let (mut bases, places) = self.places::<P>(positions.start);
@@ -301,8 +311,8 @@ impl Correlate<'_> {
         let inputs = bases.map(|base| &self.input[base + run.offset..][..run.len]);
         let sums = [[bias[0], bias[1]]; P];
         let sums = halves.tile(simd, inputs, pairs, sums);
-        for (place, sums) in places.iter().zip(sums).take(positions.len()) {
-            self.store(simd, &[*place], output, self.panels.outputs - output, [sums]);
+        for (at, (place, sums)) in positions.zip(places.iter().zip(sums)) {
+            self.store(simd, at, &[*place], output, self.panels.outputs - output, [sums]);
         }
     }
 
@@ -342,10 +352,11 @@ impl Correlate<'_> {
             Activation::each(self.activations, simd, &mut sums);
             let mut values = [0.0; LANES];
             S::as_mut_simd_f32s(&mut values).0[0] = sums[0];
-            for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
+            for (p, (place, values)) in places.iter().zip(values.chunks(C)).take(count).enumerate()
+            {
                 for (c, value) in values.iter().enumerate() {
-                    let (plane, shift) = self.plane(c);
-                    self.output.0[plane][place + shift] = *value;
+                    let (plane, shift) = self.plane(at + p, c);
+                    self.output.plane(plane)[place + shift] = *value;
                 }
             }
             at += count;

@@ -3,6 +3,7 @@
 //! The instruction set is `pulp`'s choice at run time: AVX-512, AVX2 with FMA, NEON or portable code.
 
 mod activation;
+mod ahead;
 mod correlate;
 mod halves;
 mod integers;
@@ -13,6 +14,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transpose;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -21,9 +23,10 @@ pub(super) use correlate::{Correlate, Grid};
 pub(super) use halves::Halves;
 use integers::IntegerArch;
 pub(super) use integers::{IntegerPanel, IntegerPanels};
-pub(super) use planes::Planes;
+pub(super) use planes::{MOST as MOST_PLANES, Planes};
 pub(super) use rounding::Rounding;
 pub(super) use tile::Run;
+pub(super) use transpose::Transpose;
 
 /// The instruction set of this processor, as far as the layout of packed weights depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

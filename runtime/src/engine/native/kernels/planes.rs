@@ -1,39 +1,53 @@
 //! Memory that outputs are written to.
 
 /// The most planes that a layer's outputs lie in.
-const MOST: usize = 4;
+pub(in super::super) const MOST: usize = 64;
 
-/// A stretch of memory, or the same stretch of every plane where outputs lie in planes.
-#[derive(Default)]
-pub(in super::super) struct Planes<'a>(pub(super) [&'a mut [f32]; MOST]);
+/// A stretch of memory, or the same stretch of every plane: of the channels of an image that lie in planes, or of
+/// the images of a batch.
+pub(in super::super) struct Planes<'a> {
+    planes: [&'a mut [f32]; MOST],
+    count: usize,
+    /// The place in every plane that the stretch begins at.
+    pub(super) from: usize,
+}
 
 impl<'a> Planes<'a> {
     /// Memory as `count` planes, each `len` numbers behind the one before.
     pub(in super::super) fn of(memory: &'a mut [f32], count: usize, len: usize) -> Self {
-        let (mut planes, mut rest) = (Self::default(), memory);
-        for plane in &mut planes.0[..count - 1] {
+        let (mut planes, mut rest) = (none(), memory);
+        for plane in &mut planes[..count - 1] {
             (*plane, rest) = rest.split_at_mut(len);
         }
-        planes.0[count - 1] = rest;
-        planes
+        planes[count - 1] = rest;
+        Self { planes, count, from: 0 }
     }
 
-    /// What lies before a place of every plane, and what lies from there on.
+    /// What lies before a place of every plane, counted from the plane's beginning, and what lies from there on.
     pub(in super::super) fn split_at(self, place: usize) -> [Self; 2] {
-        let (mut before, mut after) = (Self::default(), Self::default());
-        for (p, plane) in self.0.into_iter().enumerate() {
-            (before.0[p], after.0[p]) = plane.split_at_mut(place.min(plane.len()));
+        let (mut before, mut after) = (none(), none());
+        for (p, plane) in self.planes.into_iter().enumerate().take(self.count) {
+            (before[p], after[p]) = plane.split_at_mut((place - self.from).min(plane.len()));
         }
-        [before, after]
+        let Self { count, from, .. } = self;
+        [Self { planes: before, count, from }, Self { planes: after, count, from: place }]
     }
 
     /// The same memory for a shorter time.
     pub(in super::super) fn reborrow(&mut self) -> Planes<'_> {
-        Planes(self.0.each_mut().map(|plane| &mut **plane))
+        let mut planes = none();
+        for (to, from) in planes.iter_mut().zip(&mut self.planes[..self.count]) {
+            *to = from;
+        }
+        Planes { planes, count: self.count, from: self.from }
     }
 
-    /// The stretch where there is one.
-    pub(in super::super) fn first(&mut self) -> &mut [f32] {
-        self.0[0]
+    #[inline(always)]
+    pub(in super::super) fn plane(&mut self, number: usize) -> &mut [f32] {
+        self.planes[number]
     }
+}
+
+fn none<'a>() -> [&'a mut [f32]; MOST] {
+    std::array::from_fn(|_| &mut [][..])
 }

@@ -62,9 +62,9 @@ impl Correlate<'_> {
         let phases = 1 + self.beside.len();
         let pixel = output[2] / phases;
         for c in 0..C {
-            let (plane, shift) = self.plane(c);
-            let place = output[0] + row * output[1] + column * output[2] + shift - self.from;
-            let target = &mut self.output.0[plane][place..];
+            let (plane, shift) = self.plane(0, c);
+            let place = output[0] + row * output[1] + column * output[2] + shift - self.output.from;
+            let target = &mut self.output.plane(plane)[place..];
             let (even, odd) = (&values[0][c][from..][..len], &values[1][c][from..][..len]);
             match (pixel, phases) {
                 (1, 1) => target[..len].copy_from_slice(even),

@@ -3,35 +3,33 @@
 use proptest::prelude::*;
 use pulp::Arch;
 
-use super::super::pack::{Layer, Panels};
+use super::super::pack::{Form, Layer, Panels};
 use super::*;
 
 /// What an instruction set makes of a grid of positions: `rows` by `columns`, of `runs` of `len` numbers
 /// each, with a step between positions.
 fn sums(arch: Arch, case: &Case) -> Vec<f32> {
-    let Case { outputs, rows, columns, step, runs, len, along_rows, rounding } = *case;
+    let Case { outputs, rows, columns, step, runs, len, form } = *case;
     let width = columns * step + len;
     let runs: Vec<Run> = (0..runs).map(|run| Run { offset: run * width, len }).collect();
     let depth = runs.len() * len;
     let number = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
-    let weight = |i: usize| match rounding {
-        Some(_) if i.is_multiple_of(5) => 0.0,
-        Some(_) => ((i * 7919) % 256) as f32 - 128.0,
-        None => number(i),
+    let integers = matches!(form, Form::Integers { .. });
+    let weight = |i: usize| match integers {
+        true if i.is_multiple_of(5) => 0.0,
+        true => ((i * 7919) % 256) as f32 - 128.0,
+        false => number(i),
     };
     let weights: Vec<f32> = (0..outputs * depth).map(weight).collect();
     let input: Vec<f32> = (0..(rows + runs.len()) * width).map(|i| number(i + 13)).collect();
     let layer = Layer {
         weights: &weights,
-        outputs: &(0..outputs).map(|output| output * depth).collect::<Vec<_>>(),
-        inputs: &(0..depth).collect::<Vec<_>>(),
-        scale: &vec![if rounding.is_some() { 1.0 / 128.0 } else { 0.5 }; outputs],
-        bias: (0..outputs).map(number).collect(),
+        outputs: (0..outputs).map(|output| output * depth).collect(),
+        inputs: (0..depth).collect(),
+        scale: &vec![if integers { 1.0 / 128.0 } else { 0.5 }; outputs],
+        bias: &(0..outputs).map(number).collect::<Vec<_>>(),
         runs: &runs,
-        half: false,
-        rounding,
-        adjacent: outputs,
-        rows: along_rows,
+        form,
     };
     let panels = Panels::pack(layer, Registers::of(arch));
     let mut output = vec![0.0; rows * columns * outputs];
@@ -46,12 +44,13 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
             input: [0, width, step],
             output: [0, columns * outputs, outputs],
             channel: 1,
+            plane: 0,
         },
         beside: &[],
         rows: 0..rows,
         input: &input,
         output: Planes::of(&mut output, 1, 0),
-        from: 0,
+        outputs: 0..outputs,
         room: &mut vec![],
     };
     layer.run(arch);
@@ -66,8 +65,7 @@ struct Case {
     step: usize,
     runs: usize,
     len: usize,
-    along_rows: bool,
-    rounding: Option<Rounding>,
+    form: Form,
 }
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
@@ -94,7 +92,7 @@ proptest! {
         step in 1..=3_usize,
         (runs, len) in (1..=3_usize, 1..=40_usize),
     ) {
-        agree(&Case { outputs, rows, columns, step, runs, len, along_rows: false, rounding: None })?;
+        agree(&Case { outputs, rows, columns, step, runs, len, form: Form::Plain })?;
     }
 
     #[test]
@@ -103,7 +101,7 @@ proptest! {
         (rows, columns) in (2..=5_usize, 64..=150_usize),
         (runs, len) in (1..=3_usize, 1..=9_usize),
     ) {
-        agree(&Case { outputs, rows, columns, step: 1, runs, len, along_rows: true, rounding: None })?;
+        agree(&Case { outputs, rows, columns, step: 1, runs, len, form: Form::Rows })?;
     }
 
     #[test]
@@ -115,8 +113,8 @@ proptest! {
         zero in 0..=255_u8,
     ) {
         let rounding = Rounding { scale: 0.02, low: -f32::from(zero), high: 255.0 - f32::from(zero) };
-        let case = Case { outputs, rows, columns, step, runs, len, along_rows: false, rounding: None };
-        agree(&Case { rounding: Some(rounding), ..case })?;
+        let form = Form::Integers { rounding, adjacent: outputs };
+        agree(&Case { outputs, rows, columns, step, runs, len, form })?;
     }
 }
 
@@ -128,15 +126,15 @@ fn sums_of_integers_are_exact() {
     for arch in [Arch::new(), Arch::Scalar] {
         let layer = Layer {
             weights: &vec![-128.0; outputs * depth],
-            outputs: &(0..outputs).map(|output| output * depth).collect::<Vec<_>>(),
-            inputs: &(0..depth).collect::<Vec<_>>(),
+            outputs: (0..outputs).map(|output| output * depth).collect(),
+            inputs: (0..depth).collect(),
             scale: &vec![1.0; outputs],
-            bias: vec![0.0; outputs],
+            bias: &vec![0.0; outputs],
             runs: &runs,
-            half: false,
-            rounding: Some(Rounding { scale: 1.0, low: -255.0, high: 0.0 }),
-            adjacent: outputs,
-            rows: false,
+            form: Form::Integers {
+                rounding: Rounding { scale: 1.0, low: -255.0, high: 0.0 },
+                adjacent: outputs,
+            },
         };
         let panels = Panels::pack(layer, Registers::of(arch));
         let mut output = vec![0.0; outputs];
@@ -151,12 +149,13 @@ fn sums_of_integers_are_exact() {
                 input: [0, depth, 0],
                 output: [0, outputs, 0],
                 channel: 1,
+                plane: 0,
             },
             beside: &[],
             rows: 0..1,
             input: &vec![-1e9; depth],
             output: Planes::of(&mut output, 1, 0),
-            from: 0,
+            outputs: 0..outputs,
             room: &mut vec![],
         };
         layer.run(arch);

@@ -2,6 +2,8 @@
 
 use pulp::Simd;
 
+use super::ahead::Ahead;
+
 /// Numbers that lie side by side in the input and meet consecutive weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Run {
@@ -23,6 +25,7 @@ pub(super) fn tile<S: Simd, const P: usize, const V: usize>(
     bases: &[usize; P],
     runs: &[Run],
     weights: &[S::f32s],
+    mut ahead: Ahead,
     mut sums: [[S::f32s; V]; P],
 ) -> [[S::f32s; V]; P] {
     let reach = runs.last().map_or(0, |run| run.offset + run.len);
@@ -41,6 +44,7 @@ pub(super) fn tile<S: Simd, const P: usize, const V: usize>(
         rest = later;
         let now = &now.as_chunks::<V>().0[..len];
         for t in 0..len {
+            ahead.ask();
             for p in 0..P {
                 let x = simd.splat_f32s(x[p][t]);
                 for v in 0..V {

@@ -96,6 +96,17 @@ impl Window {
 }
 
 impl Axis {
+    /// The positions of `size` outputs from `from` on; `None` where there are none.
+    pub(super) fn part(&self, from: usize, size: usize) -> Option<Self> {
+        let before =
+            |end: usize| end.saturating_sub(self.first).div_ceil(self.stride).min(self.count);
+        let (begin, end) = (before(from), before(from + size));
+        let further = (begin * self.step) as isize;
+        let taps = self.taps.iter().map(|(tap, place)| (*tap, place + further)).collect();
+        let first = (self.first + begin * self.stride).saturating_sub(from);
+        (begin < end).then_some(Self { taps, count: end - begin, first, ..*self })
+    }
+
     /// The zeros that are read before and behind an input of a size.
     pub(super) fn halo(&self, size: usize) -> [usize; 2] {
         let (Some((_, least)), Some((_, most))) = (self.taps.first(), self.taps.last()) else {
@@ -118,6 +129,20 @@ mod tests {
         assert_eq!(even.taps, [(1, 0)], "even rows read tap 1 at their own place");
         assert_eq!(odd.taps, [(2, 0), (0, 1)], "odd ones tap 2 there and tap 0 one further");
         assert_eq!((even.halo(7), odd.halo(7)), ([0, 0], [0, 1]));
+    }
+
+    #[test]
+    fn a_part_has_the_outputs_that_are_kept() {
+        let window = Window { kernel: 3, stride: 2, dilation: 1, before: 1 };
+        let [even, odd] = &window.transposed(14)[..] else { panic!("two phases") };
+        let [even, odd] = [even, odd].map(|axis| axis.part(3, 6).expect("positions are kept"));
+        assert_eq!((even.count, even.first, even.taps), (3, 1, vec![(1, 2)]), "outputs 4, 6 and 8");
+        let taps = vec![(2, 1), (0, 2)];
+        assert_eq!((odd.count, odd.first, odd.taps), (3, 0, taps), "outputs 3, 5 and 7");
+        assert_eq!(window.transposed(14)[0].part(3, 1), None, "output 3 is of the other phase");
+        let window = Window { kernel: 3, stride: 2, dilation: 1, before: 1 };
+        let part = window.convolution(14)[0].part(2, 5).expect("positions are kept");
+        assert_eq!((part.count, part.first, part.taps[0]), (5, 0, (0, 3)));
     }
 
     #[test]

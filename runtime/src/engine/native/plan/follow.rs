@@ -15,6 +15,8 @@ pub(super) struct Following<'a> {
     pub(super) activations: Vec<Activation>,
     /// The side of the square of pixels that the outputs of a position become; 1 where they become none.
     pub(super) side: usize,
+    /// The row and the column of the first pixel that is kept, where some are cut away.
+    pub(super) kept: Option<[usize; 2]>,
 }
 
 /// The fewest channels of a pixel that are worth a vector of their own.
@@ -35,12 +37,14 @@ impl Following<'_> {
 
 impl<'a> Planner<'a> {
     /// Takes the operators behind a layer of so many outputs that change nothing but its sums.
-    /// `interleaves` says that it can write them to the pixels of squares.
+    /// `interleaves` says that it can write them to the pixels of squares, `cuts` that it can leave out rows and
+    /// columns.
     pub(super) fn follow(
         &mut self,
         proto: &'a NodeProto,
         outputs: usize,
         interleaves: bool,
+        cuts: bool,
     ) -> Following<'a> {
         let mut following = Following {
             output: &proto.output[0],
@@ -48,6 +52,7 @@ impl<'a> Planner<'a> {
             shift: vec![0.0; outputs],
             activations: vec![],
             side: 1,
+            kept: None,
         };
         loop {
             let readers = self.readers.get(following.output).map_or(&[][..], Vec::as_slice);
@@ -74,11 +79,26 @@ impl<'a> Planner<'a> {
                     } else if let Some(side) = self.square(next, outputs)
                         && interleaves
                         && following.side == 1
+                        && following.kept.is_none()
                     {
                         self.carry(next);
                         self.fused.insert(reader);
                         following.output = &next.output[0];
                         following.side = side;
+                        continue;
+                    } else if let Some(corner) = self.corner(next).filter(|_| of_first)
+                        && cuts
+                        && following.side == 1
+                    {
+                        self.carry(next);
+                        self.fused.insert(reader);
+                        following.output = &next.output[0];
+                        let [top, left] = following.kept.unwrap_or_default();
+                        following.kept = Some([top + corner[0], left + corner[1]]);
+                        continue;
+                    } else if let Some(function) = self.reshaped_result(next).filter(|_| of_first) {
+                        self.fused.insert(reader);
+                        following.output = &self.parsed.graph.node[function].input[0];
                         continue;
                     } else if let Some(activation) = self.activation(next).filter(|_| of_first) {
                         self.fused.insert(reader);
@@ -117,6 +137,36 @@ impl<'a> Planner<'a> {
         let side = usize::try_from(node.int("blocksize", 0)).ok()?;
         let fits = side > 1 && outputs / (side * side) >= FEWEST;
         (node.operator() == "DepthToSpace" && pixels_first && fits).then_some(side)
+    }
+
+    /// Where an operator gives a vector another shape, the one behind it that makes one of the graph's outputs of
+    /// that by a function of every number: these lie in the same order.
+    fn reshaped_result(&self, next: &NodeProto) -> Option<usize> {
+        let reshaped = next.output[0].as_str();
+        let reshapes = matches!(&*next.op_type, "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze")
+            && self.facts[&next.input[0]].dims.len() == 2
+            && !self.outputs.contains_key(reshaped);
+        let &[reader] = &self.readers.get(reshaped)?[..] else { return None };
+        let function = &self.parsed.graph.node[reader];
+        let result = function.output[0].as_str();
+        let last = self.outputs.contains_key(result) && !self.readers.contains_key(result);
+        (reshapes && last && self.activation(function).is_some()).then_some(reader)
+    }
+
+    /// The row and the column of the first pixel that an operator keeps of images, if all that it does is to cut
+    /// rows and columns away.
+    fn corner(&self, next: &NodeProto) -> Option<[usize; 2]> {
+        let node = Node::new(next, self.parsed.summary.opset, self.facts).ok()?;
+        let dims = [&next.input[0], &next.output[0]].map(|name| &self.facts[name].dims[..]);
+        let [&[_, before, _, _], &[_, after, _, _]] = dims else { return None };
+        if node.operator() != "Slice" || before != after {
+            return None;
+        }
+        let mut corner = [0; 2];
+        for (axis, start) in self.starts(next, &node).ok()? {
+            *corner.get_mut(axis.wrapping_sub(1))? = start;
+        }
+        Some(corner)
     }
 
     /// Whether an operator adds a stored number to every output of a layer.

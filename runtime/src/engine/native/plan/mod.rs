@@ -6,12 +6,14 @@
 
 mod affine;
 mod axis;
+mod dense;
 mod elementwise;
 mod follow;
 mod moves;
 mod place;
 mod pool;
 mod round;
+mod windowed;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -76,7 +76,21 @@ impl<'a> Planner<'a> {
     pub(super) fn slice(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let view = self.view(&proto.input[0])?;
         let mut view = self.with_whole_axes(view)?;
-        let rank = view.axes.len() + 1;
+        let dims = self.dims(&proto.output[0])?;
+        for (axis, start) in self.starts(proto, node)? {
+            view = view.part(axis, start, dims[axis]).ok_or("cuts an axis that was joined")?;
+        }
+        self.views.insert(&proto.output[0], view);
+        Ok(())
+    }
+
+    /// Where a slice begins, by axes without that of the batch.
+    pub(super) fn starts(
+        &self,
+        proto: &NodeProto,
+        node: &Node,
+    ) -> Result<Vec<(usize, usize)>, String> {
+        let dims = self.dims(&proto.input[0])?;
         let starts = node.integers(1)?.ok_or("says not where it begins")?;
         let ones = vec![1; starts.len()];
         if node.integers(4)?.unwrap_or(&ones) != ones {
@@ -86,17 +100,14 @@ impl<'a> Planner<'a> {
             Some(axes) => axes.to_vec(),
             None => (0..starts.len() as i64).collect(),
         };
-        let dims = self.dims(&proto.output[0])?;
-        for (&start, &axis) in starts.iter().zip(&axes) {
-            let axis = if axis < 0 { axis + rank as i64 } else { axis } as usize;
+        let start = |(&start, &axis): (&i64, &i64)| {
+            let axis = if axis < 0 { axis + dims.len() as i64 + 1 } else { axis } as usize;
             let axis = axis.checked_sub(1).ok_or("cuts the batch axis")?;
-            let size = view.dims()[axis] as i64;
-            let start = if start < 0 { start + size } else { start }.clamp(0, size) as usize;
-            let part = view.part(axis, start, dims[axis]);
-            view = part.ok_or("cuts an axis that was joined")?;
-        }
-        self.views.insert(&proto.output[0], view);
-        Ok(())
+            let size = dims[axis] as i64;
+            let start = if start < 0 { start + size } else { start };
+            Ok((axis, start.clamp(0, size) as usize))
+        };
+        starts.iter().zip(&axes).map(start).collect()
     }
 
     pub(super) fn split(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {

@@ -72,7 +72,8 @@ impl Correlate<'_> {
             room.resize((len / 2 + 1).max(room.len()), 0.0);
             let integers: &mut [i16] = bytemuck::cast_slice_mut(&mut room[..]);
             panels.rounding.integers(&self.input[first..][..len], integers);
-            for panel in &panels.panels {
+            let outputs = self.outputs.clone();
+            for panel in panels.panels.iter().filter(|panel| outputs.contains(&panel.output)) {
                 let block = IntegerBlock { panel, panels, input: integers, first };
                 match panel.vectors {
                     2 => self.integer_panel::<I, 2>(simd, &block),
@@ -138,7 +139,7 @@ impl Correlate<'_> {
                 scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
             }
         }
-        self.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
+        self.store(floats, at, &places, block.panel.place, block.panel.outputs, scaled);
     }
 }
 
