@@ -86,8 +86,8 @@ impl<'a> Loop<'a> {
     ///
     /// # Errors
     ///
-    /// Where a term of the loss or a weight is no longer a finite number (the last checkpoint is
-    /// then the last good one), or where a file cannot be read or written.
+    /// Where a term of the loss, a weight or a moment of the optimiser is not a finite number (the last checkpoint
+    /// is then the last good one), or where a file cannot be read or written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let outcome = self.epochs(progress, signals)?;
         self.saving.finish()?;
