@@ -11,6 +11,7 @@ use crate::{Journey, Needs};
 pub(crate) const JOURNEYS: &[Journey] = &[
     ("train::patterns_are_learned", Needs::Nothing, patterns_are_learned),
     ("train::a_broken_loss_stops_the_run", Needs::Nothing, broken_loss),
+    ("train::the_term_that_broke_first_is_named", Needs::Nothing, broken_term),
     ("train::early_stopping", Needs::Nothing, early_stopping),
     ("train::bad_input_is_one_line", Needs::Nothing, bad_input),
     ("train::dense_layers_in_bf16_learn_as_in_f32", Needs::Nothing, |_| {
@@ -56,26 +57,29 @@ fn patterns_are_learned(_: PathBuf) -> Result<(), String> {
     Err(format!("the validation loss went from {first} to {last} nats"))
 }
 
-/// A learning rate that rises until a term is no number: before an epoch's end, within the third epoch,
-/// and on the validation images alone.
+/// A learning rate that is too high, or rises until it is: terms break before an epoch's end, and where every step is an
+/// epoch the weights before any term, terms in the third epoch, and on the validation images alone.
 fn broken_loss(_: PathBuf) -> Result<(), String> {
     let rising = "train.schedule={ kind = \"constant\", warmup_steps = 1000000000 }";
-    let cases: [(&[&str], &[&str]); 3] = [
-        (&["train.learning_rate=1e6"], &["no weights had been saved"]),
+    let (few, alone) = ("data.patterns={ count = 30 }", "train.validation=0");
+    let cases: [(&[&str], &[&str]); 4] = [
         (
-            &[
-                "train.learning_rate=1e12",
-                rising,
-                "data.patterns={ count = 30 }",
-                "train.validation=0",
-            ],
-            &["reconstruction term is", "good weights are those of step"],
+            &["train.learning_rate=1e6", alone],
+            &["at step 3 no term of the loss is", "no weights had been saved"],
         ),
         (
-            &["train.learning_rate=1e12", rising, "data.patterns={ count = 30 }"],
+            &["train.learning_rate=1e300", few, alone],
+            &["after step 1 the weight `", "no weights had been saved"],
+        ),
+        (
+            &["train.learning_rate=1e12", rising, few, alone],
+            &["at step 3 no term of the loss is", "good weights are those of step 2 "],
+        ),
+        (
+            &["train.learning_rate=1e12", rising, few],
             &[
-                "reconstruction term of the validation",
-                "step 2;",
+                "on the validation images after step 2 no term of the loss is",
+                "(reconstruction NaN, KL inf)",
                 "good weights are those of step 1 ",
             ],
         ),
@@ -88,10 +92,27 @@ fn broken_loss(_: PathBuf) -> Result<(), String> {
         if info.contains("test_loss") {
             return Err("a broken run has final figures".into());
         }
+        let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+        let newest = run.join("checkpoints").join(format!("step-{:09}", lines.lines().count()));
+        if newest.exists() == lines.is_empty() {
+            return Err(format!("the metrics are not those of the weights that are kept: {lines}"));
+        }
         // The weights that are kept are whole, and can be evaluated.
         if words.iter().any(|word| word.contains("good weights")) {
             expect(program("vae-train")?.arg("evaluate").arg(&run), 0)?;
         }
+    }
+    Ok(())
+}
+
+/// Weights that make the posterior so narrow that the ratio of its density to the prior's is no number, while the
+/// images are still reconstructed; the gradient breaks every term from the next step on, long before a look at them.
+fn broken_term(_: PathBuf) -> Result<(), String> {
+    let settings = ["train.learning_rate=12", "train.kl=sampled", "train.beta=0"];
+    let words = ["at step 2 the KL term is not a finite number (NaN); no weights had been saved"];
+    for ways in [&[][..], &["--devices", "0,1"], &["--set", "train.precision=bf16"]] {
+        let (_folder, mut fit) = patterns(&settings)?;
+        refused(fit.env("RAYON_NUM_THREADS", "2").args(ways), &words)?;
     }
     Ok(())
 }

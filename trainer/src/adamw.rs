@@ -135,21 +135,41 @@ mod tests {
 
     use super::*;
 
+    /// The same numbers where they may lie: alone, by columns, and as rows and columns of a larger tensor.
+    fn lying(numbers: Tensor<2>, place: usize) -> Tensor<2> {
+        let [rows, columns] = numbers.dims();
+        let beside = |axis| {
+            let other = numbers.clone() + 1.0;
+            Tensor::cat(vec![other.clone(), numbers.clone(), other], axis)
+        };
+        match place {
+            0 => numbers,
+            1 => numbers.transpose().reshape([rows * columns]).reshape([columns, rows]).transpose(),
+            2 => beside(0).narrow(0, rows, rows),
+            _ => beside(1).narrow(1, columns, columns),
+        }
+    }
+
     #[test]
-    fn steps_are_those_of_burn() {
+    fn steps_are_those_of_burn_wherever_the_tensors_lie() {
         let device = Device::flex();
         device.seed(5);
         let random = || Tensor::<2>::random([70, 500], Distribution::Normal(0.0, 0.1), &device);
-        for weight_decay in [0.0, 0.01] {
+        for (weight_decay, place) in [(0.0, 0), (0.01, 0), (0.01, 1), (0.01, 2), (0.01, 3)] {
             let ours = AdamW::new(weight_decay);
             let weights = random();
             let mut found = (weights.clone(), None);
             let mut expected = (weights, None);
             for step in 1..5 {
-                let gradient =
-                    if step == 3 { random().reshape([500, 70]).transpose() } else { random() };
-                found = ours.step(1e-3, found.0, gradient.clone(), found.1);
-                expected = ours.burn.step(1e-3, expected.0, gradient, expected.1);
+                let gradient = random();
+                expected = ours.burn.step(1e-3, expected.0, gradient.clone(), expected.1);
+                let (weights, state) = found;
+                let state = state.map(|AdamWState { mut momentum }| {
+                    momentum.moment_1 = lying(momentum.moment_1, place);
+                    momentum.moment_2 = lying(momentum.moment_2, place);
+                    AdamWState { momentum }
+                });
+                found = ours.step(1e-3, lying(weights, place), lying(gradient, place), state);
                 let [found, expected] = [&found, &expected].map(|(weights, state)| {
                     let momentum = &state.as_ref().expect("it has taken a step").momentum;
                     assert_eq!(momentum.time, step);

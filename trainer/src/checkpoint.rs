@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Tensor};
+use burn::store::burn_pack::Reader;
+use burn::tensor::{Bytes, TensorData};
 use serde::{Deserialize, Serialize};
 use vae_infer::{images, sha256};
 use vae_models::Vae;
 
-use crate::forward::host;
 use crate::means::Sums;
+use crate::run::{EpochMetrics, Run};
 
 /// The place in a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub optimizer: ModuleOptimizer,
     /// The place in the run.
     pub state: State,
+    /// The metrics of the epoch that ends here, where one does.
+    pub metrics: Option<EpochMetrics>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,35 +65,43 @@ const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const STATE: &str = "state.json";
 
-/// Saves a checkpoint under a name of its own, then drops those that are neither among the newest
+/// Saves a checkpoint of a run under a name of its own, then drops those that are neither among the newest
 /// two nor the best nor of the steps in `keep`.
 ///
 /// The state names the other files' hashes and is written last, into a folder that is renamed as a
-/// whole: a checkpoint that can be seen is complete.
+/// whole: a checkpoint that can be seen is complete. An epoch's metrics come before it: a run that is killed between
+/// the two goes on from an older one, and writes them again.
 ///
 /// # Errors
 ///
-/// Where a weight is no longer a finite number, or where it cannot be written; those that were there
-/// are then still there.
-pub fn save(folder: &Path, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
-    let Snapshot { vae, optimizer, state } = snapshot;
-    let mut finite = Finite(true);
-    vae.visit(&mut finite);
-    if !finite.0 {
+/// Where a weight or a moment of the optimiser is not a finite number (nothing is then written), or where it cannot be
+/// written; checkpoints that were there are still there.
+pub fn save(run: &Run, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
+    let Snapshot { vae, optimizer, state, metrics } = snapshot;
+    let folder = &run.checkpoints();
+    let model = vae.clone().into_record().into_bytes()?.shared();
+    let optimizer = optimizer.into_bytes()?.shared();
+    let broken = match (broken_tensor(&model)?, broken_tensor(&optimizer)?) {
+        (Some(weight), _) => Some(format!("the weight `{weight}`")),
+        (None, Some(_)) => Some("a moment of the optimiser".to_owned()),
+        (None, None) => None,
+    };
+    if let Some(broken) = broken {
         bail!(
-            "a weight is no longer a finite number after step {}, and every term of the loss still \
-             was: its gradient was not; {} {HINT}",
+            "after step {} {broken} is not a finite number, and every term of the loss still was: a \
+             gradient was not, or its square; {} {HINT}",
             state.step,
             last_good(folder)
         );
+    }
+    if let Some(metrics) = metrics {
+        run.write_metrics(metrics)?;
     }
     let at = path(folder, state.step);
     let context = || format!("cannot save the checkpoint `{}`", at.display());
     let temporary = tempfile::Builder::new().prefix(SAVING).tempdir_in(folder)?;
     let mut hashes = BTreeMap::new();
-    let files =
-        [(MODEL, vae.clone().into_record().into_bytes()?), (OPTIMIZER, optimizer.into_bytes()?)];
-    for (file, bytes) in files {
+    for (file, bytes) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         hashes.insert(file.to_owned(), sha256(&bytes));
         vae_infer::write::atomically(&temporary.path().join(file), &bytes)?;
     }
@@ -114,17 +125,20 @@ pub fn last_good(folder: &Path) -> String {
         Ok(Some((good, _))) => {
             format!("the last good weights are those of step {}", good.state.step)
         }
-        _ => "no weights had been saved yet".to_owned(),
+        Ok(None) => "no weights had been saved yet".to_owned(),
+        Err(unreadable) => format!("the weights that were saved cannot be read: {unreadable:#}"),
     }
 }
 
-/// Whether every weight of a network is a finite number.
-struct Finite(bool);
-
-impl ModuleVisitor for Finite {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0 = self.0 && host(param.val()).iter().all(|weight| weight.is_finite());
+/// The first tensor of a file with a number that is not finite.
+fn broken_tensor(file: &Bytes) -> Result<Option<String>> {
+    for tensor in Reader::from_bytes(file.clone())?.into_tensors()? {
+        let (name, dtype, shape, _, bytes) = tensor.into_parts()?;
+        if !TensorData::from_bytes(bytes, shape, dtype).iter::<f32>().all(f32::is_finite) {
+            return Ok(Some(name));
+        }
     }
+    Ok(None)
 }
 
 fn prune(folder: &Path, state: &State, keep: &[usize]) -> Result<()> {

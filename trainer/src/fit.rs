@@ -12,7 +12,7 @@ use crate::config::RunConfig;
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
 use crate::frames::{Frames, fresh};
-use crate::means::{Means, evaluate};
+use crate::means::{Broken, Means, evaluate};
 use crate::objective::{Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
@@ -51,9 +51,8 @@ pub struct Loop<'a> {
     training: Training<'a>,
     state: State,
     saving: Saving,
-    /// Sums of the steps since the last look at the loss, still on the device.
-    unread: Vec<Tensor<1>>,
-    unread_images: usize,
+    /// Sums of the steps since the last look at the loss, still on the device, with the images of each.
+    unread: Vec<(Tensor<1>, usize)>,
 }
 
 impl<'a> Loop<'a> {
@@ -77,21 +76,9 @@ impl<'a> Loop<'a> {
         let state = checkpoint.map(|saved| saved.state.clone()).unwrap_or_default();
         let steps_per_epoch = data.train.len().div_ceil(config.train.batch_size);
         let keep = config.train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
-        let saving = Saving::new(&run.checkpoints(), keep);
-        let (unread, unread_images) = (vec![], 0);
-        Ok(Self {
-            config,
-            objective,
-            run,
-            data,
-            device,
-            frames,
-            training,
-            state,
-            saving,
-            unread,
-            unread_images,
-        })
+        let saving = Saving::new(run, keep);
+        let unread = vec![];
+        Ok(Self { config, objective, run, data, device, frames, training, state, saving, unread })
     }
 
     /// Runs the epochs that are left, each followed by a validation and a checkpoint, which is
@@ -99,8 +86,8 @@ impl<'a> Loop<'a> {
     ///
     /// # Errors
     ///
-    /// Where a term of the loss or a weight is no longer a finite number (the last checkpoint is
-    /// then the last good one), or where a file cannot be read or written.
+    /// Where a term of the loss, a weight or a moment of the optimiser is not a finite number (the last checkpoint
+    /// is then the last good one), or where a file cannot be read or written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
         let outcome = self.epochs(progress, signals)?;
         self.saving.finish()?;
@@ -117,7 +104,7 @@ impl<'a> Loop<'a> {
             let started = Instant::now();
             let first = self.state.step_in_epoch;
             if let Some(signal) = self.epoch(progress, signals)? {
-                self.save()?;
+                self.save(None)?;
                 return Ok(Outcome::Interrupted(signal));
             }
             let images = self.data.train.len().saturating_sub(first * train.batch_size);
@@ -159,31 +146,30 @@ impl<'a> Loop<'a> {
     fn step(&mut self, images: Tensor<4>, steps_per_epoch: usize) {
         let [count, ..] = images.dims();
         let (weights, rate) = (self.weights(steps_per_epoch), self.learning_rate(steps_per_epoch));
-        self.unread.push(self.training.step(images, self.state.step, weights, rate));
-        self.unread_images += count;
+        self.unread.push((self.training.step(images, self.state.step, weights, rate), count));
         self.state.step += 1;
         self.state.step_in_epoch += 1;
     }
 
-    /// Reads the losses of the steps since the last look, and stops where their sum is broken: the term that is
-    /// named is the first, in their order, that broke until this look.
+    /// Reads the losses of the steps since the last look, and stops at the first that is broken: it and those after
+    /// it do not count.
     fn read_losses(&mut self) -> Result<Means> {
         self.saving.check()?;
-        self.state.sums.add(std::mem::take(&mut self.unread), self.unread_images);
-        self.unread_images = 0;
-        let means = self.state.sums.means();
-        if let Some(term) = means.broken_term() {
-            return Err(self.broken(&format!("{term} term")));
+        let unread = std::mem::take(&mut self.unread);
+        let steps = unread.len();
+        if let Err(broken) = self.state.sums.add(unread) {
+            self.state.step -= steps - broken.batch;
+            self.state.step_in_epoch -= steps - broken.batch;
+            return Err(self.stop(&format!("at step {} {broken}", self.state.step + 1)));
         }
-        Ok(means)
+        Ok(self.state.sums.means())
     }
 
     /// Why a run stops whose loss is broken, once it is known which weights are kept.
-    fn broken(&mut self, what: &str) -> anyhow::Error {
-        let broken = format!("the {what} is no longer a finite number at step {}", self.state.step);
+    fn stop(&mut self, broken: &str) -> anyhow::Error {
         match self.saving.finish() {
             Ok(()) => anyhow!("{broken}; {} {HINT}", last_good(&self.run.checkpoints())),
-            Err(unsaved) => unsaved.context(broken),
+            Err(unsaved) => unsaved.context(broken.to_owned()),
         }
     }
 
@@ -195,11 +181,14 @@ impl<'a> Loop<'a> {
             let (latent, seed) = (self.config.model.latent, self.config.seed);
             evaluate(&self.training.vae(), self.objective, images, latent, seed, self.device)
         });
-        let validation = validation.transpose()?;
         let step = self.state.step;
-        if let Some(term) = validation.as_ref().and_then(Means::broken_term) {
-            return Err(self.broken(&format!("{term} term of the validation images")));
-        }
+        let validation =
+            validation.transpose().map_err(|error| match error.downcast::<Broken>() {
+                Ok(broken) => {
+                    self.stop(&format!("on the validation images after step {step} {broken}"))
+                }
+                Err(error) => error,
+            })?;
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
         self.state.sums = Default::default();
@@ -215,15 +204,14 @@ impl<'a> Loop<'a> {
         if let Some(frames) = &self.frames {
             frames.draw(&self.training.vae(), epoch)?;
         }
-        self.run.write_metrics(&metrics)?;
-        self.save()?;
+        self.save(Some(metrics.clone()))?;
         Ok(metrics)
     }
 
-    fn save(&mut self) -> Result<()> {
+    fn save(&mut self, metrics: Option<EpochMetrics>) -> Result<()> {
         let (vae, optimizer) = self.training.parts();
         let (vae, optimizer) = (vae.clone(), optimizer.clone());
-        self.saving.begin(Snapshot { vae, optimizer, state: self.state.clone() })
+        self.saving.begin(Snapshot { vae, optimizer, state: self.state.clone(), metrics })
     }
 
     fn is_stale(&self) -> bool {
@@ -280,4 +268,50 @@ pub fn after(run: &Run, config: &RunConfig, epoch: usize, device: &Device) -> Re
 fn weights(checkpoint: &Checkpoint, config: &RunConfig, device: &Device) -> Result<Vae> {
     let vae = config.model.init(config.image.shape(), device)?;
     checkpoint.model(vae)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use ndarray::Array4;
+
+    use super::*;
+    use crate::device::DeviceName;
+
+    #[test]
+    fn the_step_whose_term_broke_first_is_named_and_is_the_first_that_does_not_count() {
+        let config = RunConfig::load("patterns", &[]).expect("a preset");
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let run = Run::create(folder.path(), &config).expect("it is empty");
+        let chosen = DeviceName::Cpu.open().expect("it is in this build");
+        let device = &chosen.device;
+        let objective = Objective::new(&config, device).expect("no feature network");
+        let train = Batches::new(Array4::zeros((4, 1, 4, 4)), 1, device);
+        let data = Data { train, validation: None };
+        let mut training =
+            Loop::new(&config, &objective, &run, &data, &chosen, None, None).expect("it fits");
+        let mut take = |steps: &[[f32; 2]]| {
+            for &sums in steps {
+                training.unread.push((Tensor::from_floats(sums, device), 2));
+                training.state.step += 1;
+                training.state.step_in_epoch += 1;
+            }
+            let read = training.read_losses().map_err(|error| error.to_string());
+            (read, training.state.step, training.state.step_in_epoch, training.state.sums)
+        };
+        let (read, .., sums) = take(&[[2.0, 4.0]; 3]);
+        let means = read.expect("all is finite");
+        assert_eq!((means.reconstruction, means.kl), (1.0, 2.0));
+
+        let (nan, infinite) = (f32::NAN, f32::INFINITY);
+        let (read, step, step_in_epoch, then) =
+            take(&[[2.0, 4.0], [2.0, 4.0], [2.0, infinite], [nan, nan], [nan, nan]]);
+        let error = read.expect_err("the third of these is broken");
+        assert_eq!((step, step_in_epoch), (5, 5));
+        assert_eq!(then.means(), sums.means());
+        assert!(
+            error.starts_with("at step 6 the KL term is not a finite number (inf); "),
+            "{error}"
+        );
+        assert!(error.contains("no weights had been saved yet"), "{error}");
+    }
 }

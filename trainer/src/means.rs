@@ -1,5 +1,7 @@
 //! The terms of the loss over a data set.
 
+use std::fmt;
+
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,7 @@ pub struct Means {
     pub perceptual: Option<f64>,
 }
 
-/// Sums over images, kept on the host in double precision.
+/// Sums over images, kept on the host in double precision. They are finite numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     reconstruction: f64,
@@ -30,6 +32,33 @@ pub struct Sums {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     perceptual: Option<f64>,
     images: usize,
+}
+
+/// The first of some batches in which a term is not a finite number. The step that it is of breaks the weights, and
+/// from then on every term is broken: what is to blame is said by this batch alone.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub struct Broken {
+    /// Its place among them, counted from 0.
+    pub batch: usize,
+    sums: Vec<f32>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let terms = ["reconstruction", "KL", "perceptual"].into_iter().zip(&self.sums);
+        let (sound, broken): (Vec<_>, Vec<_>) = terms.partition(|(_, sum)| sum.is_finite());
+        let values: Vec<_> = broken.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
+        let values = values.join(", ");
+        // the KL term of a plain autoencoder is 0 whatever its weights are
+        if sound.iter().all(|(_, sum)| **sum == 0.0) {
+            let why = "the weights are broken already, or too large";
+            return write!(f, "no term of the loss is a finite number ({values}): {why}");
+        }
+        match broken[..] {
+            [(name, sum)] => write!(f, "the {name} term is not a finite number ({sum})"),
+            _ => write!(f, "{} terms of the loss are not finite numbers ({values})", broken.len()),
+        }
+    }
 }
 
 impl Means {
@@ -43,29 +72,31 @@ impl Means {
     pub fn elbo(&self) -> f64 {
         -(self.reconstruction + self.kl)
     }
-
-    /// The first term that is not a finite number.
-    pub fn broken_term(&self) -> Option<&'static str> {
-        let perceptual = self.perceptual.unwrap_or_default();
-        let terms =
-            [("reconstruction", self.reconstruction), ("kl", self.kl), ("perceptual", perceptual)];
-        terms.into_iter().find(|(_, value)| !value.is_finite()).map(|(name, _)| name)
-    }
 }
 
 impl Sums {
-    /// Adds the sums of batches, each from [`Terms::sums`](crate::objective::Terms::sums), in
-    /// their order.
-    pub fn add(&mut self, batches: Vec<Tensor<1>>, images: usize) {
-        let Some([terms]) = batches.first().map(Tensor::dims) else { return };
-        for sums in host(Tensor::cat(batches, 0)).chunks_exact(terms) {
+    /// Adds the sums of batches in their order, each from [`Terms::sums`](crate::objective::Terms::sums) and with
+    /// the number of its images.
+    ///
+    /// # Errors
+    ///
+    /// Where a sum is not a finite number: the batches before its own are added.
+    pub fn add(&mut self, batches: Vec<(Tensor<1>, usize)>) -> Result<(), Broken> {
+        let (batches, images): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
+        let Some([terms]) = batches.first().map(Tensor::dims) else { return Ok(()) };
+        let sums = host(Tensor::cat(batches, 0));
+        for (batch, (sums, images)) in sums.chunks_exact(terms).zip(images).enumerate() {
+            if !sums.iter().all(|sum| sum.is_finite()) {
+                return Err(Broken { batch, sums: sums.to_vec() });
+            }
             self.reconstruction += f64::from(sums[0]);
             self.kl += f64::from(sums[1]);
             if let Some(perceptual) = sums.get(2) {
                 *self.perceptual.get_or_insert_default() += f64::from(*perceptual);
             }
+            self.images += images;
         }
-        self.images += images;
+        Ok(())
     }
 
     /// The means over the images so far.
@@ -86,7 +117,7 @@ pub(crate) const BATCH: usize = 256;
 ///
 /// # Errors
 ///
-/// Where an image can no longer be read.
+/// Where an image can no longer be read, or where a term is not a finite number ([`Broken`]).
 pub fn evaluate(
     vae: &Vae,
     objective: &Objective,
@@ -101,7 +132,58 @@ pub fn evaluate(
         let [count, ..] = images.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);
         let epsilon = draws::epsilon(place, count, latent, device);
-        sums.add(vec![objective.terms(vae, images, epsilon).sums()], count);
+        sums.add(vec![(objective.terms(vae, images, epsilon).sums(), count)])?;
     }
     Ok(sums.means())
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    /// Adds batches of two images, each with these sums of its terms.
+    fn add<const T: usize>(batches: &[[f32; T]]) -> (Sums, Option<Broken>) {
+        let batches = batches.iter().map(|&sums| (Tensor::from_floats(sums, &Device::flex()), 2));
+        let mut sums = Sums::default();
+        let broken = sums.add(batches.collect()).err();
+        (sums, broken)
+    }
+
+    const NAN: f32 = f32::NAN;
+    const INF: f32 = f32::INFINITY;
+
+    #[test]
+    fn the_first_broken_batch_is_found_and_those_before_it_count() {
+        let later = [[NAN, NAN], [8.0, 8.0], [INF, NAN]];
+        for first in 0..3 {
+            let sound = &[[2.0, 4.0], [6.0, 8.0]][..first];
+            let (sums, broken) = add(&[sound, &[[6.0, INF]], &later].concat());
+            let broken = broken.expect("a term is infinite");
+            assert_eq!((broken.batch, &sums), (first, &add(sound).0));
+            assert_eq!(broken.to_string(), "the KL term is not a finite number (inf)");
+        }
+        let (sums, broken) = add(&[[2.0, 4.0], [6.0, 8.0]]);
+        let means = Means { reconstruction: 2.0, kl: 3.0, perceptual: None };
+        assert_eq!((sums.means(), broken), (means, None));
+    }
+
+    #[test]
+    fn a_term_alone_is_blamed_and_all_at_once_are_not() {
+        let said = |sums: [f32; 3]| add(&[sums]).1.expect("one is broken").to_string();
+        assert_eq!(said([NAN, 1.0, 2.0]), "the reconstruction term is not a finite number (NaN)");
+        assert_eq!(said([1.0, 0.0, -INF]), "the perceptual term is not a finite number (-inf)");
+        assert_eq!(
+            said([INF, 1.0, NAN]),
+            "2 terms of the loss are not finite numbers (reconstruction inf, perceptual NaN)"
+        );
+        let all = said([NAN, INF, NAN]);
+        assert!(all.starts_with("no term of the loss is a finite number"), "{all}");
+        assert!(all.contains("(reconstruction NaN, KL inf, perceptual NaN): the weights"), "{all}");
+        // a plain autoencoder
+        let all = add(&[[NAN, 0.0]]).1.expect("one is broken").to_string();
+        assert!(
+            all.contains("no term of the loss") && all.contains("(reconstruction NaN)"),
+            "{all}"
+        );
+    }
 }

@@ -180,7 +180,7 @@ mod tests {
         let epsilon = Tensor::full([4, config.model.latent], 0.5, &device);
         let terms = objective.terms(vae, images, epsilon);
         let mut sums = Sums::default();
-        sums.add(vec![terms.sums(), terms.sums()], 8);
+        sums.add(vec![(terms.sums(), 4), (terms.sums(), 4)]).expect("they are finite");
         let loss = terms.loss(config.weights()).into_scalar::<f32>();
         let from_sums = sums.means().loss(config.weights());
         assert!((f64::from(loss) / from_sums - 1.0).abs() < 1e-5, "{loss} is not {from_sums}");

@@ -1,24 +1,24 @@
 //! Checkpoints that are written beside the training loop.
 
 use std::panic;
-use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
 
 use crate::checkpoint::{self, Snapshot};
+use crate::run::Run;
 
 /// Writes the checkpoints of a run in their order, one at a time, on a thread of its own.
 pub struct Saving {
-    folder: PathBuf,
+    run: Run,
     keep: Vec<usize>,
     written: Option<JoinHandle<Result<()>>>,
 }
 
 impl Saving {
-    /// Saves into a folder, where the checkpoints of the steps in `keep` stay.
-    pub fn new(folder: &Path, keep: Vec<usize>) -> Self {
-        Self { folder: folder.to_owned(), keep, written: None }
+    /// Saves into a run, where the checkpoints of the steps in `keep` stay.
+    pub fn new(run: &Run, keep: Vec<usize>) -> Self {
+        Self { run: run.clone(), keep, written: None }
     }
 
     /// Begins to save, once the snapshot before has been saved.
@@ -28,8 +28,8 @@ impl Saving {
     /// Where that one could not be.
     pub fn begin(&mut self, snapshot: Snapshot) -> Result<()> {
         self.finish()?;
-        let (folder, keep) = (self.folder.clone(), self.keep.clone());
-        self.written = Some(thread::spawn(move || checkpoint::save(&folder, &snapshot, &keep)));
+        let (run, keep) = (self.run.clone(), self.keep.clone());
+        self.written = Some(thread::spawn(move || checkpoint::save(&run, &snapshot, &keep)));
         Ok(())
     }
 
@@ -68,43 +68,107 @@ impl Drop for Saving {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Tensor;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::checkpoint::{Checkpoint, State};
+    use crate::checkpoint::{Checkpoint, State, last_good};
     use crate::config::RunConfig;
-    use crate::device::DeviceName;
-    use crate::objective::Objective;
+    use crate::device::{Chosen, DeviceName};
+    use crate::means::Means;
+    use crate::objective::{Objective, TermWeights};
+    use crate::run::EpochMetrics;
     use crate::training::Training;
 
-    #[test]
-    fn snapshots_are_saved_in_their_order_until_a_weight_is_no_number() {
-        let config = RunConfig::load("patterns", &[]).expect("a preset");
-        let (chosen, folder) =
-            (DeviceName::Cpu.open(), tempfile::TempDir::new().expect("a folder"));
-        let chosen = chosen.expect("it is in this build");
-        let device = chosen.device.clone();
-        let objective = Objective::new(&config, &device).expect("no feature network");
-        let mut training = Training::new(&config, &objective, &chosen, None).expect("it fits");
-        let mut saving = Saving::new(folder.path(), vec![2]);
-        let mut step = |number: usize, rate: f64| {
-            let images = Tensor::ones([2, 1, 4, 4], &device);
-            let terms = training.step(images, number - 1, config.weights(), rate).into_data();
+    /// A run whose every step is an epoch.
+    struct Steps {
+        folder: TempDir,
+        config: RunConfig,
+        chosen: Chosen,
+        objective: Objective,
+    }
+
+    impl Steps {
+        fn new() -> (Self, Run) {
+            let config = RunConfig::load("patterns", &[]).expect("a preset");
+            let folder = TempDir::new().expect("a folder");
+            let run = Run::create(folder.path(), &config).expect("it is empty");
+            let chosen = DeviceName::Cpu.open().expect("it is in this build");
+            let objective = Objective::new(&config, &chosen.device).expect("no feature network");
+            (Self { folder, config, chosen, objective }, run)
+        }
+
+        fn training(&self) -> Training<'_> {
+            Training::new(&self.config, &self.objective, &self.chosen, None).expect("it fits")
+        }
+
+        /// A run after a step, of which every term is a finite number.
+        fn step(&self, training: &mut Training<'_>, step: usize, beta: f64, rate: f64) -> Snapshot {
+            let images = Tensor::ones([2, 1, 4, 4], &self.chosen.device);
+            let weights = TermWeights { beta, ..self.config.weights() };
+            let terms = training.step(images, step - 1, weights, rate).into_data();
             assert!(terms.iter::<f32>().all(f32::is_finite), "the terms are of the weights before");
             let (vae, optimizer) = training.parts();
-            let state = State { step: number, ..State::default() };
-            Snapshot { vae: vae.clone(), optimizer: optimizer.clone(), state }
-        };
-        for number in 1..=5 {
-            saving.begin(step(number, 1e-3)).expect("all is finite");
+            let (vae, optimizer) = (vae.clone(), optimizer.clone());
+            let metrics = EpochMetrics {
+                epoch: step,
+                step,
+                train: Means::default(),
+                validation: None,
+                beta,
+                perceptual_weight: 0.0,
+                learning_rate: rate,
+            };
+            let state = State { step, ..State::default() };
+            Snapshot { vae, optimizer, state, metrics: Some(metrics) }
         }
-        saving.finish().expect("all is finite");
-        saving.begin(step(6, f64::NAN)).expect("the one before was saved");
-        let error = saving.finish().expect_err("its weights are broken").to_string();
-        assert!(error.contains("step 6") && error.contains("those of step 5"), "{error}");
-        let there = (1..=6).filter(|&step| checkpoint::path(folder.path(), step).exists());
-        assert_eq!(there.collect::<Vec<_>>(), [2, 4, 5]);
-        let (newest, damaged) =
-            Checkpoint::newest(folder.path()).expect("it can be read").expect("it is there");
-        assert_eq!((newest.state.step, damaged.len()), (5, 0));
+    }
+
+    #[test]
+    fn snapshots_are_saved_in_their_order_until_a_number_is_not_finite() {
+        // A learning rate that breaks the weights, and gradients whose squares are too large for the moments alone.
+        let cases = [(1.0, f64::NAN, "the weight `"), (1e25, 1e-3, "a moment of the optimiser")];
+        for (beta, rate, broken) in cases {
+            let (steps, run) = Steps::new();
+            let (mut training, mut saving) = (steps.training(), Saving::new(&run, vec![2]));
+            for number in 1..=5 {
+                let snapshot = steps.step(&mut training, number, 1.0, 1e-3);
+                saving.begin(snapshot).expect("all is finite");
+            }
+            saving.finish().expect("all is finite");
+            let snapshot = steps.step(&mut training, 6, beta, rate);
+            saving.begin(snapshot).expect("the one before was saved");
+            let error = saving.finish().expect_err("it is broken").to_string();
+            for words in ["after step 6 ", broken, "the last good weights are those of step 5 "] {
+                assert!(error.contains(words), "`{words}` is not in `{error}`");
+            }
+            let folder = run.checkpoints();
+            let mut there: Vec<_> = std::fs::read_dir(&folder)
+                .expect("it is there")
+                .map(|entry| entry.expect("it can be read").path())
+                .collect();
+            there.sort();
+            assert_eq!(there, [2, 4, 5].map(|step| checkpoint::path(&folder, step)));
+            let lines = run.metrics().expect("they are whole");
+            assert_eq!(lines.iter().map(|line| line.epoch).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+            let newest = Checkpoint::newest(&folder).expect("it can be read");
+            let (newest, damaged) = newest.expect("it is there");
+            assert_eq!((newest.state.step, damaged.len()), (5, 0));
+        }
+    }
+
+    #[test]
+    fn weights_that_cannot_be_read_are_not_said_to_be_missing() {
+        let (steps, run) = Steps::new();
+        let folder = run.checkpoints();
+        assert_eq!(last_good(&folder), "no weights had been saved yet");
+        let mut saving = Saving::new(&run, vec![]);
+        let snapshot = steps.step(&mut steps.training(), 1, 1.0, 1e-3);
+        saving.begin(snapshot).and_then(|()| saving.finish()).expect("all is finite");
+        assert_eq!(last_good(&folder), "the last good weights are those of step 1");
+        let model = checkpoint::path(&folder, 1).join("model.bpk");
+        std::fs::write(&model, "damaged").expect("it can be written");
+        let said = last_good(&folder);
+        assert!(said.starts_with("the weights that were saved cannot be read"), "{said}");
+        assert!(said.contains("model.bpk") && steps.folder.path().exists(), "{said}");
     }
 }

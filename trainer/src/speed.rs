@@ -75,8 +75,8 @@ pub struct Speed {
 ///
 /// # Errors
 ///
-/// Where the configuration does not hold, where `start` cannot be written, and where the loss is no longer
-/// a finite number.
+/// Where the configuration does not hold, where `start` cannot be written, and where a term of the loss is
+/// not a finite number.
 pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Result<Speed> {
     let Options { batch, steps, warmup, start } = *options;
     let Chosen { device, name, .. } = chosen;
@@ -118,19 +118,18 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
             pass = Some(data.pass(order.epoch(number), batch, 0));
         }
         let images = pass.as_mut().and_then(Iterator::next).context("an epoch is short")??;
-        unread.push(training.step(images, step, config.weights(), config.train.learning_rate));
+        let (weights, rate) = (config.weights(), config.train.learning_rate);
+        unread.push((training.step(images, step, weights, rate), batch));
         let measured = (step + 1).saturating_sub(warmup);
         let ends =
             step == 0 || step + 1 == warmup || measured > 0 && measured.is_multiple_of(WINDOW);
         if !ends {
             continue;
         }
-        let count = unread.len() * batch;
+        let read = unread.len();
         let mut sums = Sums::default();
-        sums.add(std::mem::take(&mut unread), count);
-        let means = sums.means();
-        if let Some(term) = means.broken_term() {
-            bail!("the {term} term is no longer a finite number at step {}", step + 1);
+        if let Err(broken) = sums.add(std::mem::take(&mut unread)) {
+            bail!("at step {} {broken}", step + 2 - read + broken.batch);
         }
         if step == 0 {
             first_step_s = began.elapsed().as_secs_f64();
@@ -138,8 +137,8 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
         if step + 1 == warmup {
             warmup_s = began.elapsed().as_secs_f64();
         } else if measured > 0 {
-            rates.push(count as f64 / window.elapsed().as_secs_f64());
-            losses.push(means.loss(config.weights()));
+            rates.push((read * batch) as f64 / window.elapsed().as_secs_f64());
+            losses.push(sums.means().loss(config.weights()));
         }
         window = Instant::now();
     }
