@@ -105,7 +105,7 @@ pub(super) fn measure(
         return Ok(State::Interrupted(signal));
     }
     // The weights of the last epoch, whatever the best one was.
-    let trained = Trained::open(&run, Some(config.train.epochs), DeviceName::Cpu)?;
+    let trained = Trained::open(&run, Some(config.train.epochs), DeviceName::Cpu.open()?.device)?;
     let mut split = trained.data(None)?;
     if split.validation.is_empty() {
         split.validation = split.train.select(&spread(split.train.len(), PROBE));

@@ -44,7 +44,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         true => Some(resume(&options, &config)?),
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
-    let chosen = options.device.open()?.numbered(&options.devices, config.train.batch_size)?;
+    let chosen = options.device.numbered(&options.devices, config.train.batch_size)?;
     config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
@@ -109,7 +109,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         finish(&run, &config, &objective, info, resident(test.images).as_ref(), device)?;
     }
     if let (Outcome::Finished, Some(held_out)) = (outcome, held_out) {
-        let trained = Trained::open(&options.out, None, options.device)?;
+        let trained = Trained::open(&options.out, None, device.clone())?;
         match super::figures::draw(&trained, &held_out, &run.figures()) {
             Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),
             Err(error) => eprintln!("warning: the run is whole, its figures are not: {error:#}"),
