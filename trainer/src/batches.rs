@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossbeam_channel::{Receiver, bounded};
 use ndarray::Array4;
 
-use crate::data::{self, Images};
+use crate::data::{self, Images, within};
 
 /// Batches that wait for the loop, beside the one that is being read.
 const AHEAD: usize = 2;
@@ -50,7 +50,7 @@ impl Batches {
     pub fn new(images: impl Into<Images>, resident_mib: usize, device: &Device) -> Self {
         let images = images.into();
         let count = images.len();
-        let fits = |images: &Array4<f32>| (images.len() * size_of::<f32>()) >> 20 < resident_mib;
+        let fits = |images: &Array4<f32>| within(images.len() * size_of::<f32>(), resident_mib);
         let images = match images {
             Images::Decoded(images) if fits(&images) => {
                 Source::Resident(Box::new(tensor(images, device)))
@@ -144,9 +144,15 @@ fn read_ahead(
     first: usize,
 ) -> Receiver<Result<Array4<f32>, data::Error>> {
     let (batches, taken) = bounded(AHEAD);
+    let threads: usize = std::env::var("POOL").map_or(0, |v| v.parse().unwrap());
+    let pool = (threads > 0)
+        .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     thread::spawn(move || {
         for chosen in order.chunks(batch_size).skip(first) {
-            let batch = images.read(chosen);
+            let batch = match &pool {
+                Some(pool) => pool.install(|| images.read(chosen)),
+                None => images.read(chosen),
+            };
             let broken = batch.is_err();
             if batches.send(batch).is_err() || broken {
                 return;
@@ -192,6 +198,14 @@ mod tests {
                 assert_eq!(a.shape()[0], if first + place == 5 { 1 } else { 2 });
                 a.assert_eq(b, true);
             }
+        }
+    }
+
+    #[test]
+    fn a_set_that_takes_as_much_as_it_may_is_on_the_device() {
+        for (images, place) in [(256, "on the device"), (257, "copied batch by batch")] {
+            let images = Array4::zeros((images, 1, 32, 32)); // 4 KiB each
+            assert_eq!(Batches::new(images, 1, &Device::flex()).place(), place);
         }
     }
 

@@ -12,6 +12,7 @@ use vae_infer::ImageSpec;
 mod arrays;
 mod assemble;
 mod classes;
+mod digest;
 pub mod download;
 mod error;
 mod folder;
@@ -77,6 +78,11 @@ impl Default for DataConfig {
             patterns: None,
         }
     }
+}
+
+/// Whether so many bytes are at most so many MiB.
+pub(crate) fn within(bytes: usize, mib: usize) -> bool {
+    bytes.div_ceil(1 << 20) <= mib
 }
 
 /// The kinds of sources.
