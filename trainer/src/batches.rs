@@ -12,7 +12,7 @@ use ndarray::Array4;
 
 use crate::data::{self, Images, within};
 
-/// Batches that wait for the loop, beside the one that is being read.
+/// Batches that wait for the loop, beside the one that it has and the one that is being read.
 const AHEAD: usize = 2;
 
 /// A data set, ready to be read in any order.
@@ -92,7 +92,9 @@ impl Batches {
                 Reading::Resident(images, Box::new(order))
             }
             Source::Host(images) => {
-                Reading::Ahead(read_ahead(Arc::clone(images), order, batch_size, first))
+                let images = Arc::clone(images);
+                let read = move |chosen: &[usize]| images.read(chosen);
+                Reading::Ahead(read_ahead(read, order, batch_size, first))
             }
         };
         Pass { reading, device: &self.device, images, batch_size, next: first }
@@ -138,21 +140,15 @@ impl Iterator for Pass<'_> {
 
 /// Reads batches on a thread of its own, until nobody takes them any more.
 fn read_ahead(
-    images: Arc<Images>,
+    read: impl Fn(&[usize]) -> Result<Array4<f32>, data::Error> + Send + 'static,
     order: Vec<usize>,
     batch_size: usize,
     first: usize,
 ) -> Receiver<Result<Array4<f32>, data::Error>> {
     let (batches, taken) = bounded(AHEAD);
-    let threads: usize = std::env::var("POOL").map_or(0, |v| v.parse().unwrap());
-    let pool = (threads > 0)
-        .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     thread::spawn(move || {
         for chosen in order.chunks(batch_size).skip(first) {
-            let batch = match &pool {
-                Some(pool) => pool.install(|| images.read(chosen)),
-                None => images.read(chosen),
-            };
+            let batch = read(chosen);
             let broken = batch.is_err();
             if batches.send(batch).is_err() || broken {
                 return;
@@ -175,6 +171,8 @@ pub(crate) fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -207,6 +205,22 @@ mod tests {
             let images = Array4::zeros((images, 1, 32, 32)); // 4 KiB each
             assert_eq!(Batches::new(images, 1, &Device::flex()).place(), place);
         }
+    }
+
+    #[test]
+    fn no_more_batches_wait_than_is_said() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let read = move |_: &[usize]| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Array4::zeros((1, 1, 1, 1)))
+        };
+        let batches = read_ahead(read, (0..100).collect(), 1, 0);
+        for taken in 1..=100 {
+            batches.recv().expect("there are 100").expect("all can be read");
+            assert!(begun.load(Ordering::SeqCst) <= taken + AHEAD + 1);
+        }
+        assert!(batches.recv().is_err());
     }
 
     #[test]

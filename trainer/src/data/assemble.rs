@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use vae_infer::ImageSpec;
 
@@ -42,8 +43,10 @@ pub(super) fn dataset(
         };
         let seen = chosen.par_iter().map(see).collect::<Result<Vec<_>, Error>>()?;
         let digests = seen.iter().map(|seen| seen.digest).collect();
-        let pictures = Arc::new(pictures);
-        (Images::Stored(Stored { pictures, seen, spec: spec.clone() }), digests)
+        let (pictures, spec) = (Arc::new(pictures), spec.clone());
+        let threads = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
+        let threads = Arc::new(threads.build()?);
+        (Images::Stored(Stored { pictures, seen, spec, threads }), digests)
     };
     let hash = hash(&digests, &labels);
     Ok(Dataset { images, labels, classes: classes.names.clone(), hash })

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{Array4, Axis};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use vae_infer::ImageSpec;
 use vae_infer::images::Picture;
@@ -27,6 +28,9 @@ pub struct Stored {
     pub(super) pictures: Arc<Pictures>,
     pub(super) seen: Vec<Seen>,
     pub(super) spec: ImageSpec,
+    /// Threads that decode, apart from those that train: these would take up an image in the middle of a step, and
+    /// wait for it at its end.
+    pub(super) threads: Arc<ThreadPool>,
 }
 
 /// A picture's place in its source, and what it was when the source was loaded.
@@ -77,16 +81,14 @@ impl Images {
             Self::Decoded(images) => Self::Decoded(images.select(Axis(0), places)),
             Self::Stored(stored) => {
                 let seen = places.iter().map(|&i| stored.seen[i]).collect();
-                Self::Stored(Stored {
-                    seen,
-                    pictures: Arc::clone(&stored.pictures),
-                    spec: stored.spec.clone(),
-                })
+                let (pictures, threads) =
+                    (Arc::clone(&stored.pictures), Arc::clone(&stored.threads));
+                Self::Stored(Stored { pictures, seen, spec: stored.spec.clone(), threads })
             }
         }
     }
 
-    /// The images at some places, in that order, decoded on all cores.
+    /// The images at some places, in that order; those that are stored are decoded on threads of their own.
     ///
     /// # Shapes
     ///
@@ -98,7 +100,7 @@ impl Images {
     pub fn read(&self, places: &[usize]) -> Result<Array4<f32>, Error> {
         match self {
             Self::Decoded(images) => Ok(images.select(Axis(0), places)),
-            Self::Stored(Stored { pictures, seen, spec }) => {
+            Self::Stored(Stored { pictures, seen, spec, threads }) => {
                 let seen: Vec<Seen> = places.iter().map(|&i| seen[i]).collect();
                 let chosen: Vec<usize> = seen.iter().map(|seen| seen.place).collect();
                 let unchanged = |i: usize, picture: &Picture| match pictures.may_change() {
@@ -107,7 +109,7 @@ impl Images {
                     }
                     _ => Ok(()),
                 };
-                let (images, _) = decode(pictures, &chosen, spec, unchanged)?;
+                let (images, _) = threads.install(|| decode(pictures, &chosen, spec, unchanged))?;
                 Ok(images)
             }
         }
