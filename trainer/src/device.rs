@@ -79,6 +79,8 @@ impl DeviceName {
     }
 
     fn choose(self, numbers: &[usize], ask: Ask<'_>) -> Result<Chosen> {
+        #[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
+        crate::kernels::keep();
         use DeviceName::{Auto, Cpu, Cuda, Libtorch, Metal, Vulkan};
         if self != Auto {
             return self.take(numbers, ask);
