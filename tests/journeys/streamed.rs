@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use vae_tests::data::{write_blob_files, write_blobs};
-use vae_tests::programs::{expect, refused};
+use vae_tests::programs::{expect, program, refused};
 
 use crate::resume::{fit, same, wait_for};
 use crate::{Journey, Needs};
@@ -51,7 +51,21 @@ fn same_run(_: PathBuf) -> Result<(), String> {
     if !String::from_utf8_lossy(&output.stderr).contains("read batch by batch") {
         return Err("the run does not say that its images are read batch by batch".into());
     }
-    same(folder, "device", "files")
+    same(folder, "device", "files")?;
+    if looked_at(folder, "device")? != looked_at(folder, "files")? {
+        return Err("the run from files is evaluated or drawn otherwise".into());
+    }
+    Ok(())
+}
+
+/// What a run's images are read for again: its evaluation, and a picture of some.
+fn looked_at(folder: &Path, run: &str) -> Result<[Vec<u8>; 2], String> {
+    let run = folder.join(run);
+    let mut evaluate = program("vae-train")?;
+    evaluate.arg("evaluate").arg(&run).args(["--device", "cpu", "--samples", "2"]);
+    let evaluation = expect(evaluate.args(["--format", "json"]), 0)?.stdout;
+    let picture = std::fs::read(run.join("figures").join("reconstructions.png"));
+    Ok([evaluation, picture.map_err(|e| e.to_string())?])
 }
 
 /// The run stops and names the file that something is done to; with the file as it was it goes on to the same end.

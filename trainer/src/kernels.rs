@@ -3,8 +3,8 @@
 use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-/// Keeps compiled kernels, and what was found by trials of them, in the user's cache folder. A `cubecl.toml` in the
-/// working folder or above it is left its word on all of that. Once a device is open it is too late.
+/// Keeps compiled kernels, and what trials of them have found, in the user's cache folder; where a `cubecl.toml` in the
+/// working folder or above it says anything, that alone counts. Once a device is open it is too late.
 pub(crate) fn keep() {
     let said = CubeClRuntimeConfig::from_current_dir();
     let nothing = CubeClRuntimeConfig::default();
