@@ -88,6 +88,26 @@ impl Images {
         }
     }
 
+    /// The images at some places in ascending order, in the memory that all of them have had.
+    #[must_use]
+    pub fn keep(self, places: &[usize]) -> Self {
+        match self {
+            Self::Decoded(images) if images.is_standard_layout() => {
+                let (_, channels, height, width) = images.dim();
+                let size = channels * height * width;
+                let (mut values, first) = images.into_raw_vec_and_offset();
+                for (to, from) in places.iter().enumerate() {
+                    let from = first.unwrap_or(0) + from * size;
+                    values.copy_within(from..from + size, to * size);
+                }
+                values.truncate(places.len() * size);
+                let shape = (places.len(), channels, height, width);
+                Self::Decoded(Array4::from_shape_vec(shape, values).expect("they are whole"))
+            }
+            images => images.select(places),
+        }
+    }
+
     /// The images at some places, in that order; those that are stored are decoded on threads of their own.
     ///
     /// # Shapes
