@@ -5,14 +5,19 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use vae_tests::data::{write_blob_files, write_blobs};
-use vae_tests::programs::{expect, refused};
+use vae_tests::programs::{expect, program, refused};
 
 use crate::resume::{fit, same, wait_for};
 use crate::{Journey, Needs};
 
 pub(crate) const JOURNEYS: &[Journey] = &[
     ("streamed::a_streamed_run_is_the_run_in_memory", Needs::Nothing, same_run),
-    ("streamed::a_file_that_vanishes_stops_the_run", Needs::Nothing, vanished_file),
+    ("streamed::a_file_that_vanishes_stops_the_run", Needs::Nothing, |_| {
+        stops(|file| std::fs::remove_file(file))
+    }),
+    ("streamed::a_file_that_becomes_another_image_stops_the_run", Needs::Nothing, |_| {
+        stops(|file| std::fs::copy(file.with_file_name("00014.pgm"), file).map(drop))
+    }),
     ("streamed::one_file_is_refused", Needs::Nothing, one_file),
 ];
 
@@ -46,11 +51,25 @@ fn same_run(_: PathBuf) -> Result<(), String> {
     if !String::from_utf8_lossy(&output.stderr).contains("read batch by batch") {
         return Err("the run does not say that its images are read batch by batch".into());
     }
-    same(folder, "device", "files")
+    same(folder, "device", "files")?;
+    if looked_at(folder, "device")? != looked_at(folder, "files")? {
+        return Err("the run from files is evaluated or drawn otherwise".into());
+    }
+    Ok(())
 }
 
-/// The run stops and names the file; with the file it goes on to the same end.
-fn vanished_file(_: PathBuf) -> Result<(), String> {
+/// What a run's images are read for again: its evaluation, and a picture of some.
+fn looked_at(folder: &Path, run: &str) -> Result<[Vec<u8>; 2], String> {
+    let run = folder.join(run);
+    let mut evaluate = program("vae-train")?;
+    evaluate.arg("evaluate").arg(&run).args(["--device", "cpu", "--samples", "2"]);
+    let evaluation = expect(evaluate.args(["--format", "json"]), 0)?.stdout;
+    let picture = std::fs::read(run.join("figures").join("reconstructions.png"));
+    Ok([evaluation, picture.map_err(|e| e.to_string())?])
+}
+
+/// The run stops and names the file that something is done to; with the file as it was it goes on to the same end.
+fn stops(change: fn(&Path) -> std::io::Result<()>) -> Result<(), String> {
     let folder = folder()?;
     let folder = folder.path();
     expect(&mut streamed(folder, "whole")?, 0)?;
@@ -58,7 +77,7 @@ fn vanished_file(_: PathBuf) -> Result<(), String> {
     let mut child =
         streamed(folder, "run")?.stderr(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
     wait_for(&folder.join("run").join("metrics.jsonl"), 1, &mut child)?;
-    std::fs::rename(&file, &aside).map_err(|e| e.to_string())?;
+    std::fs::copy(&file, &aside).and_then(|_| change(&file)).map_err(|e| e.to_string())?;
     let output = child.wait_with_output().map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().last().unwrap_or_default();

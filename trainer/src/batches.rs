@@ -10,9 +10,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossbeam_channel::{Receiver, bounded};
 use ndarray::Array4;
 
-use crate::data::{self, Images};
+use crate::data::{self, Images, within};
 
-/// Batches that wait for the loop, beside the one that is being read.
+/// Batches that wait for the loop, beside the one that it has and the one that is being read.
 const AHEAD: usize = 2;
 
 /// A data set, ready to be read in any order.
@@ -50,7 +50,7 @@ impl Batches {
     pub fn new(images: impl Into<Images>, resident_mib: usize, device: &Device) -> Self {
         let images = images.into();
         let count = images.len();
-        let fits = |images: &Array4<f32>| (images.len() * size_of::<f32>()) >> 20 < resident_mib;
+        let fits = |images: &Array4<f32>| within(images.len() * size_of::<f32>(), resident_mib);
         let images = match images {
             Images::Decoded(images) if fits(&images) => {
                 Source::Resident(Box::new(tensor(images, device)))
@@ -92,7 +92,9 @@ impl Batches {
                 Reading::Resident(images, Box::new(order))
             }
             Source::Host(images) => {
-                Reading::Ahead(read_ahead(Arc::clone(images), order, batch_size, first))
+                let images = Arc::clone(images);
+                let read = move |chosen: &[usize]| images.read(chosen);
+                Reading::Ahead(read_ahead(read, order, batch_size, first))
             }
         };
         Pass { reading, device: &self.device, images, batch_size, next: first }
@@ -138,7 +140,7 @@ impl Iterator for Pass<'_> {
 
 /// Reads batches on a thread of its own, until nobody takes them any more.
 fn read_ahead(
-    images: Arc<Images>,
+    read: impl Fn(&[usize]) -> Result<Array4<f32>, data::Error> + Send + 'static,
     order: Vec<usize>,
     batch_size: usize,
     first: usize,
@@ -146,7 +148,7 @@ fn read_ahead(
     let (batches, taken) = bounded(AHEAD);
     thread::spawn(move || {
         for chosen in order.chunks(batch_size).skip(first) {
-            let batch = images.read(chosen);
+            let batch = read(chosen);
             let broken = batch.is_err();
             if batches.send(batch).is_err() || broken {
                 return;
@@ -169,6 +171,8 @@ pub(crate) fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -193,6 +197,30 @@ mod tests {
                 a.assert_eq(b, true);
             }
         }
+    }
+
+    #[test]
+    fn a_set_that_takes_as_much_as_it_may_is_on_the_device() {
+        for (images, place) in [(256, "on the device"), (257, "copied batch by batch")] {
+            let images = Array4::zeros((images, 1, 32, 32)); // 4 KiB each
+            assert_eq!(Batches::new(images, 1, &Device::flex()).place(), place);
+        }
+    }
+
+    #[test]
+    fn no_more_batches_wait_than_is_said() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let read = move |_: &[usize]| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Array4::zeros((1, 1, 1, 1)))
+        };
+        let batches = read_ahead(read, (0..100).collect(), 1, 0);
+        for taken in 1..=100 {
+            batches.recv().expect("there are 100").expect("all can be read");
+            assert!(begun.load(Ordering::SeqCst) <= taken + AHEAD + 1);
+        }
+        assert!(batches.recv().is_err());
     }
 
     #[test]

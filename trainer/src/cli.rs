@@ -99,7 +99,8 @@ pub struct Fit {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
-    /// Cut every batch over several such devices, by their numbers; on the CPU each takes a part of the threads
+    /// Cut every batch over several such devices, by their numbers, and open no other; on the CPU each takes a part of
+    /// the threads
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub devices: Vec<usize>,
     /// Change a value of the configuration, for example train.epochs=3

@@ -89,7 +89,7 @@ pub struct TrainConfig {
     /// Epochs whose weights are kept for `--epoch`, beside the best one's and the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<usize>,
-    /// Largest training set, in MiB, that is kept on the device; a larger one is copied batch by batch.
+    /// Largest set, in MiB, that is kept on the device; of a larger one batches are copied.
     #[serde(default = "four_gib")]
     pub resident_mib: usize,
 }

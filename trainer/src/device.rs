@@ -1,6 +1,6 @@
 //! `--device` and `--devices`: where the arithmetic runs.
 
-use std::panic::{UnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
@@ -31,7 +31,6 @@ pub struct Chosen {
     pub others: Vec<Device>,
     /// Its name, for people.
     pub name: String,
-    kind: DeviceName,
     /// Why the better ones were not taken, where nobody asked for one by name.
     pub passed_over: Vec<String>,
 }
@@ -42,19 +41,30 @@ impl Chosen {
         let reasons = self.passed_over.join("; ");
         (!reasons.is_empty()).then(|| format!("the device is {}: {reasons}", self.name))
     }
+}
 
-    /// The devices of the same kind with these numbers in place of the one that was taken, to share batches of
-    /// `batch` images; without numbers, that one.
+/// Asks a device of a name for its first answer.
+type Ask<'a> = &'a mut dyn FnMut(&str, Device) -> Result<Device>;
+
+impl DeviceName {
+    /// The device, once it has answered a first question.
     ///
     /// # Errors
     ///
-    /// Where one is not there, does not answer or is named twice, and where a batch has too few images.
-    pub fn numbered(self, numbers: &[usize], batch: usize) -> Result<Self> {
-        let Some((first, others)) = numbers.split_first() else { return Ok(self) };
-        let (all, name) = (self.kind.all(), &self.name);
-        if all.is_empty() {
-            bail!("{name} has no devices by number (hint: go without --devices)");
-        }
+    /// A device asked for by name that is not in this build or does not answer is an error: only
+    /// `auto` goes on to the next one.
+    pub fn open(self) -> Result<Chosen> {
+        self.choose(&[], &mut answer)
+    }
+
+    /// The devices with these numbers, to share batches of `batch` images, once each has answered; no other one is
+    /// opened. Without numbers as [`DeviceName::open`].
+    ///
+    /// # Errors
+    ///
+    /// Where one is not there, does not answer or is named twice, and where a batch has too few images. `auto` goes
+    /// on to the next kind only where one has no devices at all.
+    pub fn numbered(self, numbers: &[usize], batch: usize) -> Result<Chosen> {
         let twice = |(place, number): &(usize, &usize)| numbers[..*place].contains(number);
         if let Some((_, number)) = numbers.iter().enumerate().find(twice) {
             bail!("--devices names {number} twice");
@@ -65,84 +75,94 @@ impl Chosen {
                 "{count} devices cannot share a batch of {batch} (hint: fewer --devices, or a larger batch)"
             );
         }
-        let open = |&number: &usize| {
-            let last = all.len() - 1;
-            let device = all.get(number).cloned();
-            let device = device
-                .with_context(|| format!("{name} has no device {number}, they are 0 to {last}"))?;
-            answer(&format!("{name} {number}"), move || device)
-        };
-        let (device, others) = (open(first)?, others.iter().map(open).collect::<Result<_>>()?);
-        let numbers: Vec<_> = numbers.iter().map(usize::to_string).collect();
-        let name = format!("{name} {}", numbers.join(","));
-        Ok(Self { device, others, name, ..self })
+        self.choose(numbers, &mut answer)
     }
-}
 
-impl DeviceName {
-    /// The device, once it has answered a first question.
-    ///
-    /// # Errors
-    ///
-    /// A device asked for by name that is not in this build or does not answer is an error: only
-    /// `auto` goes on to the next one.
-    pub fn open(self) -> Result<Chosen> {
+    fn choose(self, numbers: &[usize], ask: Ask<'_>) -> Result<Chosen> {
+        #[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
+        crate::kernels::keep();
         use DeviceName::{Auto, Cpu, Cuda, Libtorch, Metal, Vulkan};
         if self != Auto {
-            return self.try_open();
+            return self.take(numbers, ask);
         }
-        let mut reasons = vec![];
-        for name in [Cuda, Metal, Vulkan, Libtorch, Cpu] {
-            match name.try_open() {
-                Ok(chosen) => return Ok(Chosen { passed_over: reasons, ..chosen }),
-                Err(reason) => reasons.push(format!("{reason:#}")),
+        let mut passed_over = vec![];
+        for kind in [Cuda, Metal, Vulkan, Libtorch, Cpu] {
+            match kind.take(numbers, ask) {
+                Ok(chosen) => return Ok(Chosen { passed_over, ..chosen }),
+                Err(reason) if numbers.is_empty() || kind.all().is_empty() => {
+                    passed_over.push(format!("{reason:#}"));
+                }
+                Err(reason) => return Err(reason),
             }
         }
-        bail!("no device works here: {}", reasons.join("; "))
+        bail!("no device works here: {}", passed_over.join("; "))
     }
 
-    fn try_open(self) -> Result<Chosen> {
-        let (name, open): (_, Option<fn() -> Device>) = match self {
-            Self::Auto => unreachable!("`open` takes it apart"),
+    /// The devices of a kind with these numbers; without numbers its first one.
+    fn take(self, numbers: &[usize], ask: Ask<'_>) -> Result<Chosen> {
+        let (name, feature) = (self.name(), self.feature());
+        let Some(first) = self.first() else {
+            bail!("{feature} is not in this build (cargo build --features {feature})");
+        };
+        let (name, devices) = if numbers.is_empty() {
+            (name.to_owned(), vec![ask(name, first)?])
+        } else {
+            let all = self.all();
+            let Some(last) = all.len().checked_sub(1) else {
+                bail!("{name} has no devices by number here (hint: go without --devices)");
+            };
+            let there = |&number: &usize| {
+                let device = all.get(number).cloned();
+                device
+                    .with_context(|| format!("{name} has no device {number}, they are 0 to {last}"))
+            };
+            let devices = numbers.iter().map(there).collect::<Result<Vec<_>>>()?;
+            let asked = numbers.iter().zip(devices);
+            let devices = asked.map(|(number, device)| ask(&format!("{name} {number}"), device));
+            let numbers: Vec<_> = numbers.iter().map(usize::to_string).collect();
+            (format!("{name} {}", numbers.join(",")), devices.collect::<Result<Vec<_>>>()?)
+        };
+        let mut devices = devices.into_iter();
+        let device = devices.next().context("it was asked for")?;
+        Ok(Chosen { device, others: devices.collect(), name, passed_over: vec![] })
+    }
+
+    /// The device that is taken where none is named by its number; none where the kind is not in this build.
+    fn first(self) -> Option<Device> {
+        match self {
             #[cfg(feature = "flex")]
-            Self::Cpu => ("cpu", Some(Device::flex)),
+            Self::Cpu => Some(Device::flex()),
             #[cfg(feature = "cuda")]
-            Self::Cuda => ("cuda", Some(|| Device::cuda(0))),
+            Self::Cuda => Some(Device::cuda(0)),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => {
-                ("vulkan", Some(|| Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)))
-            }
+            Self::Vulkan => Some(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "metal")]
-            Self::Metal => {
-                ("metal", Some(|| Device::metal(burn::tensor::DeviceKind::DefaultDevice)))
-            }
+            Self::Metal => Some(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "libtorch")]
-            Self::Libtorch => ("libtorch", Some(Device::libtorch)),
+            Self::Libtorch => Some(Device::libtorch()),
             #[allow(unreachable_patterns, reason = "reached by the devices not compiled in")]
-            other => (other.feature(), None),
-        };
-        let Some(open) = open else {
-            bail!("{name} is not in this build (cargo build --features {name})");
-        };
-        let device = answer(name, open)?;
-        let (others, passed_over) = (vec![], vec![]);
-        Ok(Chosen { device, others, name: name.to_owned(), kind: self, passed_over })
+            _ => None,
+        }
     }
 
-    /// The devices of a kind by their numbers: the CPU counts as one for every thread, and each of those that are
-    /// taken gets its part of the threads. None where a kind has no numbers.
+    /// The devices of a kind by their numbers, none of which is opened: the CPU counts as one for every thread, and
+    /// each of those that are taken gets its part of the threads. None where a kind has no numbers.
     fn all(self) -> Vec<Device> {
         match self {
             #[cfg(feature = "flex")]
             Self::Cpu => vec![Device::flex(); rayon::current_num_threads()],
             #[cfg(feature = "cuda")]
-            Self::Cuda => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),
+            Self::Cuda => list(burn::tensor::DeviceType::Cuda),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Device::enumerate(burn::tensor::DeviceType::Vulkan).into_vec(),
+            Self::Vulkan => list(burn::tensor::DeviceType::Vulkan),
             #[cfg(feature = "metal")]
-            Self::Metal => Device::enumerate(burn::tensor::DeviceType::Metal).into_vec(),
+            Self::Metal => list(burn::tensor::DeviceType::Metal),
             _ => vec![],
         }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Self::Cpu { "cpu" } else { self.feature() }
     }
 
     fn feature(self) -> &'static str {
@@ -157,31 +177,65 @@ impl DeviceName {
     }
 }
 
+/// The devices that a driver names; none where it breaks down.
+#[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
+fn list(kind: burn::tensor::DeviceType) -> Vec<Device> {
+    catch_unwind(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
+}
+
 /// A device that has added two numbers.
-fn answer(name: &str, open: impl FnOnce() -> Device + UnwindSafe) -> Result<Device> {
-    let answer = catch_unwind(move || {
-        let device = open();
+fn answer(name: &str, device: Device) -> Result<Device> {
+    let answer = catch_unwind(|| {
         let sum = Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
-        (sum == 2.0).then_some(device)
+        sum == 2.0
     });
     match answer {
-        Ok(Some(device)) => Ok(device),
-        Ok(None) => bail!("{name} gives wrong sums"),
+        Ok(true) => Ok(device),
+        Ok(false) => bail!("{name} gives wrong sums"),
         Err(_) => bail!("{name} does not answer on this machine"),
     }
 }
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
+    use rayon::ThreadPoolBuilder;
+
     use super::*;
 
+    /// What comes of a choice on a CPU of four threads, and the devices that were opened for it: number 0 does not answer.
+    fn opened(kind: DeviceName, numbers: &[usize]) -> (Result<Chosen>, Vec<String>) {
+        let pool = ThreadPoolBuilder::new().num_threads(4).build().expect("few threads");
+        let mut opened = vec![];
+        let mut ask = |name: &str, device| {
+            opened.push(name.to_owned());
+            if name == "cpu 0" { bail!("{name} is taken") } else { Ok(device) }
+        };
+        let chosen = pool.install(|| kind.choose(numbers, &mut ask));
+        (chosen, opened)
+    }
+
     #[test]
-    fn a_kind_without_numbers_has_its_one_device() {
-        let cpu = DeviceName::Cpu.open().expect("it is in this build");
-        let name = "libtorch".to_owned();
-        let one = Chosen { name, kind: DeviceName::Libtorch, ..cpu };
-        assert!(one.clone().numbered(&[], 1).is_ok());
-        let error = one.numbered(&[0], 8).expect_err("libtorch has no numbers").to_string();
-        assert!(error.contains("libtorch has no devices by number"), "{error}");
+    fn only_the_devices_that_are_named_are_opened() {
+        for kind in [DeviceName::Cpu, DeviceName::Auto] {
+            let (chosen, names) = opened(kind, &[2, 3]);
+            let chosen = chosen.expect("nobody has those two");
+            assert_eq!((chosen.name.as_str(), chosen.others.len()), ("cpu 2,3", 1));
+            assert_eq!(names, ["cpu 2", "cpu 3"]);
+            let (chosen, names) = opened(kind, &[]);
+            assert_eq!((chosen.expect("one").name.as_str(), names), ("cpu", vec!["cpu".into()]));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_there_opens_nothing_and_one_that_is_taken_is_named() {
+        for kind in [DeviceName::Cpu, DeviceName::Auto] {
+            let (chosen, names) = opened(kind, &[1, 4]);
+            let error = chosen.expect_err("there are four").to_string();
+            assert!(error.contains("cpu has no device 4, they are 0 to 3"), "{error}");
+            assert!(names.is_empty(), "{names:?}");
+            let (chosen, names) = opened(kind, &[1, 0]);
+            assert_eq!(chosen.expect_err("the first is taken").to_string(), "cpu 0 is taken");
+            assert_eq!(names, ["cpu 1", "cpu 0"]);
+        }
     }
 }

@@ -21,7 +21,10 @@ pub mod figures;
 pub mod fit;
 pub mod forward;
 pub mod frames;
+#[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
+mod kernels;
 pub mod means;
+mod moments;
 pub mod objective;
 pub mod pca;
 pub mod perceptual;

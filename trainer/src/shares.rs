@@ -1,10 +1,11 @@
 //! A batch over several devices: each finds the gradients of its share, and the first one sums them.
 //!
-//! That is the multi-device strategy of `burn-train` in a loop of our own, out of the same parts of Burn: weights
-//! are forked to every device, a thread of its own runs each, and gradients are accumulated on the device that has
-//! the optimiser. A backend needs nothing for it but tensors that move: Burn's collective operations, which its
-//! other strategy is made of, are there on CUDA alone. Gradients are summed in the order of the devices, not as
-//! they come, so that a run repeats to the bit.
+//! Weights are forked to every device, a thread of its own runs each, and gradients are accumulated on the device
+//! that has the optimiser: parts of Burn, in a loop of our own. Of the strategies of `burn-train` 0.22.1,
+//! `MultiDevice` cuts the data set and not the batch, and adds the mean gradients of its parts as they come, so that
+//! the loss is not that of one device, and three devices do not repeat to the bit; `DistributedDataParallel` needs an
+//! all-reduce, which of Burn's local backends CUDA alone has. Both run inside its `Learner`, which saves after whole
+//! epochs only.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -163,8 +164,7 @@ mod tests {
         let pool = ThreadPoolBuilder::new().num_threads(devices).build().expect("few threads");
         let numbers: Vec<_> = (0..devices).collect();
         let (mut gradients, sums) = pool.install(|| {
-            let chosen = DeviceName::Cpu.open().expect("it is in this build");
-            let chosen = chosen.numbered(&numbers, devices).expect("they are all there");
+            let chosen = DeviceName::Cpu.numbered(&numbers, devices).expect("they are all there");
             let shares = Shares::new(config, &chosen).expect("the feature network is built in");
             shares.gradients(vae, &batch.images, &batch.epsilon, config.weights())
         });

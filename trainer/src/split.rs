@@ -38,11 +38,20 @@ impl Part {
 
     /// The images at some places, in that order.
     pub fn select(&self, places: &[usize]) -> Self {
-        let labels = match self.labels.is_empty() {
+        Self { images: self.images.select(places), labels: self.labels_at(places) }
+    }
+
+    /// Those images at some places in ascending order, without a copy of all of them.
+    fn keep(self, places: &[usize]) -> Self {
+        let labels = self.labels_at(places);
+        Self { images: self.images.keep(places), labels }
+    }
+
+    fn labels_at(&self, places: &[usize]) -> Vec<usize> {
+        match self.labels.is_empty() {
             true => vec![],
             false => places.iter().map(|&i| self.labels[i]).collect(),
-        };
-        Self { images: self.images.select(places), labels }
+        }
     }
 }
 
@@ -63,7 +72,9 @@ pub fn split(loaded: Loaded, config: &RunConfig) -> Split {
     let order = draws::permutation(place, count);
     let mut chosen = [order[held_out..].to_vec(), order[..held_out].to_vec()];
     chosen.iter_mut().for_each(|indices| indices.sort_unstable());
-    let [train, validation] = chosen.map(|indices| train.select(&indices));
+    let [rest, chosen] = chosen;
+    let validation = train.select(&chosen);
+    let train = train.keep(&rest);
     let none = || {
         let [c, h, w] = config.image.shape();
         Part { images: Array4::zeros((0, c, h, w)).into(), labels: vec![] }
@@ -79,7 +90,29 @@ pub fn spread(count: usize, most: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Axis;
+
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_is_selected() {
+        let images = Array4::from_shape_fn((7, 2, 1, 3), |(n, c, _, w)| (n * 6 + c * 3 + w) as f32);
+        let turned = images.clone().reversed_axes().as_standard_layout().reversed_axes().to_owned();
+        let mut sliced = images.clone();
+        sliced.slice_axis_inplace(Axis(0), (1..).into());
+        for images in [images, turned, sliced] {
+            let labels = (0..images.len_of(Axis(0))).collect();
+            let part = Part { images: images.into(), labels };
+            for places in [&[0, 2, 3, 5][..], &[4], &[]] {
+                let [kept, selected] = [part.clone().keep(places), part.select(places)];
+                let read = |part: &Part| {
+                    let all: Vec<usize> = (0..part.len()).collect();
+                    (part.images.read(&all).expect("in memory"), part.labels.clone())
+                };
+                assert_eq!(read(&kept), read(&selected));
+            }
+        }
+    }
 
     #[test]
     fn a_limit_is_spread_over_the_part() {

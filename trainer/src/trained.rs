@@ -13,7 +13,6 @@ use vae_onnx::Export;
 
 use crate::config::RunConfig;
 use crate::data;
-use crate::device::DeviceName;
 use crate::fit;
 use crate::run::{Run, RunInfo};
 use crate::split::{Split, split};
@@ -41,10 +40,9 @@ impl Trained {
     /// # Errors
     ///
     /// Where there is no run, or where it has no such weights.
-    pub fn open(folder: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Self> {
+    pub fn open(folder: &Path, epoch: Option<usize>, device: Device) -> Result<Self> {
         let run = Run::open(folder)?;
         let config = run.config()?;
-        let device = device.open()?.device;
         let (vae, epoch) = match epoch {
             Some(epoch) => (fit::after(&run, &config, epoch, &device)?, epoch),
             None => fit::best(&run, &config, &device)?,

@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
+use crate::moments::HostRead;
 use crate::objective::{Objective, TermWeights, Terms};
 use crate::shares::{Shares, gradients};
 #[cfg(feature = "flex")]
@@ -122,7 +123,7 @@ impl<'a> Training<'a> {
 
 fn optimizer(config: &RunConfig) -> ModuleOptimizer {
     let train = &config.train;
-    let optimizer = ModuleOptimizer::from(AdamW::new(train.weight_decay));
+    let optimizer = ModuleOptimizer::from(HostRead(AdamW::new(train.weight_decay)));
     match train.clip_norm {
         Some(norm) => optimizer.with_grad_clipping(GradientClippingConfig::Norm(norm).init()),
         None => optimizer,

@@ -211,15 +211,18 @@ fn given(
     let parts = [Some(loaded.train), loaded.test].map(|part| part.map(Part::from));
     let parts: Vec<Part> = parts.into_iter().flatten().collect();
     let named = |name: &str, takes: &dyn Fn(&Part, usize) -> bool| {
-        let of = |part: &Part| {
-            let places: Vec<usize> = (0..part.len()).filter(|&i| takes(part, i)).collect();
-            part.images.read(&places)
+        let taken = parts.iter().enumerate().flat_map(|(number, part)| {
+            (0..part.len()).filter(move |&i| takes(part, i)).map(move |i| (number, i))
+        });
+        let taken: Vec<(usize, usize)> = taken.collect();
+        let chosen = spread(taken.len(), limit.unwrap_or(usize::MAX));
+        let read = |(number, part): (usize, &Part)| {
+            let places = chosen.iter().map(|&i| taken[i]).filter(|(of, _)| *of == number);
+            part.images.read(&places.map(|(_, i)| i).collect::<Vec<_>>())
         };
-        let images = parts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        let images = parts.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
         let views: Vec<_> = images.iter().map(|images| images.view()).collect();
-        let images = ndarray::concatenate(Axis(0), &views)?;
-        let chosen = spread(images.len_of(Axis(0)), limit.unwrap_or(usize::MAX));
-        Ok((name.to_owned(), images.select(Axis(0), &chosen)))
+        Ok((name.to_owned(), ndarray::concatenate(Axis(0), &views)?))
     };
     if classes.is_empty() {
         return Ok(vec![named("anomalies", &|_, _| true)?]);

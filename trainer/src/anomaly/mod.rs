@@ -25,4 +25,5 @@ mod text;
 pub use baselines::Baselines;
 pub use bundle::bundle;
 pub use comparison::{Comparison, Options, Row, compare};
+pub(crate) use scores::BATCH;
 pub use scores::scores;

@@ -3,7 +3,7 @@ use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::{Bundle, EngineOptions, Error, Model};
 
 /// The images that go through the networks at once.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// Scores of images by every method that a bundle can be scored by, in the order of
 /// [`Method::ALL`], with `draws` from the posterior where a method draws. What methods share is

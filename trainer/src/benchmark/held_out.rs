@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use ndarray::{Array4, ArrayView4, Axis};
+use ndarray::{Array4, Axis};
 use vae_infer::ImageSpec;
 
 use super::plan::{Case, FASHION, LETTERS, MNIST, Part, Set, TILES};
 use super::tiles::Tiles;
 use super::{Options, folder};
-use crate::data::{self, DataConfig, Dataset};
+use crate::data::{self, DataConfig, Dataset, Images};
 
 /// The test images of data sets, each read when it is first asked for.
 #[derive(Default)]
@@ -20,10 +20,33 @@ pub(super) struct Tests {
 
 /// What a case's scores are measured on.
 pub(super) struct HeldOut {
-    /// Images of the kind that was trained on, `[N, C, H, W]`.
-    pub(super) normal: Array4<f32>,
-    /// Images that are none, likewise, by what they are.
-    pub(super) abnormal: Vec<(String, Array4<f32>)>,
+    /// Images of the kind that was trained on.
+    pub(super) normal: Images,
+    /// Images that are none, by what they are, with how they are mirrored before.
+    pub(super) abnormal: Vec<(String, Images, Mirror)>,
+}
+
+/// How an image is mirrored.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mirror {
+    /// Not at all.
+    None,
+    /// Left to right.
+    Horizontal,
+    /// Top to bottom.
+    Vertical,
+}
+
+impl Mirror {
+    /// Mirrors images, `[N, C, H, W]`.
+    pub(super) fn apply(self, mut images: Array4<f32>) -> Array4<f32> {
+        match self {
+            Self::None => return images,
+            Self::Horizontal => images.invert_axis(Axis(3)),
+            Self::Vertical => images.invert_axis(Axis(2)),
+        }
+        images.as_standard_layout().into_owned()
+    }
 }
 
 impl Tests {
@@ -43,22 +66,23 @@ impl Tests {
             let label = own.classes.iter().position(|name| *name == class.to_string());
             let (is, others): (Vec<usize>, Vec<usize>) =
                 (0..own.labels.len()).partition(|&place| Some(own.labels[place]) == label);
-            let (class, others) = (own.images.read(&is)?, own.images.read(&others)?);
+            let (class, others) = (own.images.select(&is), own.images.select(&others));
             let (normal, abnormal, what) = match case.part {
                 Part::Anomalous => (others, class, "the class"),
                 _ => (class, others, "other classes"),
             };
-            return Ok(HeldOut { normal, abnormal: vec![(what.to_owned(), abnormal)] });
+            let abnormal = vec![(what.to_owned(), abnormal, Mirror::None)];
+            return Ok(HeldOut { normal, abnormal });
         }
-        let normal = own.images.all()?.into_owned();
+        let normal = own.images.clone();
         let mut abnormal = vec![
-            ("flipped, left to right".to_owned(), flipped(normal.view(), 3)),
-            ("flipped, top to bottom".to_owned(), flipped(normal.view(), 2)),
+            ("flipped, left to right".to_owned(), normal.clone(), Mirror::Horizontal),
+            ("flipped, top to bottom".to_owned(), normal.clone(), Mirror::Vertical),
         ];
         let others = if case.set == MNIST { vec![FASHION, LETTERS] } else { vec![MNIST] };
         for other in others {
-            let images = self.read(&other, image, options)?.images.all()?.into_owned();
-            abnormal.push((other.title.to_owned(), images));
+            let images = self.read(&other, image, options)?.images.clone();
+            abnormal.push((other.title.to_owned(), images, Mirror::None));
         }
         Ok(HeldOut { normal, abnormal })
     }
@@ -85,11 +109,4 @@ impl Tests {
         }
         self.sets.get(set.folder).context("it was just read")
     }
-}
-
-/// Images mirrored along an axis.
-fn flipped(images: ArrayView4<f32>, axis: usize) -> Array4<f32> {
-    let mut images = images;
-    images.invert_axis(Axis(axis));
-    images.as_standard_layout().into_owned()
 }

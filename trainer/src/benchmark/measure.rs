@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use vae_infer::sha256;
 
-use super::held_out::{HeldOut, Tests};
+use super::held_out::{HeldOut, Mirror, Tests};
 use super::measured::{Comparison, Measured};
 use super::plan::{Case, Part};
 use super::scorer::Scorer;
@@ -16,6 +16,7 @@ use crate::commands;
 use crate::config::RunConfig;
 use crate::device::DeviceName;
 use crate::fit::Outcome;
+use crate::pca;
 use crate::run::{self, Run};
 use crate::signals::Signals;
 use crate::split::spread;
@@ -105,18 +106,17 @@ pub(super) fn measure(
         return Ok(State::Interrupted(signal));
     }
     // The weights of the last epoch, whatever the best one was.
-    let trained = Trained::open(&run, Some(config.train.epochs), DeviceName::Cpu)?;
+    let trained = Trained::open(&run, Some(config.train.epochs), DeviceName::Cpu.open()?.device)?;
     let mut split = trained.data(None)?;
     if split.validation.is_empty() {
         split.validation = split.train.select(&spread(split.train.len(), PROBE));
     }
     let bundle = anomaly::bundle(&trained, &split)?;
-    let train = split.train.images.all()?;
-    let train = train.view();
+    let train = pca::fitted_on(&split.train.images)?;
     let comparisons = match case.part {
-        Part::Tiles => tests.tiles(options)?.compare(case.seed, &bundle, train)?,
+        Part::Tiles => tests.tiles(options)?.compare(case.seed, &bundle, train.view())?,
         _ => {
-            let scorer = Scorer::new(&bundle, train, DRAWS);
+            let scorer = Scorer::new(&bundle, train.view(), DRAWS);
             compare(&scorer, &tests.of(case, &config.image, options)?)?
         }
     };
@@ -133,15 +133,15 @@ pub(super) fn measure(
 
 /// The areas under the ROC curve of all scores.
 fn compare(scorer: &Scorer<'_>, held_out: &HeldOut) -> Result<Vec<Comparison>> {
-    let normal = scorer.scores(held_out.normal.view())?;
-    let compared = held_out.abnormal.iter().map(|(what, images)| {
-        let abnormal = scorer.scores(images.view())?;
+    let normal = scorer.scores_of(&held_out.normal, Mirror::None)?;
+    let compared = held_out.abnormal.iter().map(|(what, images, mirror)| {
+        let abnormal = scorer.scores_of(images, *mirror)?;
         let pairs = normal.iter().zip(&abnormal);
         let auroc =
             pairs.map(|((name, normal), (_, abnormal))| (name.clone(), auroc(normal, abnormal)));
         Ok(Comparison {
             abnormal: what.clone(),
-            images: [held_out.normal.dim().0, images.dim().0],
+            images: [held_out.normal.len(), images.len()],
             auroc: auroc.collect(),
             pixel_auroc: BTreeMap::new(),
             overlap: BTreeMap::new(),

@@ -4,7 +4,12 @@ use anyhow::Result;
 use ndarray::ArrayView4;
 use vae_infer::{Bundle, EngineOptions};
 
+use super::held_out::Mirror;
 use crate::anomaly::{self, Baselines};
+use crate::data::Images;
+
+/// The images that are decoded at once: whole batches, so that scores are those of all together.
+const IMAGES: usize = 16 * anomaly::BATCH;
 
 /// What scores images.
 pub(super) struct Scorer<'a> {
@@ -18,6 +23,27 @@ impl<'a> Scorer<'a> {
     /// images, `[N, C, H, W]`.
     pub(super) fn new(bundle: &'a Bundle, train: ArrayView4<f32>, draws: usize) -> Self {
         Self { bundle, baselines: Baselines::fit(train), draws }
+    }
+
+    /// As [`Scorer::scores`] of images that are mirrored first, and decoded by and by.
+    ///
+    /// # Errors
+    ///
+    /// Where one can no longer be read, and those of running the model.
+    pub(super) fn scores_of(
+        &self,
+        images: &Images,
+        mirror: Mirror,
+    ) -> Result<Vec<(String, Vec<f64>)>> {
+        let mut chunks = images.chunks(IMAGES);
+        let scores = |chunk| self.scores(mirror.apply(chunk).view());
+        let mut all = scores(chunks.next().unwrap_or_else(|| images.read(&[]))?)?;
+        for chunk in chunks {
+            for ((_, all), (_, more)) in all.iter_mut().zip(scores(chunk?)?) {
+                all.extend(more);
+            }
+        }
+        Ok(all)
     }
 
     /// The scores of images by name.

@@ -52,7 +52,8 @@ pub struct TrainingBenchmark {
     /// Where to train
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
-    /// Cut every batch over several such devices, by their numbers; on the CPU each takes a part of the threads
+    /// Cut every batch over several such devices, by their numbers, and open no other; on the CPU each takes a part of
+    /// the threads
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub devices: Vec<usize>,
     /// A table, or one JSON object

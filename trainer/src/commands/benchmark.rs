@@ -35,7 +35,7 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
 fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let batch = options.batch.map_or(config.train.batch_size, |batch| batch.get());
-    let chosen = options.device.open()?.numbered(&options.devices, batch)?;
+    let chosen = options.device.numbered(&options.devices, batch)?;
     config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");

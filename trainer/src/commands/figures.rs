@@ -5,14 +5,15 @@ use anyhow::{Result, bail};
 
 use super::print;
 use crate::cli::Figures;
-use crate::figures::{self, HeldOut, Written};
+use crate::figures::{self, HeldOut, Selection, Written};
 use crate::run::distinct;
 use crate::trained::Trained;
 
 pub(super) fn run(options: Figures) -> Result<ExitCode> {
     let open = |run: &Path| -> Result<(Trained, HeldOut)> {
         let trained = super::open(run, None, options.device)?;
-        let held_out = HeldOut::of(&trained.data(options.data.as_deref())?)?;
+        let split = trained.data(options.data.as_deref())?;
+        let held_out = Selection::of(&split, trained.config.data.memory_mib).read()?;
         Ok((trained, held_out))
     };
     let (trained, held_out) = open(&options.run)?;

@@ -12,7 +12,7 @@ use crate::config::RunConfig;
 use crate::data::{self, Images};
 use crate::device::Chosen;
 use crate::evaluation::no_bound;
-use crate::figures::HeldOut;
+use crate::figures::Selection;
 use crate::fit::{self, Data, Loop, Outcome};
 use crate::frames::Frames;
 use crate::means::{Means, evaluate};
@@ -44,7 +44,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         true => Some(resume(&options, &config)?),
         false => Run::check_vacant(&options.out).map(|()| None)?,
     };
-    let chosen = options.device.open()?.numbered(&options.devices, config.train.batch_size)?;
+    let chosen = options.device.numbered(&options.devices, config.train.batch_size)?;
     config.train.precision.check(&chosen)?;
     if let Some(note) = chosen.note() {
         eprintln!("note: {note}");
@@ -67,7 +67,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         metrics: BTreeMap::new(),
     };
     let split = split(loaded, &config);
-    let held_out = (!options.no_figures).then(|| HeldOut::of(&split)).transpose()?;
+    let shown = (!options.no_figures).then(|| Selection::of(&split, config.data.memory_mib));
     let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
     if validation.len() < config.train.validation {
@@ -108,9 +108,13 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     if outcome == Outcome::Finished {
         finish(&run, &config, &objective, info, resident(test.images).as_ref(), device)?;
     }
-    if let (Outcome::Finished, Some(held_out)) = (outcome, held_out) {
-        let trained = Trained::open(&options.out, None, options.device)?;
-        match super::figures::draw(&trained, &held_out, &run.figures()) {
+    if let (Outcome::Finished, Some(shown)) = (outcome, shown) {
+        let trained = Trained::open(&options.out, None, device.clone())?;
+        let drawn = shown
+            .read()
+            .map_err(Into::into)
+            .and_then(|held_out| super::figures::draw(&trained, &held_out, &run.figures()));
+        match drawn {
             Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),
             Err(error) => eprintln!("warning: the run is whole, its figures are not: {error:#}"),
         }

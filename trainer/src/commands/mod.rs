@@ -52,7 +52,7 @@ fn interruptible(work: impl FnOnce() -> Result<ExitCode> + Send + 'static) -> Re
 
 /// Opens a run, and warns where its weights are those of no whole epoch.
 fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained> {
-    let trained = Trained::open(run, epoch, device)?;
+    let trained = Trained::open(run, epoch, device.open()?.device)?;
     if trained.epoch == 0 {
         eprintln!("warning: the run's first epoch has not ended, its weights are half-trained");
     }

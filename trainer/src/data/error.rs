@@ -69,6 +69,18 @@ pub enum Error {
         /// The shape of one, `[C, H, W]`.
         shape: [usize; 3],
     },
+    /// A system that gives no threads to decode images.
+    #[error("cannot start threads that decode images: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// A file that was replaced since the data was loaded.
+    #[error(
+        "`{name}` is no longer the image that it was when the data was loaded (hint: with that image \
+         there again, `--resume` goes on)"
+    )]
+    Changed {
+        /// The file.
+        name: String,
+    },
     /// A file that is already there, under the name of a download, with another content.
     #[error(
         "`{}` is already there and is not the file that is wanted: {reason} \

@@ -1,14 +1,16 @@
 //! The images of a split as a network takes them: in memory, or decoded when they are asked for.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{Array4, Axis};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use vae_infer::ImageSpec;
+use vae_infer::images::Picture;
 
 use super::Error;
+use super::digest::{Digest, digest};
 use super::pictures::Pictures;
 
 /// Images in a network's range.
@@ -24,14 +26,23 @@ pub enum Images {
 #[derive(Clone)]
 pub struct Stored {
     pub(super) pictures: Arc<Pictures>,
-    /// Their places among the pictures.
-    pub(super) places: Vec<usize>,
+    pub(super) seen: Vec<Seen>,
     pub(super) spec: ImageSpec,
+    /// Threads that decode, apart from those that train: these would take up an image in the middle of a step, and
+    /// wait for it at its end.
+    pub(super) threads: Arc<ThreadPool>,
+}
+
+/// A picture's place in its source, and what it was when the source was loaded.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) place: usize,
+    pub(super) digest: Digest,
 }
 
 impl fmt::Debug for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stored").field("images", &self.places.len()).finish_non_exhaustive()
+        f.debug_struct("Stored").field("images", &self.seen.len()).finish_non_exhaustive()
     }
 }
 
@@ -56,9 +67,9 @@ impl Images {
     pub fn dim(&self) -> (usize, usize, usize, usize) {
         match self {
             Self::Decoded(images) => images.dim(),
-            Self::Stored(Stored { places, spec, .. }) => {
+            Self::Stored(Stored { seen, spec, .. }) => {
                 let [channels, height, width] = spec.shape();
-                (places.len(), channels, height, width)
+                (seen.len(), channels, height, width)
             }
         }
     }
@@ -69,13 +80,35 @@ impl Images {
         match self {
             Self::Decoded(images) => Self::Decoded(images.select(Axis(0), places)),
             Self::Stored(stored) => {
-                let places = places.iter().map(|&i| stored.places[i]).collect();
-                Self::Stored(Stored { places, ..stored.clone() })
+                let seen = places.iter().map(|&i| stored.seen[i]).collect();
+                let (pictures, threads) =
+                    (Arc::clone(&stored.pictures), Arc::clone(&stored.threads));
+                Self::Stored(Stored { pictures, seen, spec: stored.spec.clone(), threads })
             }
         }
     }
 
-    /// The images at some places, in that order, decoded on all cores.
+    /// The images at some places in ascending order, in the memory that all of them have had.
+    #[must_use]
+    pub fn keep(self, places: &[usize]) -> Self {
+        match self {
+            Self::Decoded(images) if images.is_standard_layout() => {
+                let (_, channels, height, width) = images.dim();
+                let size = channels * height * width;
+                let (mut values, first) = images.into_raw_vec_and_offset();
+                for (to, from) in places.iter().enumerate() {
+                    let from = first.unwrap_or(0) + from * size;
+                    values.copy_within(from..from + size, to * size);
+                }
+                values.truncate(places.len() * size);
+                let shape = (places.len(), channels, height, width);
+                Self::Decoded(Array4::from_shape_vec(shape, values).expect("they are whole"))
+            }
+            images => images.select(places),
+        }
+    }
+
+    /// The images at some places, in that order; those that are stored are decoded on threads of their own.
     ///
     /// # Shapes
     ///
@@ -83,36 +116,37 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// Where a file is no longer there, or no longer an image that fits. That it became another such image is
-    /// not noticed.
+    /// Where a file is no longer there, or no longer the image that it was when it was loaded.
     pub fn read(&self, places: &[usize]) -> Result<Array4<f32>, Error> {
         match self {
             Self::Decoded(images) => Ok(images.select(Axis(0), places)),
-            Self::Stored(Stored { pictures, places: stored, spec }) => {
-                let chosen: Vec<usize> = places.iter().map(|&i| stored[i]).collect();
-                let (images, _) = decode(pictures, &chosen, spec, |_| ())?;
+            Self::Stored(Stored { pictures, seen, spec, threads }) => {
+                let seen: Vec<Seen> = places.iter().map(|&i| seen[i]).collect();
+                let chosen: Vec<usize> = seen.iter().map(|seen| seen.place).collect();
+                let unchanged = |i: usize, picture: &Picture| match pictures.may_change() {
+                    true if digest(picture) != seen[i].digest => {
+                        Err(Error::Changed { name: picture.name.clone() })
+                    }
+                    _ => Ok(()),
+                };
+                let (images, _) = threads.install(|| decode(pictures, &chosen, spec, unchanged))?;
                 Ok(images)
             }
         }
     }
 
-    /// All images, decoded.
-    ///
-    /// # Errors
-    ///
-    /// As [`Images::read`].
-    pub fn all(&self) -> Result<Cow<'_, Array4<f32>>, Error> {
-        match self {
-            Self::Decoded(images) => Ok(Cow::Borrowed(images)),
-            Self::Stored(stored) => {
-                let places: Vec<usize> = (0..stored.places.len()).collect();
-                self.read(&places).map(Cow::Owned)
-            }
-        }
+    /// The images in their order, `size` at a time, each time read as by [`Images::read`].
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Result<Array4<f32>, Error>> {
+        let starts = (0..self.len()).step_by(size);
+        starts.map(move |start| {
+            let places: Vec<usize> = (start..self.len().min(start + size)).collect();
+            self.read(&places)
+        })
     }
 }
 
-/// Decodes pictures on all cores, with what is to be known of each.
+/// Decodes pictures on the threads of the pool that it is called in, with what is to be known of each by its place
+/// among them.
 ///
 /// # Shapes
 ///
@@ -121,7 +155,7 @@ pub(super) fn decode<T: Send>(
     pictures: &Pictures,
     chosen: &[usize],
     spec: &ImageSpec,
-    observe: impl Fn(&vae_infer::images::Picture) -> T + Sync,
+    observe: impl Fn(usize, &Picture) -> Result<T, Error> + Sync,
 ) -> Result<(Array4<f32>, Vec<T>), Error> {
     let shape = spec.shape();
     let size: usize = shape.iter().product();
@@ -133,12 +167,13 @@ pub(super) fn decode<T: Send>(
     let observed = values
         .par_chunks_mut(size)
         .zip(chosen)
-        .map(|(slot, &i)| {
-            let picture = pictures.get(i)?;
+        .enumerate()
+        .map(|(i, (slot, &place))| {
+            let picture = pictures.get(place)?;
             for (value, &v) in slot.iter_mut().zip(&spec.tensor(&picture)?) {
                 *value = v;
             }
-            Ok(observe(&picture))
+            observe(i, &picture)
         })
         .collect::<Result<_, Error>>()?;
     let [channels, height, width] = shape;

@@ -12,6 +12,7 @@ use vae_infer::ImageSpec;
 mod arrays;
 mod assemble;
 mod classes;
+mod digest;
 pub mod download;
 mod error;
 mod folder;
@@ -49,8 +50,8 @@ pub struct DataConfig {
     /// The most images that are taken of each split, spread evenly over it; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// The largest split, in MiB of decoded images, that is held in memory; a larger one is read from
-    /// its files batch by batch.
+    /// The largest split, in MiB of decoded images, that is held in memory; of a larger one at most four
+    /// batches are, read from its files.
     #[serde(skip_serializing_if = "is_default")]
     pub memory_mib: usize,
     /// What [`Source::Patterns`] makes; absent: its default.
@@ -77,6 +78,11 @@ impl Default for DataConfig {
             patterns: None,
         }
     }
+}
+
+/// Whether so many bytes are at most so many MiB.
+pub(crate) fn within(bytes: usize, mib: usize) -> bool {
+    bytes.div_ceil(1 << 20) <= mib
 }
 
 /// The kinds of sources.

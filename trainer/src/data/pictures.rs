@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use image::GrayImage;
 use vae_infer::images::{self, Picture, Pixels};
 
-use super::Error;
 use super::idx::Idx;
+use super::{Error, within};
 
 /// The splits of a source.
 pub(super) struct Splits {
@@ -42,14 +42,19 @@ impl Pictures {
         }
     }
 
-    /// Checks that those which are in memory as they were stored take less than `memory_mib` MiB.
+    /// Whether they are in files that others can write.
+    pub(super) fn may_change(&self) -> bool {
+        matches!(self, Self::Files(_))
+    }
+
+    /// Checks that those which are in memory as they were stored take at most `memory_mib` MiB.
     pub(super) fn check_within(&self, memory_mib: usize) -> Result<(), Error> {
         let bytes = match self {
             Self::Idx { idx, .. } => idx.content().len(),
             Self::Files(_) => return Ok(()),
             Self::Memory(pictures) => pictures.iter().map(|picture| picture.pixels.bytes()).sum(),
         };
-        if bytes >> 20 < memory_mib {
+        if within(bytes, memory_mib) {
             return Ok(());
         }
         let reason = format!(

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Measured;
 use super::fidelity::{self, Fidelity};
+use crate::data::{self, Images};
 use crate::means::BATCH;
 use crate::pca::{Pca, places, rows};
 
@@ -24,41 +25,46 @@ pub struct Baseline {
 ///
 /// # Shapes
 ///
-/// train, images: `[N, C, H, W]`
+/// train: `[N, C, H, W]`
+///
+/// # Errors
+///
+/// Where an image can no longer be read.
 pub(super) fn baseline(
     train: &Array4<f32>,
-    images: &Array4<f32>,
+    images: &Images,
     latent: usize,
     range: [f32; 2],
-) -> Measured<Baseline> {
+) -> Result<Measured<Baseline>, data::Error> {
     let (count, c, h, w) = train.dim();
     let pixels = c * h * w;
     let chosen = places(count, pixels);
     let directions = chosen.len().saturating_sub(1).min(pixels);
     if latent >= directions {
-        return Measured::absent(format!(
+        return Ok(Measured::absent(format!(
             "not meaningful: {} images of {pixels} values vary in at most {directions} directions, \
              the latent size is {latent}",
             chosen.len()
-        ));
+        )));
     }
     let fitted = rows(train.select(Axis(0), &chosen).view());
     let Some(pca) = Pca::fit(fitted, latent) else {
-        return Measured::absent("the eigenvalues of the training images do not converge");
+        return Ok(Measured::absent("the eigenvalues of the training images do not converge"));
     };
     let mut sums = fidelity::Sums::new(h, w, range);
-    for batch in images.axis_chunks_iter(Axis(0), BATCH) {
-        let reconstructed = pca.reconstruct(&rows(batch));
+    for batch in images.chunks(BATCH) {
+        let batch = batch?;
+        let reconstructed = pca.reconstruct(&rows(batch.view()));
         let values = reconstructed.iter().map(|&v| v as f32).collect();
         let reconstructed =
             Array4::from_shape_vec(batch.raw_dim(), values).expect("a row has an image's pixels");
-        sums.add(batch, reconstructed.view());
+        sums.add(batch.view(), reconstructed.view());
     }
-    Measured::Value(Baseline {
+    Ok(Measured::Value(Baseline {
         components: pca.components(),
         fitted_on: chosen.len(),
         fidelity: sums.fidelity(),
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn one_component_redraws_images_of_one_direction() {
-        let baseline = baseline(&fades(30), &fades(7), 1, [0.0, 1.0]);
+        let baseline = baseline(&fades(30), &fades(7).into(), 1, [0.0, 1.0]).expect("in memory");
         let baseline = baseline.value().expect("1 of 15 directions");
         assert_eq!((baseline.components, baseline.fitted_on), (1, 30));
         assert!(baseline.fidelity.psnr_pooled > 120.0, "{baseline:?}");
@@ -84,7 +90,8 @@ mod tests {
     #[test]
     fn a_latent_vector_as_large_as_the_data_has_no_baseline() {
         for (count, latent) in [(5, 4), (100, 16), (0, 1)] {
-            let baseline = baseline(&fades(count), &fades(7), latent, [0.0, 1.0]);
+            let baseline = baseline(&fades(count), &fades(7).into(), latent, [0.0, 1.0]);
+            let baseline = baseline.expect("in memory");
             let Measured::Absent { reason } = baseline else { panic!("{count}, {latent}") };
             assert!(reason.contains("not meaningful"), "{reason}");
         }

@@ -2,10 +2,10 @@
 //! log p(x) >= E[log 1/K Σ p(x | z) p(z) / q(z | x)], with K draws of z from q(z | x).
 
 use burn::tensor::{Device, Tensor};
-use ndarray::{Array4, Axis};
 use vae_models::{Encoding, Posterior, Vae};
 
 use crate::batches;
+use crate::data::{self, Images};
 use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::progress::Progress;
@@ -27,23 +27,23 @@ pub(super) fn negative_log_mean(log_weights: &[f64]) -> f64 {
 /// Images and draws, of which there is at least one an image, are decoded together, as many as the
 /// bounds of memory allow.
 ///
-/// # Shapes
+/// # Errors
 ///
-/// images: `[N, C, H, W]`
+/// Where an image can no longer be read.
 pub(super) fn negative_log_likelihood(
     vae: &Vae,
-    images: &Array4<f32>,
+    images: &Images,
     samples: usize,
     seed: u64,
     device: &Device,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, data::Error> {
     let (count, c, h, w) = images.dim();
     let rows = (MAX_VALUES / (c * h * w)).clamp(1, MAX_ROWS);
     let mut bar = Progress::stderr().work("draws", count * samples);
     let mut bounds = Vec::with_capacity(count);
     let mut chunks = 0;
-    for images in images.axis_chunks_iter(Axis(0), (rows / samples).max(1)) {
-        let images = batches::tensor(images.to_owned(), device);
+    for images in images.chunks((rows / samples).max(1)) {
+        let images = batches::tensor(images?, device);
         let [batch, ..] = images.dims();
         let encoding = vae.encode(images.clone());
         let mut weights = vec![Vec::with_capacity(samples); batch];
@@ -61,7 +61,7 @@ pub(super) fn negative_log_likelihood(
         }
         bounds.extend(weights.iter().map(|weights| negative_log_mean(weights)));
     }
-    bounds
+    Ok(bounds)
 }
 
 /// log p(x | z) + log p(z) - log q(z | x) of several draws for every image: those of the first draw,
@@ -95,6 +95,7 @@ mod tests {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::TensorData;
     use nalgebra::{DMatrix, DVector};
+    use ndarray::Array4;
     use vae_models::VaeConfig;
 
     use super::*;
@@ -168,7 +169,8 @@ mod tests {
             let squared = (x.transpose() * &inverse * &x)[0];
             0.5 * (squared + covariance.determinant().ln() + 4.0 * std::f64::consts::TAU.ln())
         });
-        let bounds = negative_log_likelihood(&vae, &images, 8_000, 0, &device);
+        let bounds = negative_log_likelihood(&vae, &images.clone().into(), 8_000, 0, &device);
+        let bounds = bounds.expect("they are in memory");
         for (bound, exact) in bounds.into_iter().zip(exact) {
             assert!((bound - exact).abs() < 0.05, "{bound}, not {exact}");
         }
@@ -179,12 +181,14 @@ mod tests {
     fn the_bound_tightens_with_the_draws() {
         let device = Device::flex();
         let vae = linear("0.2", &device);
-        let images = images(64);
+        let images = images(64).into();
         let observed = observe(&vae, None, &images, [0.0, 1.0], 0, &device);
+        let observed = observed.expect("they are in memory");
         let terms = observed.reconstruction.iter().zip(&observed.kl);
         let mut last = terms.map(|(reconstruction, kl)| reconstruction + kl).sum::<f64>() / 64.0;
         for samples in [8, 1_000] {
             let bounds = negative_log_likelihood(&vae, &images, samples, 0, &device);
+            let bounds = bounds.expect("they are in memory");
             assert_eq!(bounds.len(), 64);
             let Statistic { mean, .. } = Statistic::of(&bounds);
             assert!(mean < last - 0.05, "{mean} with {samples} draws, {last} with fewer");

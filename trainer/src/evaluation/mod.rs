@@ -73,7 +73,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
     let part = PartName::choose(options.part, split)?;
     let all = part.of(split);
     let limit = options.limit.unwrap_or(usize::MAX).max(1);
-    let images = all.images.read(&spread(all.len(), limit))?;
+    let images = all.images.select(&spread(all.len(), limit));
     let protocol = Protocol::new(trained, split, options, part, &images)?;
 
     let range = config.image.range;
@@ -82,7 +82,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
         bail!("the feature network is not the one that the run was trained with");
     }
     let network = objective.perceptual();
-    let observed = terms::observe(vae, network, &images, range, config.seed, device);
+    let observed = terms::observe(vae, network, &images, range, config.seed, device)?;
     let (reconstruction, kl) = (&observed.reconstruction, &observed.kl);
     let perceptual = &observed.perceptual;
     for (name, term) in [("reconstruction", reconstruction), ("kl", kl), ("perceptual", perceptual)]
@@ -114,7 +114,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
                     samples,
                     config.seed,
                     device,
-                ))),
+                )?)),
             };
             (Measured::Value(Statistic::of(&elbo)), nll)
         }
@@ -143,7 +143,7 @@ pub fn evaluate(trained: &Trained, split: &Split, options: &Options) -> Result<E
             &images,
             protocol.latent,
             range,
-        ),
+        )?,
         protocol,
     })
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
 use vae_models::Likelihood;
 
 use super::Options;
+use crate::data::{self, Images};
+use crate::means::BATCH;
 use crate::split::{Part, Split};
 use crate::trained::Trained;
 
@@ -112,13 +113,13 @@ impl fmt::Display for PartName {
 }
 
 impl Protocol {
-    /// The protocol of some images of a part, `[N, C, H, W]`.
+    /// The protocol of some images of a part.
     pub(super) fn new(
         trained: &Trained,
         split: &Split,
         options: &Options,
         part: PartName,
-        images: &Array4<f32>,
+        images: &Images,
     ) -> Result<Self> {
         let Trained { config, info, .. } = trained;
         let source = match part {
@@ -128,7 +129,7 @@ impl Protocol {
         let [black, white] = config.image.range;
         let targets = match config.image.binarize {
             Some(_) => Targets::Binarized,
-            None if images.iter().all(|&v| v == black || v == white) => Targets::Binary,
+            None if of_two_values(images, [black, white])? => Targets::Binary,
             None => Targets::Grey,
         };
         let mut notes = vec![];
@@ -146,7 +147,7 @@ impl Protocol {
             name: config.name.clone(),
             epoch: trained.epoch,
             part,
-            images: images.len_of(Axis(0)),
+            images: images.len(),
             images_in_part: part.of(split).len(),
             source_sha256: source.context("run.json lacks the hash of the test images")?.clone(),
             image: config.image.shape(),
@@ -165,8 +166,20 @@ impl Protocol {
     }
 }
 
+/// Whether every value of the images is one of two.
+fn of_two_values(images: &Images, values: [f32; 2]) -> Result<bool, data::Error> {
+    for batch in images.chunks(BATCH) {
+        if !batch?.iter().all(|value| values.contains(value)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
+    use ndarray::Array4;
+
     use super::*;
 
     fn part(count: usize) -> Part {

@@ -1,11 +1,12 @@
 //! One pass over images: the terms of the bound, the posteriors and the reconstructions.
 
 use burn::tensor::Device;
-use ndarray::{Array4, Axis};
+use ndarray::Array4;
 use vae_models::Vae;
 
 use super::{fidelity, latents};
 use crate::batches;
+use crate::data::{self, Images};
 use crate::draws::{self, Purpose};
 use crate::forward::host;
 use crate::means::BATCH;
@@ -26,16 +27,20 @@ pub(super) struct Observed {
     pub(super) fidelity: fidelity::Sums,
 }
 
-/// Observes a model on images, `[N, C, H, W]`. The batches and their draws are those of the
-/// evaluations during training, so that the reconstruction terms agree.
+/// Observes a model on images. The batches and their draws are those of the evaluations during
+/// training, so that the reconstruction terms agree.
+///
+/// # Errors
+///
+/// Where an image can no longer be read.
 pub(super) fn observe(
     vae: &Vae,
     perceptual: Option<&Perceptual>,
-    images: &Array4<f32>,
+    images: &Images,
     range: [f32; 2],
     seed: u64,
     device: &Device,
-) -> Observed {
+) -> Result<Observed, data::Error> {
     let (count, _, height, width) = images.dim();
     let mut observed = Observed {
         reconstruction: Vec::with_capacity(count),
@@ -45,8 +50,9 @@ pub(super) fn observe(
         fidelity: fidelity::Sums::new(height, width, range),
     };
     let mut bar = Progress::stderr().work("images", count);
-    for (number, targets) in images.axis_chunks_iter(Axis(0), BATCH).enumerate() {
-        let batch = batches::tensor(targets.to_owned(), device);
+    for (number, targets) in images.chunks(BATCH).enumerate() {
+        let targets = targets?;
+        let batch = batches::tensor(targets.clone(), device);
         let encoding = vae.encode(batch.clone());
         let [rows, latent] = encoding.posterior.mean.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);
@@ -65,7 +71,7 @@ pub(super) fn observe(
         let values = host(likelihood.mean(decoded));
         let reconstructions = Array4::from_shape_vec(targets.raw_dim(), values)
             .expect("a reconstruction has its image's shape");
-        observed.fidelity.add(targets, reconstructions.view());
+        observed.fidelity.add(targets.view(), reconstructions.view());
 
         match latents::parameters(encoding.posterior) {
             Some([mean, log_var]) => observed.kl.extend(observed.latents.add(&mean, &log_var)),
@@ -73,5 +79,5 @@ pub(super) fn observe(
         }
         bar.add(rows);
     }
-    observed
+    Ok(observed)
 }

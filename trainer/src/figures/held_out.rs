@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array4, Axis};
 
-use crate::data;
+use crate::data::{self, Images};
+use crate::means::BATCH;
 use crate::split::{Part, Split, spread};
 
 /// Held-out images, evenly thinned out where there are many.
@@ -23,23 +24,43 @@ const MAX_IMAGES: usize = 5_000;
 /// The most values of all of them together.
 const MAX_VALUES: usize = 1 << 26;
 
-impl HeldOut {
-    /// The test images; without them the validation images, and without these the training images.
-    ///
-    /// # Errors
-    ///
-    /// Where one can no longer be read.
-    pub fn of(split: &Split) -> Result<Self, data::Error> {
+/// Held-out images that were chosen, and are decoded later where they are read from files.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    chosen: Part,
+    part: &'static str,
+}
+
+impl Selection {
+    /// Some of the test images; without them of the validation images, and without these of the training
+    /// images. All of them together take at most `memory_mib` MiB, unless they are a batch's images or fewer.
+    pub fn of(split: &Split, memory_mib: usize) -> Self {
         let Split { train, validation, test } = split;
         let parts = [(test, "test images"), (validation, "validation images")];
         let held_out = parts.into_iter().find(|(part, _)| !part.is_empty());
         let (part, name) = held_out.unwrap_or((train, "training images"));
         let (count, c, h, w) = part.images.dim();
-        let most = MAX_IMAGES.min(MAX_VALUES / (c * h * w));
-        let Part { images, labels } = part.select(&spread(count, most));
-        Ok(Self { images: images.all()?.into_owned(), labels, part: name })
+        let memory = memory_mib.saturating_mul((1 << 20) / size_of::<f32>());
+        let most = MAX_IMAGES.min(MAX_VALUES / (c * h * w)).min((memory / (c * h * w)).max(BATCH));
+        Self { chosen: part.select(&spread(count, most)), part: name }
     }
 
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// Where one can no longer be read.
+    pub fn read(self) -> Result<HeldOut, data::Error> {
+        let Part { images, labels } = self.chosen;
+        let images = match images {
+            Images::Decoded(images) => images,
+            images => images.read(&(0..images.len()).collect::<Vec<_>>())?,
+        };
+        Ok(HeldOut { images, labels, part: self.part })
+    }
+}
+
+impl HeldOut {
     /// The number of images.
     pub fn len(&self) -> usize {
         self.images.len_of(Axis(0))
@@ -93,12 +114,14 @@ mod tests {
             validation: part(validation, 2),
             test: part(test, 2),
         };
-        assert_eq!(HeldOut::of(&split(4, 3)).expect("in memory").part, "test images");
-        assert_eq!(HeldOut::of(&split(4, 0)).expect("in memory").part, "validation images");
-        assert_eq!(HeldOut::of(&split(0, 0)).expect("in memory").part, "training images");
-        let many = HeldOut::of(&split(0, 3 * MAX_IMAGES)).expect("in memory");
+        let chosen = |split, mib| Selection::of(&split, mib).read().expect("in memory");
+        assert_eq!(chosen(split(4, 3), 1).part, "test images");
+        assert_eq!(chosen(split(4, 0), 1).part, "validation images");
+        assert_eq!(chosen(split(0, 0), 1).part, "training images");
+        let many = chosen(split(0, 3 * MAX_IMAGES), 1);
         assert_eq!(many.len(), MAX_IMAGES);
         assert_eq!(many.images[[MAX_IMAGES - 1, 0, 0, 0]], 3.0 * (MAX_IMAGES - 1) as f32);
+        assert_eq!(chosen(split(0, 3 * MAX_IMAGES), 0).len(), BATCH);
     }
 
     #[test]

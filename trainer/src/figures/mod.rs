@@ -44,7 +44,7 @@ use vae_infer::write;
 
 use crate::trained::Trained;
 
-pub use held_out::HeldOut;
+pub use held_out::{HeldOut, Selection};
 pub use noise::compare as compare_noise;
 use plot::Plot;
 use subject::Subject;

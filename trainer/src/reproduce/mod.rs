@@ -16,7 +16,7 @@ use crate::cli::{self, PrecisionName};
 use crate::commands;
 use crate::device::DeviceName;
 use crate::evaluation::{self, Protocol};
-use crate::figures::{self, HeldOut};
+use crate::figures::{self, Selection};
 use crate::fit::Outcome;
 use crate::report;
 use crate::run::Run;
@@ -180,10 +180,12 @@ fn perceptual_weights(path: &Path) -> String {
 
 /// Draws what the first two runs of a seed make of the same noise, among the first one's figures.
 fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
-    let open = |fit: &Fit| Trained::open(&options.run(fit), None, options.device);
     let [first, second, ..] = seed.runs else { return Ok(()) };
+    let device = options.device.open()?.device;
+    let open = |fit: &Fit| Trained::open(&options.run(fit), None, device.clone());
     let trained = [open(first)?, open(second)?];
-    let held_out = HeldOut::of(&trained[0].data(None)?)?;
+    let memory_mib = trained[0].config.data.memory_mib;
+    let held_out = Selection::of(&trained[0].data(None)?, memory_mib).read()?;
     let runs = [(first.name, &trained[0]), (second.name, &trained[1])];
     figures::compare_noise(&runs, &held_out, &trained[0].run.figures()).map(drop)
 }
@@ -191,7 +193,8 @@ fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
 /// Evaluates the weights of a row on its images, unless that was done.
 fn compare(seed: &Seed, row: &Row, options: &Options<'_>) -> Result<Line> {
     let epoch = if options.quick { None } else { row.epoch };
-    let trained = Trained::open(&options.out.join(row.run), epoch, options.device)?;
+    let device = options.device.open()?.device;
+    let trained = Trained::open(&options.out.join(row.run), epoch, device)?;
     let kept = trained.run.evaluations()?.into_iter().find(|kept| {
         let Protocol { part, epoch, images, images_in_part, .. } = &kept.protocol;
         (*part, *epoch) == (row.part, trained.epoch) && images == images_in_part

@@ -27,7 +27,8 @@ fn load_folder(folder: &Path, image: &ImageSpec) -> Result<Loaded, Error> {
 
 /// The images of a split, decoded.
 fn array(dataset: &Dataset) -> Array4<f32> {
-    dataset.images.all().unwrap().into_owned()
+    let places: Vec<usize> = (0..dataset.images.len()).collect();
+    dataset.images.read(&places).unwrap()
 }
 
 /// The message of a folder that must be refused.
