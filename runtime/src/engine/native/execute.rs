@@ -69,9 +69,9 @@ impl Execution<'_> {
                 self.outputs(affine, outputs.clone(), output, &mut room);
             }
             (Work::Map(map), _) => {
-                elementwise::map(self.arch, map, self.inputs[0], output.plane(0));
+                elementwise::map(self.arch, map, self.inputs[0], output.first());
             }
-            (Work::Combine(combine), _) => self.combine(combine, output.plane(0)),
+            (Work::Combine(combine), _) => self.combine(combine, output.first()),
             (Work::Rows(_) | Work::Outputs(_), _) => {}
         }
     }

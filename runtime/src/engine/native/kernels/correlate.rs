@@ -123,7 +123,7 @@ impl Correlate<'_> {
         let Grid { columns, input, output, .. } = self.grid;
         let (row, mut column) = (at / columns, at % columns);
         let mut from = input[0] + row * input[1] + column * input[2];
-        let mut to = output[0] + row * output[1] + column * output[2] - self.output.from;
+        let mut to = output[0] + row * output[1] + column * output[2];
         let (mut inputs, mut outputs) = ([0; P], [0; P]);
         for (i, o) in inputs.iter_mut().zip(&mut outputs) {
             (*i, *o) = (from, to);
@@ -257,8 +257,8 @@ impl Correlate<'_> {
     ) {
         Activation::each(self.activations, simd, sums.as_flattened_mut());
         for (p, (place, sums)) in places.iter().zip(&sums).enumerate() {
-            let plane = self.output.plane((at + p) * self.grid.plane);
-            let target = &mut plane[place + offset..][..left.min(V * S::F32_LANES)];
+            let target = self.output.at((at + p) * self.grid.plane, place + offset);
+            let target = &mut target[..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
                 *target = *sum;
@@ -356,7 +356,7 @@ impl Correlate<'_> {
             {
                 for (c, value) in values.iter().enumerate() {
                     let (plane, shift) = self.plane(at + p, c);
-                    self.output.plane(plane)[place + shift] = *value;
+                    self.output.at(plane, place + shift)[0] = *value;
                 }
             }
             at += count;

@@ -9,7 +9,7 @@ pub(in super::super) struct Planes<'a> {
     planes: [&'a mut [f32]; MOST],
     count: usize,
     /// The place in every plane that the stretch begins at.
-    pub(super) from: usize,
+    from: usize,
 }
 
 impl<'a> Planes<'a> {
@@ -42,9 +42,15 @@ impl<'a> Planes<'a> {
         Planes { planes, count: self.count, from: self.from }
     }
 
+    /// A plane of the stretch from a place on, which is counted from the plane's beginning.
     #[inline(always)]
-    pub(in super::super) fn plane(&mut self, number: usize) -> &mut [f32] {
-        self.planes[number]
+    pub(super) fn at(&mut self, plane: usize, place: usize) -> &mut [f32] {
+        &mut self.planes[plane][place - self.from..]
+    }
+
+    /// All of the first plane of the stretch.
+    pub(in super::super) fn first(&mut self) -> &mut [f32] {
+        self.planes[0]
     }
 }
 

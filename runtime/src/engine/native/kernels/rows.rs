@@ -63,8 +63,8 @@ impl Correlate<'_> {
         let pixel = output[2] / phases;
         for c in 0..C {
             let (plane, shift) = self.plane(0, c);
-            let place = output[0] + row * output[1] + column * output[2] + shift - self.output.from;
-            let target = &mut self.output.plane(plane)[place..];
+            let place = output[0] + row * output[1] + column * output[2] + shift;
+            let target = self.output.at(plane, place);
             let (even, odd) = (&values[0][c][from..][..len], &values[1][c][from..][..len]);
             match (pixel, phases) {
                 (1, 1) => target[..len].copy_from_slice(even),
