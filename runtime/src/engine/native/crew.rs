@@ -89,7 +89,8 @@ impl Crew {
     fn team(&self, images: usize) -> usize {
         let work = images as u64 * self.work / PART;
         match images {
-            0 | 1 => self.team,
+            0 => 1,
+            1 => self.team,
             _ if self.grouped.is_empty() || images > self.threads * MOST_SHARED => 1,
             _ => work.clamp(1, self.threads as u64) as usize,
         }

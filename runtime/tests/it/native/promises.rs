@@ -23,6 +23,7 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
     let graphs = [
         (vec![150], vec![dense(70), relu.clone(), dense(33)]),
         (vec![150], vec![round(0), dense(70), relu.clone(), round(1), dense(33)]),
+        (vec![900], vec![dense(700), relu.clone(), dense(500)]),
         (
             vec![20, 9, 33],
             vec![round(0), conv(33, [1, 1]), relu.clone(), round(1), conv(40, [2, 2])],
@@ -95,6 +96,20 @@ fn what_is_not_for_this_engine_is_named_and_auto_takes_tract() {
         assert_eq!(auto.backend().engine, Engine::Tract);
         assert!(run(Engine::Auto, 1, &graph, &x).is_ok());
     }
+}
+
+#[test]
+fn what_a_cut_takes_away_is_not_computed() {
+    let relu = Layer::Activation(0);
+    let layers = vec![deconv(32), relu, Layer::Crop([2, 1, 3, 0]), conv(5, [1, 1])];
+    let graph = Chain::of(&[16, 9, 9], Form::Single, &layers).finish();
+    let x = images(&graph.1, 2);
+    let options = EngineOptions::new(Engine::Native);
+    let mut session = options.load("decoder", &graph.0, &graph.1).unwrap();
+    let steps = session.profile(&[x.view()]).unwrap().unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+    assert!(names.contains(&"deconv 4x4/2 16x9x9 -> 32x13x17 relu"), "{names:?}");
+    assert!(!names.contains(&"copy [32, 13, 17]"), "{names:?}");
 }
 
 #[test]

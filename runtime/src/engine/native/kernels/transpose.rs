@@ -55,3 +55,29 @@ fn block(input: &[f32], output: &mut [f32], [from, to]: [usize; 2]) {
         output[x * to..][..SIDE].copy_from_slice(&column);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::Arch;
+
+    use super::*;
+
+    #[test]
+    fn columns_become_rows_and_nothing_else_is_written() {
+        for (rows, columns) in [(1, 1), (8, 8), (7, 19), (33, 16), (24, 9)] {
+            let [from, to] = [columns + 3, rows + 5];
+            let input: Vec<f32> = (0..rows * from).map(|i| i as f32).collect();
+            let pitches = [from, to];
+            for arch in [Arch::new(), Arch::Scalar] {
+                let mut output = vec![-1.0; columns * to];
+                let (input, output_now) = (&input[..], &mut output[..]);
+                arch.dispatch(Transpose { input, output: output_now, rows, columns, pitches });
+                for (place, value) in output.iter().enumerate() {
+                    let (column, row) = (place / to, place % to);
+                    let expected = if row < rows { (row * from + column) as f32 } else { -1.0 };
+                    assert_eq!(*value, expected, "{rows} by {columns}, row {row}, {column}");
+                }
+            }
+        }
+    }
+}
