@@ -28,6 +28,11 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|payload| format!("the engine gave up: {}", message(payload.as_ref())))
 }
 
+/// Keeps panics of this thread off standard error, where another one catches them.
+pub(super) fn silence() {
+    CAUGHT.set(true);
+}
+
 fn message(payload: &(dyn Any + Send)) -> &str {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,

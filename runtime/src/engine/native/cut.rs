@@ -1,4 +1,4 @@
-//! Steps cut into pieces, for several threads that compute one image.
+//! Steps cut into pieces, for several threads that compute one image, or a group of them.
 
 use std::ops::Range;
 
@@ -38,8 +38,8 @@ pub(super) fn cut(plan: &Plan, images: usize, threads: usize) -> (Vec<Vec<Piece>
     let pieces = plan.steps.iter().map(|step| {
         let cost = if images > 1 && !step.op.is_dense() { 0 } else { cost(step, images as u64) };
         let most = (cost / LEAST).min(PIECES * threads as u64) as usize;
-        let pieces = if most > 1 { pieces(&step.op, most) } else { vec![] };
-        if pieces.len() < 2 {
+        let pieces = if most > 1 { pieces(&step.op, most, threads) } else { vec![] };
+        if pieces.len() < if images > 1 { threads } else { 2 } {
             return vec![];
         }
         shared += cost;
@@ -62,9 +62,9 @@ fn numbers<const N: usize>(walk: &Walk<N>) -> u64 {
     walk.iter().map(|axis| axis.0 as u64).product()
 }
 
-fn pieces(op: &Op, most: usize) -> Vec<Piece> {
+fn pieces(op: &Op, most: usize, threads: usize) -> Vec<Piece> {
     match op {
-        Op::Affine(affine) if affine.dense => outputs(&affine.parts[0], most),
+        Op::Affine(affine) if affine.dense => outputs(&affine.parts[0], most, threads),
         Op::Affine(affine) => rows(affine, most),
         Op::Map(map) => stretches(&map.walk, map.to.1, most, |walk, [from, _]| {
             let from = (map.from.0, map.from.1 + from);
@@ -80,8 +80,10 @@ fn pieces(op: &Op, most: usize) -> Vec<Piece> {
 }
 
 /// Outputs of a dense layer by whole panels of its weights.
-fn outputs(part: &Part, most: usize) -> Vec<Piece> {
+fn outputs(part: &Part, most: usize, threads: usize) -> Vec<Piece> {
     let outputs = part.panels.outputs;
+    // For every piece the inputs become integers anew.
+    let most = if part.panels.integers() { most.min(threads) } else { most };
     let size = outputs.div_ceil(most).next_multiple_of(part.panels.width());
     let begins = (0..outputs).step_by(size);
     let piece = |begin: usize| Piece {
@@ -144,7 +146,7 @@ mod tests {
             Work::Combine(combine) => combine.walk.iter().map(|axis| axis.0).collect(),
             Work::Rows(_) | Work::Outputs(_) => vec![],
         };
-        pieces(op, most).iter().map(|piece| (piece.first, sizes(&piece.work))).collect()
+        pieces(op, most, 2).iter().map(|piece| (piece.first, sizes(&piece.work))).collect()
     }
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
         elementwise::combine(&step, Some(&numbers), &numbers, &mut whole);
         for most in [2, 3, 7, 50] {
             let mut parts = vec![0.0; whole.len()];
-            for piece in pieces(&Op::Combine(step.clone()), most) {
+            for piece in pieces(&Op::Combine(step.clone()), most, 2) {
                 let Work::Combine(part) = piece.work else { panic!("another step") };
                 let output = &mut parts[piece.first..];
                 elementwise::combine(&part, Some(&numbers), &numbers, output);

@@ -1,14 +1,20 @@
 //! A step at work, as a whole or in pieces.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use pulp::Arch;
 
-use super::crew::Team;
 use super::cut::{Piece, Work};
 use super::kernels::{Correlate, Planes};
 use super::step::{Affine, Combine, Op, Part};
+use super::threads::Team;
 use super::{elementwise, pool};
+
+thread_local! {
+    /// Room for weights that are widened, of a thread that computes pieces.
+    static ROOM: RefCell<Vec<f32>> = const { RefCell::new(vec![]) };
+}
 
 /// A step and the values that it reads.
 pub(super) struct Execution<'a> {
@@ -60,19 +66,18 @@ impl Execution<'_> {
     }
 
     fn piece(&self, piece: &Piece, mut output: Planes) {
-        let mut room = vec![];
         match (&piece.work, self.op) {
             (Work::Rows(rows), Op::Affine(affine)) => {
-                self.rows(affine, rows.clone(), output, &mut room);
+                ROOM.with_borrow_mut(|room| self.rows(affine, rows.clone(), output, room));
             }
             (Work::Outputs(outputs), Op::Affine(affine)) => {
-                self.outputs(affine, outputs.clone(), output, &mut room);
+                ROOM.with_borrow_mut(|room| self.outputs(affine, outputs.clone(), output, room));
             }
             (Work::Map(map), _) => {
                 elementwise::map(self.arch, map, self.inputs[0], output.first());
             }
             (Work::Combine(combine), _) => self.combine(combine, output.first()),
-            (Work::Rows(_) | Work::Outputs(_), _) => {}
+            (Work::Rows(_) | Work::Outputs(_), _) => unreachable!("they are pieces of a layer"),
         }
     }
 

@@ -22,6 +22,7 @@ mod plan;
 mod pool;
 mod run;
 mod step;
+mod threads;
 mod view;
 
 use std::ops::Range;
@@ -107,11 +108,9 @@ impl Native {
         let mut results: Vec<ArrayD<f32>> = self.outputs.iter().map(result).collect();
 
         let alone = times.is_some();
-        let together = !alone && self.crew.pieces(images).is_some();
-        let workers = if alone || together { 1 } else { self.crew.shares(images) };
-        if workers > 1 || together {
-            self.crew.start()?;
-        }
+        let team = if alone { 1 } else { self.crew.team(images) };
+        let workers = if alone || team > 1 { 1 } else { self.crew.shares(images) };
+        let threads = (team.max(workers) > 1).then(|| self.crew.take()).transpose()?;
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();
@@ -131,15 +130,15 @@ impl Native {
             shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
         }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
-        let pieces = self.crew.pieces(images).filter(|_| together);
-        let program = Program { arch, plan, memory, pieces: None };
-        match &mut shares[..] {
-            [share] if together => self.crew.together(images, |team| {
-                let program = Program { pieces: team.zip(pieces), ..program };
-                share.run(&program, &inputs, group, None);
-            }),
-            [share] => share.run(&program, &inputs, group, times),
-            shares => self.crew.each(shares, |share| share.run(&program, &inputs, group, None)),
+        let team = threads.as_ref().filter(|_| team > 1).map(|threads| threads.team(team));
+        let pieces = team.as_ref().map(|team| (team, self.crew.pieces(images)));
+        let program = Program { arch, plan, memory, pieces };
+        match (&mut shares[..], &threads) {
+            ([share], _) => share.run(&program, &inputs, group, times),
+            (shares, Some(threads)) => {
+                threads.each(shares, |share| share.run(&program, &inputs, group, None));
+            }
+            _ => {}
         }
         Ok(results)
     }

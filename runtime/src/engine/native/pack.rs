@@ -122,6 +122,11 @@ impl Panels {
         }
     }
 
+    /// Whether they are integers in eight bits.
+    pub(super) fn integers(&self) -> bool {
+        matches!(self.weights, Weights::Integers(_))
+    }
+
     /// The vectors of the panel that begins with an output.
     pub(super) fn vectors(&self, output: usize) -> usize {
         vectors(self.outputs - output, self.lanes)

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use pulp::Arch;
 
-use super::crew::Team;
 use super::cut::Piece;
 use super::execute::Execution;
 use super::memory::{Memory, Segment};
 use super::plan::{Place, Plan};
+use super::threads::Team;
 
 /// A plan with the memory that one thread runs it in.
 pub(super) struct Worker {

@@ -45,7 +45,7 @@ pub(super) struct Affine {
     pub(super) dense: bool,
 }
 
-/// Positions that share their weights, or some outputs of a dense layer.
+/// Positions that share their weights.
 pub(super) struct Part {
     pub(super) panels: Panels,
     pub(super) runs: Vec<Run>,

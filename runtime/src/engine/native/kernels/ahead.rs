@@ -39,12 +39,12 @@ impl Next {
             1 => (weights.as_ptr().cast::<f32>().wrapping_add(DISTANCE), size_of_val(weights) / 4),
             _ => (self.place.wrapping_add(block * self.len / blocks), self.len / blocks),
         };
-        Ahead { place, step: len / depth.max(1) }
+        Ahead { place, step: len.div_ceil(depth.max(1)) }
     }
 }
 
 impl Ahead {
-    /// Asks for what belongs to one input.
+    /// Asks for the line with what belongs to one input; processors fetch that line's neighbour too.
     #[inline(always)]
     pub(super) fn ask(&mut self) {
         #[cfg(target_arch = "x86_64")]

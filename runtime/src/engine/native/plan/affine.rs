@@ -2,8 +2,7 @@
 
 use super::super::constant::{Constant, Quantized};
 use super::super::kernels::{Activation, Rounding};
-use super::super::pack::Weights;
-use super::super::step::{Affine, Op, Part};
+use super::super::step::{Affine, Op};
 use super::Planner;
 use super::follow::Following;
 use crate::graph::NodeProto;
@@ -21,8 +20,8 @@ impl Planner<'_> {
         affine: Affine,
         flops: usize,
     ) {
-        let rounds = |part: &Part| matches!(part.panels.weights, Weights::Integers(_));
-        let integers = if affine.parts.iter().any(rounds) { " int8" } else { "" };
+        let integers = affine.parts.iter().any(|part| part.panels.integers());
+        let integers = if integers { " int8" } else { "" };
         let activations = following.activations.iter().map(|activation| match activation {
             Activation::Round(_) => " round".to_owned(),
             activation => format!(" {activation:?}").to_lowercase(),

@@ -23,7 +23,7 @@ impl<'a> Planner<'a> {
         let following = self.follow(proto, outputs, false, false);
         let input = self.dense_input(&proto.input[0])?;
         let bias = self.bias(proto, 2, outputs)?;
-        let output = self.produce_beside(following.output, &[&input], false)?;
+        let output = self.produce_beside(following.output, &[&input], true)?;
         let places = output.places().ok_or("gives numbers that do not lie together")?;
         let order = inverse(&input.places().ok_or("takes numbers that do not lie together")?);
         let targets = inverse(&places);

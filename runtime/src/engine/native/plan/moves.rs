@@ -2,8 +2,8 @@
 
 use super::super::step::{Fill, Op};
 use super::super::view::View;
+use super::Planner;
 use super::place::border;
-use super::{Place, Planner};
 use crate::graph::{Node, NodeProto};
 
 impl<'a> Planner<'a> {
@@ -19,14 +19,6 @@ impl<'a> Planner<'a> {
         };
         self.views.insert(&proto.output[0], reshaped);
         Ok(())
-    }
-
-    /// A copy in row-major order.
-    fn ordered(&mut self, view: &View) -> Result<View, String> {
-        let value = self.value(view.len(), Place::Memory);
-        let ordered = View::row_major(value, &view.dims());
-        self.copy(view, &ordered)?;
-        Ok(ordered)
     }
 
     /// A view whose axes are one factor each, as they must be to be cut. It is copied where they are not.
@@ -128,7 +120,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Zeros around an image, or what is left where there are fewer than none.
+    /// Zeros around an image.
     pub(super) fn pad(&mut self, proto: &'a NodeProto, node: &Node) -> Result<(), String> {
         let view = self.view(&proto.input[0])?;
         let rank = view.axes.len() + 1;

@@ -167,19 +167,23 @@ impl<'a> Planner<'a> {
         if view.places().is_some() {
             return Ok(view);
         }
-        let value = self.value(view.len(), Place::Memory);
-        let dense = View::row_major(value, &view.dims());
-        self.copy(&view, &dense)?;
+        let dense = self.ordered(&view)?;
         self.views.insert(name, dense.clone());
         Ok(dense)
+    }
+
+    /// A copy in row-major order.
+    pub(super) fn ordered(&mut self, view: &View) -> Result<View, String> {
+        let value = self.value(view.len(), Place::Memory);
+        let ordered = View::row_major(value, &view.dims());
+        self.copy(view, &ordered)?;
+        Ok(ordered)
     }
 
     pub(super) fn copy(&mut self, from: &View, to: &View) -> Result<(), String> {
         if from.value == to.value {
             // A step reads no value that it writes to.
-            let value = self.value(from.len(), Place::Memory);
-            let between = View::row_major(value, &from.dims());
-            self.copy(from, &between)?;
+            let between = self.ordered(from)?;
             return self.copy(&between, to);
         }
         let function = Function::Activation(Activation::Identity);

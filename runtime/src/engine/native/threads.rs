@@ -1,0 +1,194 @@
+//! Threads that compute beside the caller's.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use super::super::panic;
+
+/// How long a thread waits awake for a piece of what is being computed, or for one that has taken the last.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Threads that sleep until there is something for them.
+pub(super) struct Threads {
+    pool: ThreadPool,
+    /// Whether a call has them.
+    taken: AtomicBool,
+    helpers: Arc<Helpers>,
+}
+
+/// Those of the threads that take pieces of a step.
+#[derive(Default)]
+struct Helpers {
+    /// They were called, and have not gone.
+    called: AtomicUsize,
+    /// They wait for a piece, or compute one.
+    awake: AtomicUsize,
+}
+
+/// Threads for the time of a call.
+pub(super) struct Taken(Arc<Threads>);
+
+/// The caller's thread and some that help it.
+pub(super) struct Team<'a> {
+    threads: &'a Threads,
+    size: usize,
+}
+
+/// All that there are. The two graphs of a model take the same ones in turn, and calls at the same time others.
+static KNOWN: Mutex<Vec<Weak<Threads>>> = Mutex::new(vec![]);
+
+impl Taken {
+    /// As many threads as are wanted beside the caller's, which no other call has.
+    pub(super) fn new(count: usize) -> Result<Self, ThreadPoolBuildError> {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|threads| threads.strong_count() > 0);
+        let fits = |threads: &Arc<Threads>| {
+            let as_many = threads.pool.current_num_threads() == count;
+            as_many && !threads.taken.swap(true, Ordering::Acquire)
+        };
+        if let Some(threads) = known.iter().filter_map(Weak::upgrade).find(fits) {
+            return Ok(Self(threads));
+        }
+        let pool = ThreadPoolBuilder::new().num_threads(count).start_handler(|_| panic::silence());
+        let (taken, helpers) = (AtomicBool::new(true), Arc::default());
+        let threads = Arc::new(Threads { pool: pool.build()?, taken, helpers });
+        known.push(Arc::downgrade(&threads));
+        Ok(Self(threads))
+    }
+
+    /// What keeps the threads for the next call.
+    pub(super) fn threads(&self) -> Arc<Threads> {
+        Arc::clone(&self.0)
+    }
+
+    /// Runs every share on a thread of its own, the first on the caller's.
+    pub(super) fn each<T: Send>(&self, shares: &mut [T], run: impl Fn(&mut T) + Send + Sync) {
+        let Some((own, others)) = shares.split_first_mut() else { return };
+        let (run, left) = (&run, &AtomicUsize::new(others.len()));
+        self.0.pool.in_place_scope(|scope| {
+            for share in others {
+                scope.spawn(move |_| {
+                    run(share);
+                    left.fetch_sub(1, Ordering::Release);
+                });
+            }
+            run(own);
+            wait(|| left.load(Ordering::Acquire) > 0);
+        });
+    }
+
+    /// The caller's thread with others, which are woken now: within a step there is no time for it.
+    pub(super) fn team(&self, size: usize) -> Team<'_> {
+        let team = Team { threads: &self.0, size };
+        team.call();
+        team
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
+    }
+}
+
+impl Team<'_> {
+    /// Calls the helpers that have not come, or have gone.
+    fn call(&self) {
+        let Threads { pool, helpers, .. } = self.threads;
+        while helpers.called.load(Ordering::Relaxed) < self.size - 1 {
+            helpers.called.fetch_add(1, Ordering::Relaxed);
+            let helpers = Arc::clone(helpers);
+            pool.spawn(move || helpers.help());
+        }
+    }
+
+    /// Runs all pieces of a step, each by whichever thread is free and awake.
+    pub(super) fn share<T: Send>(&self, pieces: Vec<T>, run: impl Fn(T) + Send + Sync) {
+        self.call();
+        let Threads { pool, helpers, .. } = self.threads;
+        let most = pieces.len().saturating_sub(1);
+        let (queue, at_work) = (&Mutex::new(pieces.into_iter()), &AtomicUsize::new(0));
+        let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (take, run) = (&take, &run);
+        pool.in_place_scope(|scope| {
+            let mut helping = 0;
+            while let Some(piece) = take() {
+                // Who wakes later takes what is left then.
+                while helping < helpers.awake.load(Ordering::Relaxed).min(most) {
+                    helping += 1;
+                    at_work.fetch_add(1, Ordering::Relaxed);
+                    scope.spawn(move |_| {
+                        while let Some(piece) = take() {
+                            run(piece);
+                        }
+                        at_work.fetch_sub(1, Ordering::Release);
+                    });
+                }
+                run(piece);
+            }
+            wait(|| at_work.load(Ordering::Acquire) > 0);
+        });
+    }
+}
+
+impl Helpers {
+    /// Takes pieces until there were none for a while.
+    fn help(&self) {
+        self.awake.fetch_add(1, Ordering::Relaxed);
+        let mut last = Instant::now();
+        while last.elapsed() < PATIENCE {
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => last = Instant::now(),
+                _ => std::hint::spin_loop(),
+            }
+        }
+        self.awake.fetch_sub(1, Ordering::Relaxed);
+        self.called.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits awake for others, but not for long.
+fn wait(going_on: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while going_on() && begin.elapsed() < PATIENCE {
+        std::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_at_the_same_time_have_threads_of_their_own() {
+        let first = Taken::new(3).expect("threads");
+        let second = Taken::new(3).expect("threads");
+        assert!(!Arc::ptr_eq(&first.0, &second.0));
+        let kept = first.threads();
+        drop(first);
+        let third = Taken::new(3).expect("threads");
+        assert!(Arc::ptr_eq(&kept, &third.0), "those that are free are taken");
+    }
+
+    #[test]
+    fn a_team_computes_every_piece_once_and_its_panic_is_the_callers() {
+        let taken = Taken::new(2).expect("threads");
+        let team = taken.team(3);
+        for pieces in [1, 2, 3, 50] {
+            let done: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
+            team.share(done.iter().collect(), |piece: &AtomicUsize| {
+                piece.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(100));
+            });
+            assert!(done.iter().all(|piece| piece.load(Ordering::Relaxed) == 1), "{pieces}");
+        }
+        let broken = panic::caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
+        assert_eq!(broken, Err("the engine gave up: a piece".into()));
+        let mut shares = [0; 3];
+        taken.each(&mut shares, |share| *share += 1);
+        assert_eq!(shares, [1; 3]);
+    }
+}
