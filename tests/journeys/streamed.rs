@@ -87,6 +87,14 @@ fn stops(change: fn(&Path) -> std::io::Result<()>) -> Result<(), String> {
     {
         return Err(format!("the file is not named: {}, {said}", output.status));
     }
+    let saved = last.split_once("those of step ").and_then(|(_, step)| step.split_once(' '));
+    let Some((step, "(hint: with that image there again, --resume goes on)")) = saved else {
+        return Err(format!("it is not said where the run goes on: {last}"));
+    };
+    let checkpoint = folder.join("run/checkpoints").join(format!("step-{step:0>9}"));
+    if !checkpoint.is_dir() {
+        return Err(format!("the checkpoint of step {step} is not there"));
+    }
     refused(streamed(folder, "run")?.arg("--resume"), &["training data"])?;
     std::fs::rename(&aside, &file).map_err(|e| e.to_string())?;
     expect(streamed(folder, "run")?.arg("--resume"), 0)?;

@@ -88,8 +88,8 @@ pub fn save(run: &Run, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
     };
     if let Some(broken) = broken {
         bail!(
-            "after step {} {broken} is not a finite number, and every term of the loss still was: a \
-             gradient was not, or its square; {} {HINT}",
+            "after step {} {broken} is not a finite number, and every term of the loss still was: the \
+             step was too large, or a gradient was not finite; {} {HINT}",
             state.step,
             last_good(folder)
         );

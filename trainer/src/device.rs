@@ -113,8 +113,11 @@ impl DeviceName {
             };
             let there = |&number: &usize| {
                 let device = all.get(number).cloned();
-                device
-                    .with_context(|| format!("{name} has no device {number}, they are 0 to {last}"))
+                let numbers = match last {
+                    0 => "there is only 0".to_owned(),
+                    _ => format!("they are 0 to {last}"),
+                };
+                device.with_context(|| format!("{name} has no device {number}, {numbers}"))
             };
             let devices = numbers.iter().map(there).collect::<Result<Vec<_>>>()?;
             let asked = numbers.iter().zip(devices);

@@ -23,6 +23,9 @@ use crate::training::Training;
 /// Steps between two looks at the loss: reading it waits for the device.
 const STEPS_BETWEEN_READS: usize = 50;
 
+/// What to do where an image could not be read.
+const RESUME: &str = "(hint: with that image there again, --resume goes on)";
+
 /// How a training loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -87,11 +90,14 @@ impl<'a> Loop<'a> {
     /// # Errors
     ///
     /// Where a term of the loss, a weight or a moment of the optimiser is not a finite number (the last checkpoint
-    /// is then the last good one), or where a file cannot be read or written.
+    /// is then the last good one), where an image can no longer be read (the last checkpoint is then of the step
+    /// before), or where a file cannot be written.
     pub fn run(mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
-        let outcome = self.epochs(progress, signals)?;
-        self.saving.finish()?;
-        Ok(outcome)
+        let outcome = self.epochs(progress, signals);
+        match (outcome, self.saving.finish()) {
+            (Err(error), Err(unsaved)) => Err(unsaved.context(format!("{error:#}"))),
+            (outcome, saved) => saved.and(outcome),
+        }
     }
 
     fn epochs(&mut self, progress: &Progress, signals: &Signals) -> Result<Outcome> {
@@ -128,7 +134,8 @@ impl<'a> Loop<'a> {
         let steps = pass.batches();
         let mut bar = progress.steps(self.state.epoch + 1, train.epochs, steps);
         for images in pass {
-            self.step(images?, steps);
+            let images = images.map_err(|error| self.stop_reading(&error))?;
+            self.step(images, steps);
             let done = self.state.step_in_epoch;
             let last = done == steps;
             let signal = signals.received();
@@ -160,16 +167,29 @@ impl<'a> Loop<'a> {
         if let Err(broken) = self.state.sums.add(unread) {
             self.state.step -= steps - broken.batch;
             self.state.step_in_epoch -= steps - broken.batch;
-            return Err(self.stop(&format!("at step {} {broken}", self.state.step + 1)));
+            return Err(self.stop(&format!("at step {} {broken}", self.state.step + 1), HINT));
         }
         Ok(self.state.sums.means())
     }
 
-    /// Why a run stops whose loss is broken, once it is known which weights are kept.
-    fn stop(&mut self, broken: &str) -> anyhow::Error {
+    /// Why a run stops, once it is known which weights are kept, and what to do then.
+    fn stop(&mut self, why: &str, hint: &str) -> anyhow::Error {
         match self.saving.finish() {
-            Ok(()) => anyhow!("{broken}; {} {HINT}", last_good(&self.run.checkpoints())),
-            Err(unsaved) => unsaved.context(broken.to_owned()),
+            Ok(()) => anyhow!("{why}; {} {hint}", last_good(&self.run.checkpoints())),
+            Err(unsaved) => unsaved.context(why.to_owned()),
+        }
+    }
+
+    /// Why a run stops whose images can no longer be read, once the steps before are saved.
+    fn stop_reading(&mut self, error: &anyhow::Error) -> anyhow::Error {
+        let why = format!("{error:#}");
+        let saved = self.read_losses().and_then(|_| match self.state.step_in_epoch {
+            0 => Ok(()),
+            _ => self.save(None),
+        });
+        match saved {
+            Ok(()) => self.stop(&why, RESUME),
+            Err(unsaved) => unsaved.context(why),
         }
     }
 
@@ -185,9 +205,9 @@ impl<'a> Loop<'a> {
         let validation =
             validation.transpose().map_err(|error| match error.downcast::<Broken>() {
                 Ok(broken) => {
-                    self.stop(&format!("on the validation images after step {step} {broken}"))
+                    self.stop(&format!("on the validation images after step {step} {broken}"), HINT)
                 }
-                Err(error) => error,
+                Err(error) => self.stop_reading(&error),
             })?;
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
@@ -259,6 +279,12 @@ pub fn after(run: &Run, config: &RunConfig, epoch: usize, device: &Device) -> Re
     let line = lines.iter().find(|line| line.epoch == epoch);
     let line = line.with_context(|| format!("the run has no epoch {epoch}"))?;
     let path = checkpoint::path(&run.checkpoints(), line.step);
+    let saved = Checkpoint::newest(&run.checkpoints())?.map_or(0, |(newest, _)| newest.state.step);
+    if line.step > saved {
+        bail!(
+            "the weights of epoch {epoch} were not saved before the run was stopped (hint: --resume)"
+        );
+    }
     if !path.exists() {
         bail!("the weights of epoch {epoch} were not kept (hint: --set train.keep=[{epoch}])");
     }
@@ -272,15 +298,19 @@ fn weights(checkpoint: &Checkpoint, config: &RunConfig, device: &Device) -> Resu
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use ndarray::Array4;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::data::{DataConfig, load};
     use crate::device::DeviceName;
 
     #[test]
     fn the_step_whose_term_broke_first_is_named_and_is_the_first_that_does_not_count() {
         let config = RunConfig::load("patterns", &[]).expect("a preset");
-        let folder = tempfile::TempDir::new().expect("a folder");
+        let folder = TempDir::new().expect("a folder");
         let run = Run::create(folder.path(), &config).expect("it is empty");
         let chosen = DeviceName::Cpu.open().expect("it is in this build");
         let device = &chosen.device;
@@ -313,5 +343,122 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("no weights had been saved yet"), "{error}");
+    }
+
+    /// Twelve images in files of a folder, read batch by batch.
+    fn files(folder: &Path, config: &RunConfig, device: &Device) -> Batches {
+        for number in 0..12_u8 {
+            let content = [&b"P5 4 4 255\n"[..], &[number; 16]].concat();
+            std::fs::write(file(folder, number.into()), content).expect("it can be written");
+        }
+        let data = DataConfig { memory_mib: 0, ..DataConfig::default() };
+        let loaded = load(&data, Some(folder), &config.image).expect("they are whole");
+        Batches::new(loaded.train.images, 0, device)
+    }
+
+    fn file(folder: &Path, number: usize) -> PathBuf {
+        folder.join(format!("{number:02}.pgm"))
+    }
+
+    #[test]
+    fn the_steps_before_an_image_that_is_gone_are_saved() {
+        let settings = ["train.batch_size=2", "train.epochs=2"].map(str::to_owned);
+        let config = RunConfig::load("patterns", &settings).expect("a preset");
+        let chosen = DeviceName::Cpu.open().expect("it is in this build");
+        let objective = Objective::new(&config, &chosen.device).expect("no feature network");
+        let folders: [TempDir; 3] = std::array::from_fn(|_| TempDir::new().expect("a folder"));
+        let [train, validation, out] = folders.each_ref().map(TempDir::path);
+        let run = Run::create(out, &config).expect("it is empty");
+        let data = Data {
+            train: files(train, &config, &chosen.device),
+            validation: Some(files(validation, &config, &chosen.device)),
+        };
+        let go_on = || {
+            let newest = Checkpoint::newest(&run.checkpoints()).expect("it can be read");
+            let newest = newest.map(|(newest, _)| newest);
+            let signals = Signals::watch().expect("the system lets us");
+            Loop::new(&config, &objective, &run, &data, &chosen, None, newest.as_ref())
+                .and_then(|training| training.run(&Progress::stderr(), &signals))
+                .map_err(|error| format!("{error:#}"))
+        };
+        let order = |epoch| {
+            let place = draws::seed(config.seed, Purpose::Order, epoch);
+            draws::permutation(place, data.train.len())
+        };
+        // In the first batch, in the fourth, behind the last, and in the fifth of the second epoch.
+        let gone = [
+            (file(train, order(0)[1]), "no weights had been saved yet", None),
+            (file(train, order(0)[7]), "those of step 3 (", Some((3, 0, 3))),
+            (file(validation, 5), "those of step 6 (", Some((6, 0, 6))),
+            (file(train, order(1)[8]), "those of step 10 (", Some((10, 1, 4))),
+        ];
+        let aside = out.join("aside");
+        for (gone, good, place) in gone {
+            std::fs::rename(&gone, &aside).expect("it is there");
+            let error = go_on().expect_err("an image is gone");
+            let name = gone.file_name().expect("a file").to_string_lossy();
+            for words in [&name, good, "--resume goes on"] {
+                assert!(error.contains(words), "`{words}` is not in `{error}`");
+            }
+            let newest = Checkpoint::newest(&run.checkpoints()).expect("it can be read");
+            let state = newest.map(|(newest, _)| newest.state);
+            assert_eq!(state.map(|state| (state.step, state.epoch, state.step_in_epoch)), place);
+            std::fs::rename(&aside, &gone).expect("it is there");
+        }
+        assert_eq!(go_on(), Ok(Outcome::Finished));
+
+        let folder = TempDir::new().expect("a folder");
+        let whole = Run::create(folder.path(), &config).expect("it is empty");
+        let signals = Signals::watch().expect("the system lets us");
+        Loop::new(&config, &objective, &whole, &data, &chosen, None, None)
+            .and_then(|training| training.run(&Progress::stderr(), &signals))
+            .expect("all images are there");
+        let lines = |run: &Path| std::fs::read(run.join("metrics.jsonl")).expect("they are there");
+        assert_eq!(lines(out), lines(folder.path()));
+
+        std::fs::remove_file(file(train, 0)).expect("it is there");
+        std::fs::remove_dir_all(run.checkpoints()).expect("it is there");
+        let newest = Loop::new(&config, &objective, &run, &data, &chosen, None, None);
+        let error = newest.and_then(|training| training.run(&Progress::stderr(), &signals));
+        let error = format!("{:#}", error.expect_err("an image is gone, and the run"));
+        assert!(error.contains("00.pgm") && error.contains("checkpoints"), "{error}");
+    }
+
+    #[test]
+    fn weights_that_were_never_saved_are_told_from_those_that_were_not_kept() {
+        let config = RunConfig::load("patterns", &[]).expect("a preset");
+        let folder = TempDir::new().expect("a folder");
+        let run = Run::create(folder.path(), &config).expect("it is empty");
+        let chosen = DeviceName::Cpu.open().expect("it is in this build");
+        let objective = Objective::new(&config, &chosen.device).expect("no feature network");
+        let mut training = Training::new(&config, &objective, &chosen, None).expect("it fits");
+        let mut snapshot = |step| {
+            let images = Tensor::ones([2, 1, 4, 4], &chosen.device);
+            training.step(images, step, config.weights(), 1e-3);
+            let (vae, optimizer) = training.parts();
+            let (vae, optimizer) = (vae.clone(), optimizer.clone());
+            let metrics = EpochMetrics {
+                epoch: step,
+                step,
+                train: Means::default(),
+                validation: None,
+                beta: 1.0,
+                perceptual_weight: 0.0,
+                learning_rate: 1e-3,
+            };
+            let state = State { step, epoch: step, ..State::default() };
+            Snapshot { vae, optimizer, state, metrics: Some(metrics) }
+        };
+        for epoch in 1..=3 {
+            checkpoint::save(&run, &snapshot(epoch), &[]).expect("all is finite");
+        }
+        let metrics = snapshot(4).metrics.expect("it has some");
+        run.write_metrics(&metrics).expect("it can be written");
+        let after = |epoch| after(&run, &config, epoch, &chosen.device).map_err(|e| e.to_string());
+        assert!(after(3).is_ok());
+        for (epoch, words) in [(1, "train.keep=[1]"), (4, "not saved"), (5, "no epoch 5")] {
+            let error = after(epoch).expect_err("they are not there");
+            assert!(error.contains(words), "`{words}` is not in `{error}`");
+        }
     }
 }

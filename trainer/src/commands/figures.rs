@@ -13,7 +13,7 @@ pub(super) fn run(options: Figures) -> Result<ExitCode> {
     let open = |run: &Path| -> Result<(Trained, HeldOut)> {
         let trained = super::open(run, None, options.device)?;
         let split = trained.data(options.data.as_deref())?;
-        let held_out = Selection::of(&split, trained.config.data.memory_mib).read()?;
+        let held_out = Selection::of(&split).read()?;
         Ok((trained, held_out))
     };
     let (trained, held_out) = open(&options.run)?;

@@ -67,7 +67,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         metrics: BTreeMap::new(),
     };
     let split = split(loaded, &config);
-    let shown = (!options.no_figures).then(|| Selection::of(&split, config.data.memory_mib));
+    let shown = (!options.no_figures).then(|| Selection::of(&split));
     let Split { train, validation, test } = split;
     info.images = [&train, &validation, &test].map(Part::len);
     if validation.len() < config.train.validation {

@@ -30,10 +30,10 @@ pub(super) fn dataset(
     let labels: Vec<usize> = taken.iter().filter_map(|&i| labels.get(i).copied()).collect();
     let pictures = split.pictures;
     let size = size_of::<f32>() * spec.shape().iter().product::<usize>();
-    let (images, digests) = if within(chosen.len().saturating_mul(size), config.memory_mib) {
+    let (images, hash) = if within(chosen.len().saturating_mul(size), config.memory_mib) {
         let observe = |_, picture: &_| Ok(digest(picture));
         let (images, digests) = images::decode(&pictures, &chosen, spec, observe)?;
-        (Images::Decoded(images), digests)
+        (Images::Decoded(images), hash(digests.iter(), &labels))
     } else {
         pictures.check_within(config.memory_mib)?;
         let see = |&place: &usize| {
@@ -42,13 +42,12 @@ pub(super) fn dataset(
             Ok(Seen { place, digest: digest(&picture) })
         };
         let seen = chosen.par_iter().map(see).collect::<Result<Vec<_>, Error>>()?;
-        let digests = seen.iter().map(|seen| seen.digest).collect();
+        let hash = hash(seen.iter().map(|seen| &seen.digest), &labels);
         let (pictures, spec) = (Arc::new(pictures), spec.clone());
         let threads = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
         let threads = Arc::new(threads.build()?);
-        (Images::Stored(Stored { pictures, seen, spec, threads }), digests)
+        (Images::Stored(Stored { pictures, seen, spec, threads }), hash)
     };
-    let hash = hash(&digests, &labels);
     Ok(Dataset { images, labels, classes: classes.names.clone(), hash })
 }
 

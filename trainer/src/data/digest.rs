@@ -38,9 +38,27 @@ pub(super) fn digest(picture: &Picture) -> Digest {
 }
 
 /// SHA-256 of the number of pictures, their digests, and their labels.
-pub(super) fn hash(digests: &[Digest], labels: &[usize]) -> String {
-    let mut content = (digests.len() as u64).to_le_bytes().to_vec();
-    content.extend_from_slice(digests.as_flattened());
-    content.extend(labels.iter().flat_map(|&label| (label as u64).to_le_bytes()));
-    vae_infer::sha256(&content)
+pub(super) fn hash<'a>(
+    digests: impl ExactSizeIterator<Item = &'a Digest>,
+    labels: &[usize],
+) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update((digests.len() as u64).to_le_bytes());
+    digests.for_each(|digest| hasher.update(digest));
+    labels.iter().for_each(|&label| hasher.update((label as u64).to_le_bytes()));
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_number_the_digests_and_the_labels_in_a_row() {
+        let digests = [[1; 32], [2; 32]];
+        let labels = [7, 300];
+        let number = |value: u64| value.to_le_bytes();
+        let row = [&number(2)[..], &[1; 32], &[2; 32], &number(7), &number(300)].concat();
+        assert_eq!(hash(digests.iter(), &labels), vae_infer::sha256(&row));
+    }
 }

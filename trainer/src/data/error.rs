@@ -73,10 +73,7 @@ pub enum Error {
     #[error("cannot start threads that decode images: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
     /// A file that was replaced since the data was loaded.
-    #[error(
-        "`{name}` is no longer the image that it was when the data was loaded (hint: with that image \
-         there again, `--resume` goes on)"
-    )]
+    #[error("`{name}` is no longer the image that it was when the data was loaded")]
     Changed {
         /// The file.
         name: String,

@@ -28,7 +28,10 @@ const MARGIN: u32 = 8;
 const SPEED: i32 = 10;
 
 pub(super) fn draw(subject: &Subject) -> Result<Figure> {
-    let frames = frames::list(&subject.trained.run.frames())?;
+    let run = &subject.trained.run;
+    let last = run.metrics()?.last().map_or(0, |line| line.epoch);
+    let mut frames = frames::list(&run.frames())?;
+    frames.retain(|&(epoch, _)| epoch <= last);
     if frames.is_empty() {
         return Ok(Figure::LeftOut("the run has kept no frames"));
     }

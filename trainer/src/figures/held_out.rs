@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ndarray::{Array4, Axis};
 
 use crate::data::{self, Images};
-use crate::means::BATCH;
 use crate::split::{Part, Split, spread};
 
 /// Held-out images, evenly thinned out where there are many.
@@ -33,15 +32,14 @@ pub struct Selection {
 
 impl Selection {
     /// Some of the test images; without them of the validation images, and without these of the training
-    /// images. All of them together take at most `memory_mib` MiB, unless they are a batch's images or fewer.
-    pub fn of(split: &Split, memory_mib: usize) -> Self {
+    /// images.
+    pub fn of(split: &Split) -> Self {
         let Split { train, validation, test } = split;
         let parts = [(test, "test images"), (validation, "validation images")];
         let held_out = parts.into_iter().find(|(part, _)| !part.is_empty());
         let (part, name) = held_out.unwrap_or((train, "training images"));
         let (count, c, h, w) = part.images.dim();
-        let memory = memory_mib.saturating_mul((1 << 20) / size_of::<f32>());
-        let most = MAX_IMAGES.min(MAX_VALUES / (c * h * w)).min((memory / (c * h * w)).max(BATCH));
+        let most = MAX_IMAGES.min(MAX_VALUES / (c * h * w));
         Self { chosen: part.select(&spread(count, most)), part: name }
     }
 
@@ -114,14 +112,13 @@ mod tests {
             validation: part(validation, 2),
             test: part(test, 2),
         };
-        let chosen = |split, mib| Selection::of(&split, mib).read().expect("in memory");
-        assert_eq!(chosen(split(4, 3), 1).part, "test images");
-        assert_eq!(chosen(split(4, 0), 1).part, "validation images");
-        assert_eq!(chosen(split(0, 0), 1).part, "training images");
-        let many = chosen(split(0, 3 * MAX_IMAGES), 1);
+        let chosen = |split| Selection::of(&split).read().expect("in memory");
+        assert_eq!(chosen(split(4, 3)).part, "test images");
+        assert_eq!(chosen(split(4, 0)).part, "validation images");
+        assert_eq!(chosen(split(0, 0)).part, "training images");
+        let many = chosen(split(0, 3 * MAX_IMAGES));
         assert_eq!(many.len(), MAX_IMAGES);
         assert_eq!(many.images[[MAX_IMAGES - 1, 0, 0, 0]], 3.0 * (MAX_IMAGES - 1) as f32);
-        assert_eq!(chosen(split(0, 3 * MAX_IMAGES), 0).len(), BATCH);
     }
 
     #[test]

@@ -184,8 +184,7 @@ fn compare_noise(seed: &Seed, options: &Options<'_>) -> Result<()> {
     let device = options.device.open()?.device;
     let open = |fit: &Fit| Trained::open(&options.run(fit), None, device.clone());
     let trained = [open(first)?, open(second)?];
-    let memory_mib = trained[0].config.data.memory_mib;
-    let held_out = Selection::of(&trained[0].data(None)?, memory_mib).read()?;
+    let held_out = Selection::of(&trained[0].data(None)?).read()?;
     let runs = [(first.name, &trained[0]), (second.name, &trained[1])];
     figures::compare_noise(&runs, &held_out, &trained[0].run.figures()).map(drop)
 }
