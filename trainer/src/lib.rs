@@ -21,6 +21,7 @@ pub mod figures;
 pub mod fit;
 pub mod forward;
 pub mod frames;
+pub mod kept;
 #[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
 mod kernels;
 pub mod means;

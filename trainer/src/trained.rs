@@ -13,7 +13,7 @@ use vae_onnx::Export;
 
 use crate::config::RunConfig;
 use crate::data;
-use crate::fit;
+use crate::kept;
 use crate::run::{Run, RunInfo};
 use crate::split::{Split, split};
 
@@ -44,8 +44,8 @@ impl Trained {
         let run = Run::open(folder)?;
         let config = run.config()?;
         let (vae, epoch) = match epoch {
-            Some(epoch) => (fit::after(&run, &config, epoch, &device)?, epoch),
-            None => fit::best(&run, &config, &device)?,
+            Some(epoch) => (kept::after(&run, &config, epoch, &device)?, epoch),
+            None => kept::best(&run, &config, &device)?,
         };
         let info = run.info()?.context("the run has no run.json")?;
         Ok(Self { run, config, info, vae, epoch, device })

@@ -13,8 +13,9 @@ use crate::data::{self, Images};
 use crate::device::Chosen;
 use crate::evaluation::no_bound;
 use crate::figures::Selection;
-use crate::fit::{self, Data, Loop, Outcome};
+use crate::fit::{Data, Loop, Outcome};
 use crate::frames::Frames;
+use crate::kept;
 use crate::means::{Means, evaluate};
 use crate::objective::{KlEstimate, Objective, TermWeights};
 use crate::progress::Progress;
@@ -187,7 +188,7 @@ fn finish(
     test: Option<&Batches>,
     device: &Device,
 ) -> Result<()> {
-    let (vae, epoch) = fit::best(run, config, device)?;
+    let (vae, epoch) = kept::best(run, config, device)?;
     let lines = run.metrics()?;
     let best = lines.iter().find(|line| line.epoch == epoch).context("metrics.jsonl is short")?;
     let weights = config.weights();
