@@ -15,6 +15,7 @@ const SHARE: u64 = 1_000_000;
 const PART: u64 = 7_500_000;
 /// The most images for every thread where it counts that each would read all weights.
 const MOST_SHARED: usize = 128;
+
 /// Threads, and what a graph gives them to do: settled when it is loaded.
 pub(super) struct Crew {
     threads: usize,
