@@ -8,6 +8,7 @@ measured when nothing else runs.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -26,6 +27,8 @@ NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "wide": str(RO
             "emnist-perceptual": "emnist-perceptual", "eyes-vae": "eyes-vae"}
 GRAPHS = ["graph", "compiled-graph"]
 MODES = ["eager", "compiled", *GRAPHS, "same-noise"]
+#: What tells libtorch how to multiply, where ours is on it. CubeCL takes TF32 where its own trials find it faster.
+LIBTORCH = {"tf32": {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}, "f32": {"NVIDIA_TF32_OVERRIDE": "0"}}
 #: What CubeCL keeps between processes, and does not keep of those that share the device.
 KEPT = "[compilation]\ncache = true\n"
 NOT_CHOSEN = "[autotune]\ndisable_cache = true\n"
@@ -35,6 +38,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", required=True, type=Path, help="vae-train, built with the device")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--ours", default="", choices=["", "cuda", "libtorch", "vulkan"], metavar="DEVICE",
+                        help="where ours is on a GPU, if not by way of cuda: libtorch or vulkan")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024, 32])
     parser.add_argument("--contenders", nargs="+", default=["ours", "torch", "jax"], choices=["ours", "torch", "jax"])
@@ -73,7 +78,7 @@ class Comparison:
         plain = [mode for mode in modes if mode in ("eager", "compiled")]
         graphs = [mode for mode in modes if mode in GRAPHS]
         for number, batch in enumerate(chosen.batches):
-            self.ours(batch)
+            self.ours(batch, precisions if chosen.ours == "libtorch" else [""])
             self.peers("torch", batch, plain, precisions)
             self.peers("torch", batch, graphs, precisions[:1])
             self.peers("jax", batch, [""], precisions)
@@ -81,14 +86,17 @@ class Comparison:
                 self.peers("torch", batch, [mode for mode in modes if mode == "same-noise"], ["f32"])
             precisions = precisions[:1]
 
-    def ours(self, batch: int) -> None:
-        for network in self.chosen.networks if "ours" in self.chosen.contenders else []:
+    def ours(self, batch: int, precisions: list[str]) -> None:
+        networks = self.chosen.networks if "ours" in self.chosen.contenders else []
+        for network, precision in itertools.product(networks, precisions):
+            named = {"contender": "ours"} | ({"products": precision} if precision else {})
             command = self.program(network, batch, self.start(network, batch), self.chosen.steps)
             if self.left() < 0:
-                self.record(network, batch, {"contender": "ours", "error": "no time left"})
+                self.record(network, batch, {**named, "error": "no time left"})
                 continue
-            for row in rows(command, self.surroundings(), self.left(), self.memory, self.folder):
-                self.record(network, batch, {"contender": "ours", **row})
+            surroundings = self.surroundings() | LIBTORCH.get(precision, {})
+            for row in rows(command, surroundings, self.left(), self.memory, self.folder):
+                self.record(network, batch, {**row, **named})
 
     def peers(self, framework: str, batch: int, modes: list[str], precisions: list[str]) -> None:
         """The rows of a framework: on a GPU of all networks in one process, which is begun again after a crash; on the
@@ -135,7 +143,7 @@ class Comparison:
     def program(self, network: str, batch: int, start: Path, steps: int) -> list[str]:
         return [self.chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
                 str(steps), "--warmup", str(self.chosen.warmup), "--start", str(start), "--device",
-                self.chosen.device, "--format", "json"]
+                self.chosen.ours or self.chosen.device, "--format", "json"]
 
     def command(self, framework: str, starts: list[Path], modes: list[str], precisions: list[str]) -> list[str]:
         command = [sys.executable, str(HERE / f"with_{framework}.py"), *map(str, starts), "--features", str(FEATURES),

@@ -39,13 +39,20 @@ def same(row: dict, other: dict) -> bool:
 
 
 def beside(rows: list[dict], row: dict) -> dict:
-    """Ours of the same network and batch."""
+    """Ours of the same network and batch, and by the same products where it has been told which."""
     found = [other for other in rows if same(row, other) and other["contender"] == "ours" and "error" not in other]
-    return found[0] if found else {}
+    alike = [other for other in found if products(other) == products(row)]
+    return next(iter(alike + found), {})
+
+
+def products(row: dict) -> str | None:
+    """What products are in: of ours only where it was told."""
+    return row.get("products") if row["contender"] == "ours" else row.get("precision")
 
 
 def cells(row: dict, ours: dict, machine: dict) -> list[str]:
-    title = row["contender"] + (f", {row['precision']}" if "precision" in row and "tf32" in machine else "")
+    named = row.get("products") or row.get("precision")
+    title = row["contender"] + (f", {named}" if named and "tf32" in machine else "")
     start = [row["network"], str(row["batch"]), title]
     if "error" in row:
         return [*start, row["error"].replace("|", "/")[:160], *["-"] * (len(HEAD) - 4)]
@@ -62,7 +69,7 @@ def cells(row: dict, ours: dict, machine: dict) -> list[str]:
 def share(row: dict, ours: dict, machine: dict) -> str:
     """The least time in which the machine does a step's arithmetic, or moves its bytes, whichever is more, over the time
     taken."""
-    precision = row.get("precision", OURS)
+    precision = row.get("products") or row.get("precision", OURS)
     arithmetic = machine.get(precision, machine.get("f32"))
     if not arithmetic or not ours.get("step_flops"):
         return "-"

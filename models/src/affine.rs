@@ -3,13 +3,15 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::Tensor;
 
 use crate::block::Activation;
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+use crate::extension;
 
 /// A dense layer with its activation, `[B, F]` to `[B, F']`.
 pub(crate) fn dense(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     if let Some(bias) = &layer.bias
         && let Some(output) =
-            on_flex(activation, |relu| crate::flex::dense(&x, layer.weight.val(), bias.val(), relu))
+            ours(activation, |relu| extension::dense(&x, layer.weight.val(), bias.val(), relu))
     {
         return output;
     }
@@ -18,16 +20,15 @@ pub(crate) fn dense(layer: &Linear, x: Tensor<2>, activation: Activation) -> Ten
 
 /// A convolution with its activation, `[B, C, H, W]` to `[B, C', H', W']`.
 pub(crate) fn conv(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     if let (Some(bias), burn::nn::PaddingConfig2d::Explicit(top, left, bottom, right)) =
         (&layer.bias, &layer.padding)
         && (top, left) == (bottom, right)
     {
         let (stride, padding) = (layer.stride, [*top, *left]);
-        let steps = crate::flex::Steps { stride, padding, transposed: None };
-        let output =
-            |relu| crate::flex::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
-        if let Some(output) = on_flex(activation, output) {
+        let steps = extension::Steps { stride, padding, transposed: None };
+        let output = |relu| extension::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
+        if let Some(output) = ours(activation, output) {
             return output;
         }
     }
@@ -36,22 +37,21 @@ pub(crate) fn conv(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tens
 
 /// A transposed convolution with its activation, `[B, C, H, W]` to `[B, C', H', W']`.
 pub(crate) fn deconv(layer: &ConvTranspose2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     if let Some(bias) = &layer.bias {
         let (stride, padding) = (layer.stride, layer.padding);
-        let steps = crate::flex::Steps { stride, padding, transposed: Some(layer.padding_out) };
-        let output =
-            |relu| crate::flex::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
-        if let Some(output) = on_flex(activation, output) {
+        let steps = extension::Steps { stride, padding, transposed: Some(layer.padding_out) };
+        let output = |relu| extension::convolution(&x, layer.weight.val(), bias.val(), steps, relu);
+        if let Some(output) = ours(activation, output) {
             return output;
         }
     }
     activation.forward(layer.forward(x))
 }
 
-/// A layer on the CPU, its activation with it; nothing where the tensors are not those of `flex`.
-#[cfg(feature = "flex")]
-fn on_flex<const D: usize>(
+/// A layer of our own, its activation with it; nothing where the tensors are of a backend that has none.
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+fn ours<const D: usize>(
     activation: Activation,
     layer: impl FnOnce(bool) -> Option<Tensor<D>>,
 ) -> Option<Tensor<D>> {

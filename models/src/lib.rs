@@ -11,8 +11,8 @@
 mod affine;
 mod block;
 mod cost;
-#[cfg(feature = "flex")]
-mod flex;
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+mod extension;
 mod initialization;
 mod loss;
 mod network;
@@ -22,6 +22,8 @@ mod vae;
 
 pub use block::{Activation, Block, PoolKind};
 pub use cost::Cost;
+#[cfg(feature = "libtorch")]
+pub use extension::Script;
 pub use initialization::Initialization;
 pub use loss::{Likelihood, Warmup};
 pub use network::{Features, Layer, Network, NetworkConfig, Skips};

@@ -28,9 +28,9 @@ impl Likelihood {
     /// - image: `[B, C, H, W]`
     /// - output: `[B]`
     pub fn negative_log(self, decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
-        #[cfg(feature = "flex")]
+        #[cfg(any(feature = "flex", feature = "libtorch"))]
         if self == Self::Bernoulli
-            && let Some(loss) = crate::flex::negative_log(&decoded, &image)
+            && let Some(loss) = crate::extension::negative_log(&decoded, &image)
         {
             return loss;
         }

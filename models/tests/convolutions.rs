@@ -1,5 +1,7 @@
 //! Convolutions and their gradients on the CPU against Burn's own.
 
+mod devices;
+
 use std::collections::BTreeMap;
 
 use burn::module::Module;
@@ -7,6 +9,8 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
 use vae_models::{
     Activation, Block, Features, Initialization, Layer, Network, NetworkConfig, Shape, Skips,
 };
+
+use devices::devices;
 
 struct Case {
     block: Block,
@@ -114,52 +118,57 @@ fn sums_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_constant_image_and_an_untrained_network_have_the_same_output() {
-    let device = Device::flex();
-    let (network, x) = network(&cases()[40], &device.clone().autodiff());
-    let plain = forward(&network.valid(), x.clone().inner()).into_data();
-    let constant = forward(&network, x.inner().to_device(&device.autodiff()));
-    let gradients = constant.clone().sum().backward();
-    let (weight, _) = weights(layer(&network));
-    assert!(weight.grad(&gradients).is_some(), "the weights have no gradient");
-    plain.assert_eq(&constant.into_data(), true);
+    for device in devices() {
+        let (network, x) = network(&cases()[40], &device.clone().autodiff());
+        let plain = forward(&network.valid(), x.clone().inner()).into_data();
+        let constant = forward(&network, x.inner().to_device(&device.autodiff()));
+        let gradients = constant.clone().sum().backward();
+        let (weight, _) = weights(layer(&network));
+        assert!(weight.grad(&gradients).is_some(), "the weights have no gradient");
+        plain.assert_eq(&constant.into_data(), true);
+    }
 }
 
 #[test]
 fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
-    let device = Device::flex().autodiff();
-    for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
-        let (network, x) = network(&Case { block, batch: 5, image: [3, 12, 11] }, &device);
-        let [_, expected, ..] = gradients(layer(&network), &x, |x| forward(&network, x));
-        let (frozen, x) = (network.no_grad(), x.require_grad());
-        let gradients = weighted_sum(forward(&frozen, x.clone())).backward();
-        x.grad(&gradients).expect("it is asked for").into_data().assert_eq(&expected, true);
-        assert!(weights(layer(&frozen)).0.grad(&gradients).is_none());
+    for device in devices() {
+        let device = device.autodiff();
+        for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+            let (network, x) = network(&Case { block, batch: 5, image: [3, 12, 11] }, &device);
+            let [_, expected, ..] = gradients(layer(&network), &x, |x| forward(&network, x));
+            let (frozen, x) = (network.no_grad(), x.require_grad());
+            let gradients = weighted_sum(forward(&frozen, x.clone())).backward();
+            x.grad(&gradients).expect("it is asked for").into_data().assert_eq(&expected, true);
+            assert!(weights(layer(&frozen)).0.grad(&gradients).is_none());
+        }
     }
 }
 
 #[test]
 fn outputs_and_gradients_are_those_of_burn() {
-    let device = Device::flex().autodiff();
-    device.seed(3);
-    for case in cases() {
-        let (network, x) = network(&case, &device);
-        let (block, layer) = (&case.block, layer(&network));
-        let ours = gradients(layer, &x, |x| forward(&network, x));
-        let theirs = gradients(layer, &x, |x| {
-            let y = match layer {
-                Layer::Conv(conv) => conv.forward(x),
-                Layer::Deconv(conv) => conv.forward(x),
-                Layer::Dense(_) => panic!("no convolution"),
-            };
-            if block.activation() == Activation::Relu { activation::relu(y) } else { y }
-        });
-        let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
-        for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
-            assert_eq!(ours.shape(), theirs.shape(), "{name} of {block:?}");
-            let pairs = || ours.iter::<f32>().zip(theirs.iter::<f32>());
-            let largest = pairs().fold(1.0_f32, |largest, (_, value)| largest.max(value.abs()));
-            let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(off <= 2e-5 * largest, "{name} of {block:?} is off by {off} of {largest}");
+    for device in devices() {
+        let device = device.autodiff();
+        device.seed(3);
+        for case in cases() {
+            let (network, x) = network(&case, &device);
+            let (block, layer) = (&case.block, layer(&network));
+            let ours = gradients(layer, &x, |x| forward(&network, x));
+            let theirs = gradients(layer, &x, |x| {
+                let y = match layer {
+                    Layer::Conv(conv) => conv.forward(x),
+                    Layer::Deconv(conv) => conv.forward(x),
+                    Layer::Dense(_) => panic!("no convolution"),
+                };
+                if block.activation() == Activation::Relu { activation::relu(y) } else { y }
+            });
+            let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
+            for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
+                assert_eq!(ours.shape(), theirs.shape(), "{name} of {block:?}");
+                let pairs = || ours.iter::<f32>().zip(theirs.iter::<f32>());
+                let largest = pairs().fold(1.0_f32, |largest, (_, value)| largest.max(value.abs()));
+                let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off <= 2e-5 * largest, "{name} of {block:?} is off by {off} of {largest}");
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Dense layers and their gradients on the CPU against Burn's own.
 
+mod devices;
+
 use std::collections::BTreeMap;
 
 use burn::module::Module;
@@ -8,6 +10,8 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, Tolerance, act
 use vae_models::{
     Activation, Block, Features, Initialization, Layer, Network, NetworkConfig, Shape, Skips,
 };
+
+use devices::devices;
 
 struct Case {
     batch: usize,
@@ -79,39 +83,43 @@ fn gradients(
 
 #[test]
 fn outputs_and_gradients_are_those_of_burn() {
-    let device = Device::flex().autodiff();
-    device.seed(3);
-    for case in cases() {
-        let (network, x) = network(&case, &device);
-        let layer = layer(&network);
-        let ours = gradients(layer, &x, |x| forward(&network, x));
-        let theirs = gradients(layer, &x, |x| match case.activation {
-            Activation::Relu => activation::relu(layer.forward(x)),
-            Activation::Sigmoid => activation::sigmoid(layer.forward(x)),
-            _ => layer.forward(x),
-        });
-        let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
-        let of = format!("{} x {} to {}", case.batch, case.features, case.units);
-        for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
-            assert_eq!(ours.shape(), theirs.shape(), "{name} of {of}");
-            let pairs = || ours.iter::<f32>().zip(theirs.iter::<f32>());
-            let largest = pairs().fold(1.0_f32, |largest, (_, value)| largest.max(value.abs()));
-            let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(off <= 1e-5 * largest, "{name} of {of} is off by {off} of {largest}");
+    for device in devices() {
+        let device = device.autodiff();
+        device.seed(3);
+        for case in cases() {
+            let (network, x) = network(&case, &device);
+            let layer = layer(&network);
+            let ours = gradients(layer, &x, |x| forward(&network, x));
+            let theirs = gradients(layer, &x, |x| match case.activation {
+                Activation::Relu => activation::relu(layer.forward(x)),
+                Activation::Sigmoid => activation::sigmoid(layer.forward(x)),
+                _ => layer.forward(x),
+            });
+            let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
+            let of = format!("{} x {} to {}", case.batch, case.features, case.units);
+            for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
+                assert_eq!(ours.shape(), theirs.shape(), "{name} of {of}");
+                let pairs = || ours.iter::<f32>().zip(theirs.iter::<f32>());
+                let largest = pairs().fold(1.0_f32, |largest, (_, value)| largest.max(value.abs()));
+                let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off <= 1e-5 * largest, "{name} of {of} is off by {off} of {largest}");
+            }
         }
     }
 }
 
 #[test]
 fn a_gradient_may_be_a_part_of_another() {
-    let device = Device::flex().autodiff();
-    let (network, x) = network(&cases()[11], &device);
-    let layer = layer(&network);
-    let behind_another = |y: Tensor<2>| Tensor::cat(vec![y.ones_like().detach() * 3.0, y], 0);
-    let ours = gradients(layer, &x, |x| behind_another(forward(&network, x)));
-    let theirs = gradients(layer, &x, |x| behind_another(activation::relu(layer.forward(x))));
-    for (ours, theirs) in ours.iter().zip(&theirs) {
-        ours.assert_approx_eq::<f32>(theirs, Tolerance::rel_abs(1e-5, 1e-5));
+    for device in devices() {
+        let device = device.autodiff();
+        let (network, x) = network(&cases()[11], &device);
+        let layer = layer(&network);
+        let behind_another = |y: Tensor<2>| Tensor::cat(vec![y.ones_like().detach() * 3.0, y], 0);
+        let ours = gradients(layer, &x, |x| behind_another(forward(&network, x)));
+        let theirs = gradients(layer, &x, |x| behind_another(activation::relu(layer.forward(x))));
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            ours.assert_approx_eq::<f32>(theirs, Tolerance::rel_abs(1e-5, 1e-5));
+        }
     }
 }
 
@@ -131,14 +139,16 @@ fn sums_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn what_is_not_a_number_stays_so() {
-    let device = Device::flex().autodiff();
-    let case = Case { batch: 2, features: 3, units: 70, activation: Activation::Relu };
-    let (network, x) = network(&case, &device);
-    let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
-    let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
-    let broken = output.iter::<f32>().map(|y| y.is_nan());
-    assert_eq!(broken.collect::<Vec<_>>(), [[false; 70], [true; 70]].concat());
-    assert!(weight.iter::<f32>().all(f32::is_nan));
+    for device in devices() {
+        let device = device.autodiff();
+        let case = Case { batch: 2, features: 3, units: 70, activation: Activation::Relu };
+        let (network, x) = network(&case, &device);
+        let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
+        let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
+        let broken = output.iter::<f32>().map(|y| y.is_nan());
+        assert_eq!(broken.collect::<Vec<_>>(), [[false; 70], [true; 70]].concat());
+        assert!(weight.iter::<f32>().all(f32::is_nan));
+    }
 }
 
 #[test]

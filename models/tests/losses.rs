@@ -1,7 +1,11 @@
 //! The two terms of the loss against their formulas in double precision.
 
+mod devices;
+
 use burn::tensor::{Device, Distribution, Tensor};
 use vae_models::{Likelihood, Posterior, Warmup};
+
+use devices::devices;
 
 const DECODED: [f32; 6] = [-80.0, -1.5, 0.0, 0.3, 2.0, 90.0];
 const IMAGE: [f32; 6] = [0.0, 0.2, 0.5, 1.0, 0.9, 1.0];
@@ -30,36 +34,40 @@ fn bernoulli_is_the_cross_entropy_of_logits_even_where_they_are_large() {
 
 #[test]
 fn bernoulli_is_exact_at_every_size_of_a_logit() {
-    let device = Device::flex();
-    let logits: Vec<f32> = (-4000..4000).map(|i| i as f32 * 0.0273).collect();
-    let count = logits.len();
-    let decoded = Tensor::<1>::from_floats(&logits[..], &device).reshape([count, 1, 1, 1]);
-    let image = Tensor::<4>::zeros([count, 1, 1, 1], &device);
-    let losses = Likelihood::Bernoulli.negative_log(decoded, image).into_data();
-    for (loss, logit) in losses.iter::<f32>().zip(logits) {
-        let logit = f64::from(logit);
-        let expected = logit.max(0.0) + (-logit.abs()).exp().ln_1p();
-        let off = (f64::from(loss) - expected).abs();
-        assert!(off <= 2e-7 * expected + 1e-15, "{loss} at {logit} is not {expected}");
+    for device in devices() {
+        let logits: Vec<f32> = (-4000..4000).map(|i| i as f32 * 0.0273).collect();
+        let count = logits.len();
+        let decoded = Tensor::<1>::from_floats(&logits[..], &device).reshape([count, 1, 1, 1]);
+        let image = Tensor::<4>::zeros([count, 1, 1, 1], &device);
+        let losses = Likelihood::Bernoulli.negative_log(decoded, image).into_data();
+        for (loss, logit) in losses.iter::<f32>().zip(logits) {
+            let logit = f64::from(logit);
+            let expected = logit.max(0.0) + (-logit.abs()).exp().ln_1p();
+            let off = (f64::from(loss) - expected).abs();
+            assert!(off <= 2e-7 * expected + 1e-15, "{loss} at {logit} is not {expected}");
+        }
+        let broken = Tensor::<4>::full([1, 1, 1, 2], f32::NAN, &device);
+        let loss = Likelihood::Bernoulli.negative_log(broken.clone(), broken.zeros_like());
+        assert!(loss.into_scalar::<f32>().is_nan());
     }
-    let broken = Tensor::<4>::full([1, 1, 1, 2], f32::NAN, &device);
-    let loss = Likelihood::Bernoulli.negative_log(broken.clone(), broken.zeros_like());
-    assert!(loss.into_scalar::<f32>().is_nan());
 }
 
 #[test]
 fn the_slope_of_bernoulli_is_what_the_mean_is_off_by() {
-    let device = Device::flex().autodiff();
-    let tensor = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([2, 1, 1, 3]);
-    let decoded = tensor(DECODED).require_grad();
-    let loss = Likelihood::Bernoulli.negative_log(decoded.clone(), tensor(IMAGE));
-    let weights = Tensor::<1>::from_floats([1.0, -2.0], &device);
-    let gradients = (loss * weights).sum().backward();
-    let slopes = decoded.grad(&gradients).expect("it is asked for").into_data();
-    for (i, slope) in slopes.iter::<f32>().enumerate() {
-        let mean = 1.0 / (1.0 + (-f64::from(DECODED[i])).exp());
-        let expected = (mean - f64::from(IMAGE[i])) * if i < 3 { 1.0 } else { -2.0 };
-        assert!((f64::from(slope) - expected).abs() < 1e-6, "{slope} is not {expected}");
+    for device in devices() {
+        let device = device.autodiff();
+        let tensor =
+            |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([2, 1, 1, 3]);
+        let decoded = tensor(DECODED).require_grad();
+        let loss = Likelihood::Bernoulli.negative_log(decoded.clone(), tensor(IMAGE));
+        let weights = Tensor::<1>::from_floats([1.0, -2.0], &device);
+        let gradients = (loss * weights).sum().backward();
+        let slopes = decoded.grad(&gradients).expect("it is asked for").into_data();
+        for (i, slope) in slopes.iter::<f32>().enumerate() {
+            let mean = 1.0 / (1.0 + (-f64::from(DECODED[i])).exp());
+            let expected = (mean - f64::from(IMAGE[i])) * if i < 3 { 1.0 } else { -2.0 };
+            assert!((f64::from(slope) - expected).abs() < 1e-6, "{slope} is not {expected}");
+        }
     }
 }
 

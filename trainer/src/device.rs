@@ -142,7 +142,7 @@ impl DeviceName {
             #[cfg(feature = "metal")]
             Self::Metal => Some(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "libtorch")]
-            Self::Libtorch => Some(Device::libtorch()),
+            Self::Libtorch => libtorch().into_iter().next(),
             #[allow(unreachable_patterns, reason = "reached by the devices not compiled in")]
             _ => None,
         }
@@ -160,6 +160,9 @@ impl DeviceName {
             Self::Vulkan => list(burn::tensor::DeviceType::Vulkan),
             #[cfg(feature = "metal")]
             Self::Metal => list(burn::tensor::DeviceType::Metal),
+            #[cfg(feature = "libtorch")]
+            Self::Libtorch => libtorch(),
+            #[allow(unreachable_patterns, reason = "reached by the devices not compiled in")]
             _ => vec![],
         }
     }
@@ -177,6 +180,22 @@ impl DeviceName {
             Self::Metal => "metal",
             Self::Libtorch => "libtorch",
         }
+    }
+}
+
+/// The GPUs of libtorch, or else the CPU; cuDNN chooses among its ways to a convolution by trying them.
+#[cfg(feature = "libtorch")]
+#[allow(
+    deprecated,
+    reason = "Burn's way to libtorch is deprecated, and the fastest on NVIDIA's GPUs"
+)]
+fn libtorch() -> Vec<Device> {
+    tch::Cuda::cudnn_set_benchmark(true);
+    let gpus: Vec<_> = (0..tch::Cuda::device_count() as usize).map(Device::libtorch_cuda).collect();
+    match gpus.is_empty() {
+        false => gpus,
+        true if tch::utils::has_mps() => vec![Device::libtorch_mps()],
+        true => vec![Device::libtorch()],
     }
 }
 

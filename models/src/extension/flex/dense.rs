@@ -1,11 +1,12 @@
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
+use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::layer::{Gradients, Layer, Wanted};
 use super::matrix::{contiguous, tensor, values, whole};
 use super::work::add;
+use super::{Gradients, Layer, Wanted};
 
 /// Columns of a product that a thread finds at once, as wide as the widest kernel of `flex`'s products.
 const COLUMNS: usize = 64;
@@ -14,11 +15,15 @@ const SHARE: usize = 16 * 1024;
 
 /// A dense layer and, where it has one, its ReLU.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dense {
-    pub(super) relu: bool,
+pub(in super::super) struct Dense {
+    pub(in super::super) relu: bool,
 }
 
-impl Layer for Dense {
+impl Layer<Flex> for Dense {
+    fn takes(&self, dtype: DType) -> bool {
+        dtype == DType::F32
+    }
+
     /// # Shapes
     ///
     /// - input: `[B, F]`
@@ -43,7 +48,7 @@ impl Layer for Dense {
         output: &FlexTensor,
         gradient: FlexTensor,
         wanted: Wanted,
-    ) -> Gradients {
+    ) -> Gradients<Flex> {
         let mut gradient = whole(gradient);
         if self.relu {
             let output = contiguous(output);

@@ -1,12 +1,13 @@
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::layer::{Gradients, Layer, Wanted};
 use super::matrix::{contiguous, tensor, values};
 use super::window::Window;
 use super::work::{Work, add};
+use super::{Gradients, Layer, Wanted};
 
 /// The groups that a batch is shared out in. What is summed over a batch is summed within every group and
 /// then over the groups in their order, so that a sum does not depend on the number of threads.
@@ -14,7 +15,7 @@ const GROUPS: usize = 16;
 
 /// A convolution or a transposed one, with its bias and, where it has one, its ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Convolution {
+pub(in super::super) struct Convolution {
     pub(super) window: Window,
     /// Whether it leads from the small image to the large one.
     pub(super) transposed: bool,
@@ -37,7 +38,11 @@ impl Convolution {
     }
 }
 
-impl Layer for Convolution {
+impl Layer<Flex> for Convolution {
+    fn takes(&self, dtype: DType) -> bool {
+        dtype == DType::F32
+    }
+
     /// # Shapes
     ///
     /// - input: `[B, C, H, W]`
@@ -66,7 +71,7 @@ impl Layer for Convolution {
         output: &FlexTensor,
         gradient: FlexTensor,
         wanted: Wanted,
-    ) -> Gradients {
+    ) -> Gradients<Flex> {
         let shape = input.layout().shape().dims::<4>();
         let [input, output, gradient] = [input, output, &gradient].map(contiguous);
         let group = shape[0].div_ceil(GROUPS).max(1);

@@ -1,0 +1,125 @@
+use std::fmt::Debug;
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor, autodiff};
+use burn::tensor::{DType, Tensor};
+
+/// A backend in a training step.
+pub(super) type Training<B> = Autodiff<B, NoCheckpointing>;
+
+/// An affine layer on a backend, with the ReLU that may follow it.
+pub(super) trait Layer<B: Backend>: Debug + Clone + Send + Sync + 'static {
+    /// Whether it computes in a type.
+    fn takes(&self, dtype: DType) -> bool;
+
+    /// The layer's output.
+    fn forward(
+        &self,
+        input: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        bias: &FloatTensor<B>,
+    ) -> FloatTensor<B>;
+
+    /// The gradients, given the output's.
+    fn backward(
+        &self,
+        input: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        output: &FloatTensor<B>,
+        gradient: FloatTensor<B>,
+        wanted: Wanted,
+    ) -> Gradients<B>;
+}
+
+/// Which gradients are wanted beside the bias's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) input: bool,
+    pub(super) weight: bool,
+}
+
+/// Gradients of a layer's input and weight, where they are wanted, and bias.
+pub(super) struct Gradients<B: Backend> {
+    pub(super) input: Option<FloatTensor<B>>,
+    pub(super) weight: Option<FloatTensor<B>>,
+    pub(super) bias: FloatTensor<B>,
+}
+
+/// A layer's output, in a training step or out of one; nothing where the tensors are not those of its backend, or
+/// of a type that it does not take.
+pub(super) fn apply<B: Backend, const D: usize>(
+    layer: impl Layer<B>,
+    input: &Tensor<D>,
+    weight: &Tensor<D>,
+    bias: &Tensor<1>,
+) -> Option<Tensor<D>>
+where
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
+{
+    if !layer.takes(input.dtype()) || weight.dtype() != input.dtype() {
+        return None;
+    }
+    let Ok(weight) = weight.clone().try_into_primitive::<Training<B>>() else {
+        let [input, weight] = [input, weight].map(|t| t.clone().try_into_primitive::<B>().ok());
+        let bias = bias.clone().try_into_primitive::<B>().ok()?;
+        let output = layer.forward(&input?, &weight?, &bias);
+        return Some(Tensor::from_primitive::<B>(output));
+    };
+    let (input, bias) = (training(input)?, training(bias)?);
+    let output = layer.forward(input.primitive(), weight.primitive(), bias.primitive());
+    let step = InTraining(layer);
+    let prepared = step.prepare::<NoCheckpointing>([input.node(), weight.node(), bias.node()]);
+    let output = match prepared.compute_bound().stateful() {
+        OpsKind::Tracked(mut prepared) => {
+            let inputs = [prepared.checkpoint(&input), prepared.checkpoint(&weight)];
+            prepared.finish((inputs, output.clone()), output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Some(Tensor::from_primitive::<Training<B>>(output))
+}
+
+/// A tensor of a training step, or a constant in one.
+pub(super) fn training<B: Backend, const D: usize>(
+    tensor: &Tensor<D>,
+) -> Option<FloatTensor<Training<B>>>
+where
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
+{
+    let constant =
+        |_| tensor.clone().try_into_primitive::<B>().map(FloatTensor::<Training<B>>::new);
+    tensor.clone().try_into_primitive::<Training<B>>().or_else(constant).ok()
+}
+
+/// A layer whose gradients will be asked for.
+#[derive(Debug, Clone)]
+struct InTraining<L>(L);
+
+impl<B: Backend, L: Layer<B>> Backward<B, 3> for InTraining<L> {
+    /// Where input and weight are remembered, and the output.
+    type State = ([NodeId; 2], FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut autodiff::grads::Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (inputs, output) = ops.state;
+        let [input, weight]: [FloatTensor<B>; 2] =
+            inputs.map(|node| checkpointer.retrieve_node_output(node));
+        let wanted = Wanted { input: ops.parents[0].is_some(), weight: ops.parents[1].is_some() };
+        let found = self.0.backward(&input, &weight, &output, gradient, wanted);
+        let found = [found.input, found.weight, Some(found.bias)];
+        for (node, found) in ops.parents.into_iter().zip(found) {
+            if let (Some(node), Some(found)) = (node, found) {
+                gradients.register::<B>(node.id, found);
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::fmt::Debug;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, DispatchKindConversion, DispatchTensor};
+use burn::tensor::{DType, Tensor};
+
+use super::layer::{Training, training};
+
+/// The negative logarithm of a likelihood on a backend, in `f32`, whose gradient is found beside it.
+pub(super) trait Loss<B: Backend>: Debug + Send + Sync + 'static {
+    /// The losses, `[B]`, and their derivatives by what was decoded, `[B, C, H, W]`.
+    fn of(
+        &self,
+        decoded: &FloatTensor<B>,
+        image: &FloatTensor<B>,
+    ) -> (FloatTensor<B>, FloatTensor<B>);
+
+    /// The derivatives, those of every image times its factor, `[B]`.
+    fn scaled(&self, slopes: FloatTensor<B>, factors: FloatTensor<B>) -> FloatTensor<B>;
+}
+
+/// The losses of images, `[B, C, H, W]` to `[B]`; nothing where the tensors are not those of the loss's backend in
+/// `f32`.
+pub(super) fn apply<B: Backend>(
+    loss: impl Loss<B>,
+    decoded: &Tensor<4>,
+    image: &Tensor<4>,
+) -> Option<Tensor<1>>
+where
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
+{
+    let single = [decoded, image].iter().all(|tensor| tensor.dtype() == DType::F32);
+    if !single || decoded.dims() != image.dims() {
+        return None;
+    }
+    let Ok(decoded) = decoded.clone().try_into_primitive::<Training<B>>() else {
+        let [decoded, image] = [decoded, image].map(|t| t.clone().try_into_primitive::<B>().ok());
+        return Some(Tensor::from_primitive::<B>(loss.of(&decoded?, &image?).0));
+    };
+    let image = training(image)?;
+    if image.is_tracked() {
+        return None;
+    }
+    let (losses, slopes) = loss.of(decoded.primitive(), image.primitive());
+    let prepared = InTraining(loss).prepare::<NoCheckpointing>([decoded.node()]);
+    let losses = match prepared.compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(slopes, losses),
+        OpsKind::UnTracked(prepared) => prepared.finish(losses),
+    };
+    Some(Tensor::from_primitive::<Training<B>>(losses))
+}
+
+/// A loss whose gradient will be asked for.
+#[derive(Debug)]
+struct InTraining<L>(L);
+
+impl<B: Backend, L: Loss<B>> Backward<B, 1> for InTraining<L> {
+    /// The derivatives of the losses by what was decoded.
+    type State = FloatTensor<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let factors = gradients.consume::<B>(&ops.node);
+        let [Some(decoded)] = ops.parents else { return };
+        gradients.register::<B>(decoded.id, self.0.scaled(ops.state, factors));
+    }
+}
