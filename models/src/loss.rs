@@ -3,6 +3,9 @@ use std::f32::consts::TAU;
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+use crate::extension;
+
 /// The likelihood p(x | z) of an image under the decoder's output, whose negative logarithm is the
 /// reconstruction term of the loss: summed over pixels, one value an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -28,25 +31,17 @@ impl Likelihood {
     /// - image: `[B, C, H, W]`
     /// - output: `[B]`
     pub fn negative_log(self, decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
-        #[cfg(any(feature = "flex", feature = "libtorch"))]
-        if self == Self::Bernoulli
-            && let Some(loss) = crate::extension::negative_log(&decoded, &image)
-        {
-            return loss;
-        }
-        let per_pixel = match self {
-            // -x log s(l) - (1 - x) log s(-l), with log s(-l) = log s(l) - l
-            Self::Bernoulli => {
-                let log_sigmoid = activation::log_sigmoid(decoded.clone());
-                decoded * (image * -1.0 + 1.0) - log_sigmoid
-            }
-            Self::SquaredError => (decoded - image).square(),
+        let [_, channels, height, width] = image.dims();
+        match self {
+            Self::Bernoulli => bernoulli(decoded, image),
+            Self::SquaredError => squared_error(decoded, image),
             Self::Gaussian { sigma } => {
-                let squared = (decoded - image).square();
-                squared * (0.5 / (sigma * sigma)) + 0.5 * (TAU * sigma * sigma).ln()
+                let variance = sigma * sigma;
+                let pixels = (channels * height * width) as f32;
+                squared_error(decoded, image) * (0.5 / variance)
+                    + pixels * 0.5 * (TAU * variance).ln()
             }
-        };
-        per_pixel.flatten::<2>(1, 3).sum_dim(1).squeeze_dim(1)
+        }
     }
 
     /// The image that a decoder's output stands for: the likelihood's mean.
@@ -60,6 +55,31 @@ impl Likelihood {
             Self::SquaredError | Self::Gaussian { .. } => decoded,
         }
     }
+}
+
+/// The binary cross-entropy of logits, summed over pixels.
+fn bernoulli(logits: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
+    if let Some(loss) = extension::bernoulli(&logits, &image) {
+        return loss;
+    }
+    // -x log s(l) - (1 - x) log s(-l), with log s(-l) = log s(l) - l
+    let log_sigmoid = activation::log_sigmoid(logits.clone());
+    over_pixels(logits * (image * -1.0 + 1.0) - log_sigmoid)
+}
+
+/// The squared error, summed over pixels.
+fn squared_error(decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
+    #[cfg(feature = "libtorch")]
+    if let Some(loss) = extension::squared_error(&decoded, &image) {
+        return loss;
+    }
+    over_pixels((decoded - image).square())
+}
+
+/// The sum over the pixels of every image, `[B, C, H, W]` to `[B]`.
+fn over_pixels(terms: Tensor<4>) -> Tensor<1> {
+    terms.flatten::<2>(1, 3).sum_dim(1).squeeze_dim(1)
 }
 
 /// The weight of the KL term: it rises in a straight line to `beta` over the first epochs.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::affine;
 use crate::block::{Block, PoolKind};
 use crate::cost::Cost;
+#[cfg(feature = "libtorch")]
+use crate::extension;
 use crate::initialization::Initialization;
 use crate::shape::{Shape, ShapeError};
 
@@ -187,7 +189,7 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
             let image = x.image();
             let [_, _, h, w] = image.dims();
             let (top, left) = ((h - height) / 2, (w - width) / 2);
-            Features::Image(image.narrow(2, top, height).narrow(3, left, width))
+            Features::Image(crop(image, [top, left], [height, width]))
         }
         (Block::Tap { skip }, None) => {
             let image = x.image();
@@ -199,17 +201,40 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
             let [_, _, h, w] = image.dims();
             let remembered = skips.get(skip).expect("the shapes were checked").clone();
             let [_, _, skip_h, skip_w] = remembered.dims();
-            let around = |missing: usize| (missing / 2, missing - missing / 2);
-            let padded = match (h - skip_h, w - skip_w) {
-                (0, 0) => remembered,
-                (rows, columns) => {
-                    remembered.pad([around(rows), around(columns)], PadMode::Constant(0.0))
-                }
+            let padded = match [h - skip_h, w - skip_w] {
+                [0, 0] => remembered,
+                missing => pad(remembered, missing),
             };
             Features::Image(Tensor::cat(vec![image, padded], 1))
         }
         (block, layer) => unreachable!("{layer:?} are not the weights of {block:?}"),
     }
+}
+
+/// Images of a size whose first pixel is at a place of the images.
+fn crop(image: Tensor<4>, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Tensor<4> {
+    #[cfg(feature = "libtorch")]
+    {
+        let [_, _, h, w] = image.dims();
+        let sides = [top, h - top - height, left, w - left - width].map(|side| -(side as i64));
+        if let Some(cropped) = extension::frame(&image, sides) {
+            return cropped;
+        }
+    }
+    image.narrow(2, top, height).narrow(3, left, width)
+}
+
+/// Images with so many more rows and columns, of zeros around them; the odd ones come last.
+fn pad(image: Tensor<4>, missing: [usize; 2]) -> Tensor<4> {
+    let [rows, columns] = missing.map(|missing| (missing / 2, missing - missing / 2));
+    #[cfg(feature = "libtorch")]
+    {
+        let sides = [rows.0, rows.1, columns.0, columns.1].map(|side| side as i64);
+        if let Some(padded) = extension::frame(&image, sides) {
+            return padded;
+        }
+    }
+    image.pad([rows, columns], PadMode::Constant(0.0))
 }
 
 impl Features {

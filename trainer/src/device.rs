@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 /// The devices that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceName {
-    /// The best one that works here: CUDA, Metal, Vulkan, libtorch, then the CPU.
+    /// The best one that works here: libtorch's GPU, CUDA, Metal, Vulkan, then the CPU.
     Auto,
     /// The CPU, in Rust.
     Cpu,
@@ -86,7 +86,12 @@ impl DeviceName {
             return self.take(numbers, ask);
         }
         let mut passed_over = vec![];
-        for kind in [Cuda, Metal, Vulkan, Libtorch, Cpu] {
+        for kind in [Libtorch, Cuda, Metal, Vulkan, Cpu] {
+            #[cfg(feature = "libtorch")]
+            if kind == Libtorch && !libtorch().iter().any(on_gpu) {
+                passed_over.push("libtorch has no GPU here".to_owned());
+                continue;
+            }
             match kind.take(numbers, ask) {
                 Ok(chosen) => return Ok(Chosen { passed_over, ..chosen }),
                 Err(reason) if numbers.is_empty() || kind.all().is_empty() => {
@@ -197,6 +202,13 @@ fn libtorch() -> Vec<Device> {
         true if tch::utils::has_mps() => vec![Device::libtorch_mps()],
         true => vec![Device::libtorch()],
     }
+}
+
+#[cfg(feature = "libtorch")]
+fn on_gpu(device: &Device) -> bool {
+    use burn::backend::DispatchDevice;
+    use burn::backend::libtorch::LibTorchDevice::Cpu;
+    !matches!(device.as_dispatch(), DispatchDevice::LibTorch(Cpu))
 }
 
 /// The devices that a driver names; none where it breaks down.

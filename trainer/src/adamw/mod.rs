@@ -75,7 +75,7 @@ impl Optimizer for AdamW {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{Distribution, TensorData, Tolerance};
 
     use super::*;
 
@@ -127,13 +127,17 @@ mod tests {
                     assert_eq!(momentum.time, step);
                     [weights, &momentum.moment_1, &momentum.moment_2].map(|t| t.clone().into_data())
                 });
-                found[0].assert_approx_eq::<f32>(&expected[0], Tolerance::rel_abs(1e-6, 1e-8));
-                found[1..].iter().zip(&expected[1..]).for_each(|(found, expected)| match exact {
-                    true => found.assert_eq(expected, true),
-                    false => {
-                        found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(1e-5, 1e-8))
+                let near = |found: &TensorData, expected: &TensorData, [rel, abs]: [f64; 2]| {
+                    found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(rel, abs));
+                };
+                let within = if exact { [1e-6, 1e-8] } else { [1e-5, 1e-7] };
+                near(&found[0], &expected[0], within);
+                for (found, expected) in found[1..].iter().zip(&expected[1..]) {
+                    match exact {
+                        true => found.assert_eq(expected, true),
+                        false => near(found, expected, [1e-5, 1e-8]),
                     }
-                });
+                }
             }
         }
     }

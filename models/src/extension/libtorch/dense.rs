@@ -3,13 +3,11 @@ use burn::backend::libtorch::TchTensor;
 use burn::tensor::DType;
 use tch::Kind;
 
-use super::{Gradients, Layer, Wanted, before_relu, takes};
+use super::{End, Gradients, Layer, Wanted, takes};
 
-/// A dense layer and, where it has one, its ReLU.
+/// A dense layer and its end.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Dense {
-    pub(in super::super) relu: bool,
-}
+pub(in super::super) struct Dense(pub(in super::super) Option<End>);
 
 impl Layer<LibTorch> for Dense {
     fn takes(&self, dtype: DType) -> bool {
@@ -24,8 +22,11 @@ impl Layer<LibTorch> for Dense {
     /// - output: `[B, F']`
     fn forward(&self, input: &TchTensor, weight: &TchTensor, bias: &TchTensor) -> TchTensor {
         let (input, weight, bias) = (&input.tensor, &weight.tensor, &bias.tensor);
-        let mut output = bias.addmm(input, weight);
-        TchTensor::new(if self.relu { output.relu_() } else { output })
+        let output = bias.addmm(input, weight);
+        TchTensor::new(match self.0 {
+            Some(end) => end.apply(output),
+            None => output,
+        })
     }
 
     fn backward(
@@ -36,10 +37,10 @@ impl Layer<LibTorch> for Dense {
         gradient: TchTensor,
         wanted: Wanted,
     ) -> Gradients<LibTorch> {
-        let mut gradient = gradient.tensor;
-        if self.relu {
-            gradient = before_relu(&gradient, &output.tensor);
-        }
+        let gradient = match self.0 {
+            Some(end) => end.before(&gradient.tensor, &output.tensor),
+            None => gradient.tensor,
+        };
         let of_input = || gradient.mm(&weight.tensor.tr());
         let of_weight = || input.tensor.tr().mm(&gradient);
         Gradients {

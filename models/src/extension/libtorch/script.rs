@@ -28,6 +28,8 @@ impl Script {
     ///
     /// Where libtorch does not run it, or it gives something else.
     pub fn tensors<const N: usize>(&self, function: &str, given: &[IValue]) -> [Tensor; N] {
+        // of a thread: without it every call would be checked against the shapes of the first
+        tch::jit::set_graph_executor_optimize(false);
         let found = match self.0.method_is(function, given) {
             Ok(IValue::Tuple(found)) => found,
             Ok(other) => panic!("{function} gives {other:?}"),

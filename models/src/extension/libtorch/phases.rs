@@ -1,0 +1,101 @@
+use std::sync::LazyLock;
+
+use tch::{IValue, Tensor};
+
+use super::convolution::with_end;
+use super::{End, Script, Steps};
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("phases.py")));
+
+/// Values of an output above which it takes longer to write than what phases add takes to begin, on an H200.
+const FEWEST: usize = 1 << 23;
+
+/// A transposed convolution with a stride `s` as a plain one to `s^2` times the channels, those of a pixel's `s x s`
+/// outputs side by side (Shi et al., arXiv:1609.05158), on a GPU.
+///
+/// The output at `s q + u` is the sum over `e` of `weight[u + p - s e] input[q + e]`: a kernel around every `q`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Phases {
+    stride: usize,
+    padding: usize,
+    /// The inputs that are read on either side of one.
+    reach: usize,
+}
+
+impl Phases {
+    /// The phases of a large transposed convolution whose output is `s` times as wide and as high as its input.
+    pub(super) fn of(
+        Steps { stride, padding, transposed }: Steps,
+        input: &Tensor,
+        weight: &Tensor,
+    ) -> Option<Self> {
+        let added = transposed?;
+        let (input_shape, weight) = (input.size(), weight.size());
+        let [kernel, across] = [weight[2] as usize, weight[3] as usize];
+        let squares = [stride, padding, added].iter().all(|[down, across]| down == across);
+        let (stride, padding) = (stride[0], padding[0]);
+        let scaled = kernel + added[0] == stride + 2 * padding;
+        let values = [input_shape[0], weight[1], input_shape[2], input_shape[3]];
+        let values = values.iter().product::<i64>() as usize * stride * stride;
+        if !(input.device().is_cuda() && squares && kernel == across && scaled && stride > 1)
+            || values < FEWEST
+        {
+            return None;
+        }
+        Some(Self::new(stride, padding, kernel))
+    }
+
+    fn new(stride: usize, padding: usize, kernel: usize) -> Self {
+        // the last and the first e that a phase has a weight for
+        let after = (stride - 1 + padding) / stride;
+        let before = (kernel - 1).saturating_sub(padding).div_ceil(stride);
+        Self { stride, padding, reach: after.max(before) }
+    }
+
+    /// The output behind its end.
+    pub(super) fn apply(
+        self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        end: Option<End>,
+    ) -> Tensor {
+        let given = |first: &Tensor| IValue::Tensor(first.shallow_clone());
+        let number = |number: usize| IValue::Int(number as i64);
+        let Self { stride, padding, reach } = self;
+        let [weight, bias] = SCRIPT.tensors(
+            "split",
+            &[given(weight), given(bias), number(stride), number(padding), number(reach)],
+        );
+        let steps = Steps { stride: [1; 2], padding: [reach; 2], transposed: None };
+        let phases = with_end(input, &weight, &bias, steps, end);
+        let [output] = SCRIPT.tensors("join", &[given(&phases), number(stride)]);
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn phases_are_the_transposed_convolution() {
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        for [kernel, stride, padding, added] in
+            [[3, 2, 1, 1], [4, 2, 1, 0], [2, 2, 0, 0], [5, 2, 2, 1], [4, 3, 1, 1], [8, 4, 2, 0]]
+        {
+            let side = kernel as i64;
+            let (input, weight) = (random(&[2, 5, 7, 6]), random(&[5, 3, side, side]));
+            let (bias, end) = (random(&[3]), Some(End::Relu));
+            let found = Phases::new(stride, padding, kernel).apply(&input, &weight, &bias, end);
+            let [strides, paddings] = [[stride; 2], [padding; 2]];
+            let steps = Steps { stride: strides, padding: paddings, transposed: Some([added; 2]) };
+            let expected = with_end(&input, &weight, &bias, steps, end);
+            assert_eq!(found.size(), expected.size());
+            let off = f64::try_from((found - expected).abs().max()).expect("a number");
+            assert!(off < 1e-5, "kernel {kernel}, stride {stride}: off by {off}");
+        }
+    }
+}
