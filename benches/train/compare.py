@@ -28,7 +28,8 @@ NETWORKS = {"mnist-conv": "mnist-conv", "mnist-mlp": "mnist-mlp", "wide": str(RO
 GRAPHS = ["graph", "compiled-graph"]
 MODES = ["eager", "compiled", *GRAPHS, "same-noise"]
 #: What tells libtorch how to multiply, where ours is on it. CubeCL takes TF32 where its own trials find it faster.
-LIBTORCH = {"tf32": {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}, "f32": {"NVIDIA_TF32_OVERRIDE": "0"}}
+TF32 = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
+LIBTORCH = {"tf32": TF32, "bf16": TF32, "f32": {"NVIDIA_TF32_OVERRIDE": "0"}}
 #: What CubeCL keeps between processes, and does not keep of those that share the device.
 KEPT = "[compilation]\ncache = true\n"
 NOT_CHOSEN = "[autotune]\ndisable_cache = true\n"
@@ -44,8 +45,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024, 32])
     parser.add_argument("--contenders", nargs="+", default=["ours", "torch", "jax"], choices=["ours", "torch", "jax"])
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES, help="of PyTorch; graphs are of CUDA")
-    parser.add_argument("--precisions", nargs="+", default=["tf32", "f32"], choices=["tf32", "f32"],
-                        help="of the peers' products on a GPU; the first alone beyond the first batch")
+    parser.add_argument("--precisions", nargs="+", default=["tf32", "f32"], choices=["tf32", "f32", "bf16"],
+                        help="of products on a GPU, ours too on libtorch; the first alone beyond the first batch")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2, help="on the processor")
@@ -81,7 +82,7 @@ class Comparison:
             self.ours(batch, precisions if chosen.ours == "libtorch" else [""])
             self.peers("torch", batch, plain, precisions)
             self.peers("torch", batch, graphs, precisions[:1])
-            self.peers("jax", batch, [""], precisions)
+            self.peers("jax", batch, [""], [precision for precision in precisions if precision != "bf16"])
             if number == 0:
                 self.peers("torch", batch, [mode for mode in modes if mode == "same-noise"], ["f32"])
             precisions = precisions[:1]
@@ -91,6 +92,8 @@ class Comparison:
         for network, precision in itertools.product(networks, precisions):
             named = {"contender": "ours"} | ({"products": precision} if precision else {})
             command = self.program(network, batch, self.start(network, batch), self.chosen.steps)
+            if precision == "bf16":
+                command += ["--set", "train.precision=bf16"]
             if self.left() < 0:
                 self.record(network, batch, {**named, "error": "no time left"})
                 continue

@@ -32,12 +32,12 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 class Steps:
     """A network in training, one way of running a step."""
 
-    def __init__(self, start: Path, config: dict, features, device: str, mode: str, layout):
+    def __init__(self, start: Path, config: dict, features, device: str, mode: str, layout, half: bool):
         self.order = torch.from_numpy(np.load(start / "order.npy")).to(device)
         self.images = torch.from_numpy(np.load(start / "images.npy")).to(device)
         self.noise = torch.from_numpy(np.load(start / "noise.npy")).to(device) if mode == "same-noise" else None
         self.batch, self.latent = self.order.shape[1], config["model"]["latent"]
-        self.device, self.began = device, time.perf_counter()
+        self.device, self.began, self.half = device, time.perf_counter(), half
         torch.manual_seed(0)
         module = Vae(config, load_file(start / "weights.safetensors"), features).to(device, memory_format=layout)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
@@ -54,7 +54,8 @@ class Steps:
     def once(self, noise=None) -> torch.Tensor:
         images = self.images[self.index]
         epsilon = torch.randn(self.batch, self.latent, device=self.device) if noise is None else noise
-        loss = self.forward(images, epsilon)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+            loss = self.forward(images, epsilon)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -89,13 +90,13 @@ class Steps:
         return self.loss.clone()
 
 
-def faster_layout(start: Path, config: dict, features, device: str):
+def faster_layout(start: Path, config: dict, features, device: str, half: bool):
     """The layout in which an eager step takes less time; without convolutions there is one."""
     if not any(block["block"] in ("conv", "deconv") for block in config["model"]["encoder"]):
         return LAYOUTS[0]
     taken = []
     for layout in LAYOUTS:
-        steps = Steps(start, config, features, device, "eager", layout)
+        steps = Steps(start, config, features, device, "eager", layout, half)
         for number in range(2):
             steps.step(number).item()
         began = time.perf_counter()
@@ -104,8 +105,9 @@ def faster_layout(start: Path, config: dict, features, device: str):
     return LAYOUTS[taken.index(min(taken))]
 
 
-def measure(start: Path, config: dict, features, device: str, mode: str, layout, warmup: int) -> dict:
-    steps = Steps(start, config, features, device, mode, layout)
+def measure(start: Path, config: dict, features, device: str, mode: str, layout, half: bool,
+            warmup: int) -> dict:
+    steps = Steps(start, config, features, device, mode, layout, half)
     rates, losses, first = [], [], 0.0
     for number in range(warmup):
         loss = steps.step(number)
@@ -139,7 +141,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="features.toml of the perceptual term")
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
-    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32"])
+    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32", "bf16"],
+                        help="of products; bf16 is autocast, with products in tf32 beside")
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
@@ -152,16 +155,17 @@ def main() -> None:
             weights = load_file(chosen.features.parent / description["weights"]["file"])
             features = description, feature_weights(weights, description["weights"]["layers"], description["blocks"])
         for precision in chosen.precisions:
-            torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-            torch.backends.cudnn.allow_tf32 = precision == "tf32"
+            half = precision == "bf16"
+            torch.set_float32_matmul_precision("highest" if precision == "f32" else "high")
+            torch.backends.cudnn.allow_tf32 = precision != "f32"
             layout = None
             for mode in chosen.modes:
                 try:
                     torch._dynamo.reset()
                     if layout is None:
-                        layout = faster_layout(start, config, features, chosen.device)
+                        layout = faster_layout(start, config, features, chosen.device, half)
                         clear(chosen.device)
-                    row = measure(start, config, features, chosen.device, mode, layout, chosen.warmup)
+                    row = measure(start, config, features, chosen.device, mode, layout, half, chosen.warmup)
                 except Exception as error:  # whatever a library throws is its row
                     row = {"error": " ".join(str(error).split())[:300]}
                 clear(chosen.device)

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded};
 use ndarray::Array4;
 
 use crate::data::{self, Images, within};
+use crate::device;
 
 /// Batches that wait for the loop, beside the one that it has and the one that is being read.
 const AHEAD: usize = 2;
@@ -23,10 +24,31 @@ pub struct Batches {
 }
 
 enum Source {
-    /// `[N, C, H, W]` on the device.
-    Resident(Box<Tensor<4>>),
+    /// On the device.
+    Resident(Box<Resident>),
     /// In memory, or in files.
     Host(Arc<Images>),
+}
+
+/// Images on a device, in the order in which its convolutions take them.
+struct Resident {
+    /// `[N, C, H, W]`, or `[N, H, W, C]`.
+    images: Tensor<4>,
+    channels_last: bool,
+}
+
+impl Resident {
+    fn new(images: Array4<f32>, device: &Device) -> Self {
+        let channels_last = device::channels_last(device);
+        let images = if channels_last { images.permuted_axes([0, 2, 3, 1]) } else { images };
+        Self { images: tensor(images, device), channels_last }
+    }
+
+    /// `[B, C, H, W]`
+    fn select(&self, chosen: Tensor<1, Int>) -> Tensor<4> {
+        let images = self.images.clone().select(0, chosen);
+        if self.channels_last { images.permute([0, 3, 1, 2]) } else { images }
+    }
 }
 
 /// One pass over a data set in an order: its batches, one after the other.
@@ -40,7 +62,7 @@ pub struct Pass<'a> {
 
 enum Reading<'a> {
     /// Images and their order, both on the device.
-    Resident(&'a Tensor<4>, Box<Tensor<1, Int>>),
+    Resident(&'a Resident, Box<Tensor<1, Int>>),
     /// What a thread reads.
     Ahead(Receiver<Result<Array4<f32>, data::Error>>),
 }
@@ -53,7 +75,7 @@ impl Batches {
         let fits = |images: &Array4<f32>| within(images.len() * size_of::<f32>(), resident_mib);
         let images = match images {
             Images::Decoded(images) if fits(&images) => {
-                Source::Resident(Box::new(tensor(images, device)))
+                Source::Resident(Box::new(Resident::new(images, device)))
             }
             images => Source::Host(Arc::new(images)),
         };
@@ -116,7 +138,7 @@ impl Pass<'_> {
         match &self.reading {
             Reading::Resident(images, order) => {
                 let order = order.as_ref().clone().narrow(0, start, end - start);
-                Ok((*images).clone().select(0, order))
+                Ok(images.select(order))
             }
             Reading::Ahead(batches) => {
                 let batch = batches.recv().context("the thread that reads images broke down")?;

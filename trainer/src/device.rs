@@ -3,6 +3,10 @@
 use std::panic::catch_unwind;
 
 use anyhow::{Context, Result, bail};
+use burn::backend::DispatchDevice;
+#[cfg(feature = "libtorch")]
+#[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
+use burn::backend::libtorch::LibTorchDevice;
 use burn::tensor::{Device, Tensor};
 
 /// The devices that can be asked for.
@@ -188,12 +192,19 @@ impl DeviceName {
     }
 }
 
+/// Whether a device's convolutions take images channels last.
+#[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
+pub(crate) fn channels_last(device: &Device) -> bool {
+    match device.as_dispatch() {
+        #[cfg(feature = "libtorch")]
+        DispatchDevice::LibTorch(LibTorchDevice::Cuda(_)) => true,
+        _ => false,
+    }
+}
+
 /// The GPUs of libtorch, or else the CPU; cuDNN chooses among its ways to a convolution by trying them.
 #[cfg(feature = "libtorch")]
-#[allow(
-    deprecated,
-    reason = "Burn's way to libtorch is deprecated, and the fastest on NVIDIA's GPUs"
-)]
+#[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 fn libtorch() -> Vec<Device> {
     tch::Cuda::cudnn_set_benchmark(true);
     let gpus: Vec<_> = (0..tch::Cuda::device_count() as usize).map(Device::libtorch_cuda).collect();
@@ -205,10 +216,9 @@ fn libtorch() -> Vec<Device> {
 }
 
 #[cfg(feature = "libtorch")]
+#[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 fn on_gpu(device: &Device) -> bool {
-    use burn::backend::DispatchDevice;
-    use burn::backend::libtorch::LibTorchDevice::Cpu;
-    !matches!(device.as_dispatch(), DispatchDevice::LibTorch(Cpu))
+    matches!(device.as_dispatch(), DispatchDevice::LibTorch(of) if *of != LibTorchDevice::Cpu)
 }
 
 /// The devices that a driver names; none where it breaks down.

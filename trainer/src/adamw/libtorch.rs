@@ -39,29 +39,30 @@ pub(super) fn step<const D: usize>(
     let time = time + 1;
     let [weights, gradient, moment_1, moment_2] =
         [weights, gradient, moment_1, moment_2].map(primitive);
-    let like = gradient.tensor.empty_like();
-    let lying = |tensor: TchTensor| match tensor.tensor.stride() == like.stride() {
+    let mut updated = gradient.tensor.empty_like();
+    let lies = updated.stride();
+    updated.copy_(&weights.tensor);
+    let lying = |tensor: TchTensor| match tensor.tensor.stride() == lies {
         true => tensor,
-        false => copy(&tensor, &like),
+        false => copy(&tensor, &updated),
     };
     let gradient = lying(gradient);
     // these are changed in place, and others may have them
     let own = |tensor: TchTensor| match tensor.can_mut() {
         true => tensor,
-        false => copy(&tensor, &like),
+        false => copy(&tensor, &updated),
     };
     let [moment_1, moment_2] = [moment_1, moment_2].map(|moment| own(lying(moment)));
-    let updated = copy(&weights, &like);
     let list = |tensor: &tch::Tensor| IValue::TensorList(vec![tensor.shallow_clone()]);
     let number = |value: f32| IValue::Double(value.into());
     let [] = SCRIPT.tensors(
         "step",
         &[
-            list(&updated.tensor),
+            list(&updated),
             list(&gradient.tensor),
             list(&moment_1.tensor),
             list(&moment_2.tensor),
-            list(&number_of(time, like.device())),
+            list(&number_of(time, updated.device())),
             IValue::Double(learning_rate),
             number(BETAS[0]),
             number(BETAS[1]),
@@ -70,7 +71,7 @@ pub(super) fn step<const D: usize>(
         ],
     );
     let [updated, moment_1, moment_2] =
-        [updated, moment_1, moment_2].map(Tensor::from_primitive::<LibTorch>);
+        [TchTensor::new(updated), moment_1, moment_2].map(Tensor::from_primitive::<LibTorch>);
     let momentum = AdaptiveMomentumState::new(time, moment_1, moment_2);
     (updated, AdamWState { momentum })
 }
