@@ -9,7 +9,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 use vae_models::Vae;
 
-use crate::adamw::AdamW;
+use crate::adamw::{self, AdamW};
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::device::Chosen;
@@ -106,7 +106,8 @@ impl<'a> Training<'a> {
             }
         };
         self.drawn = true;
-        self.vae = self.optimizer.step(learning_rate, self.vae.clone(), gradients);
+        let vae = self.vae.clone();
+        self.vae = adamw::together(|| self.optimizer.step(learning_rate, vae, gradients));
         sums
     }
 

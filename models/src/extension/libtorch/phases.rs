@@ -7,6 +7,11 @@ use super::{End, Script, Steps};
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("phases.py")));
 
+/// Whether NVIDIA's libraries multiply in full precision alone, where phases would add more arithmetic than they save:
+/// they have weights of zero.
+static PRECISE: LazyLock<bool> =
+    LazyLock::new(|| std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|tf32| tf32 == "0"));
+
 /// Values of an output above which it takes longer to write than what phases add takes to begin, on an H200.
 const FEWEST: usize = 1 << 23;
 
@@ -39,6 +44,7 @@ impl Phases {
         let values = values.iter().product::<i64>() as usize * stride * stride;
         if !(input.device().is_cuda() && squares && kernel == across && scaled && stride > 1)
             || values < FEWEST
+            || *PRECISE
         {
             return None;
         }
