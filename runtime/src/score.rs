@@ -73,7 +73,7 @@ fn score_one(
     let pixels = image.len() as f64;
     let squared = sum(image, decoded, |x, p| (x - p).powi(2));
     let nll = match likelihood {
-        Likelihood::Bernoulli => Some(sum(image, decoded, surprise)),
+        Likelihood::Bernoulli => Some(surprise(image, decoded)),
         Likelihood::SquaredError => None,
         Likelihood::Gaussian { sigma } => {
             let variance = f64::from(sigma).powi(2);
@@ -89,18 +89,26 @@ fn sum(image: ArrayView3<f32>, decoded: ArrayView3<f32>, term: impl Fn(f64, f64)
     Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + term(x.into(), p.into()))
 }
 
-/// The negative log-likelihood −(x ln p + (1 − x) ln(1 − p)) of a pixel. Most are black or white, which takes
-/// one logarithm.
-fn surprise(x: f64, p: f64) -> f64 {
-    let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
-    if x == 0.0 {
-        -(1.0 - p).ln()
-    } else if x == 1.0 {
-        -p.ln()
-    } else {
-        -(x * p.ln() + (1.0 - x) * (1.0 - p).ln())
-    }
+/// The negative log-likelihood −Σ (x ln p + (1 − x) ln(1 − p)) of pixels. Most are black or white, whose
+/// probabilities are multiplied as far as they go, and have one logarithm.
+fn surprise(image: ArrayView3<f32>, decoded: ArrayView3<f32>) -> f64 {
+    let start = (0.0, 1.0);
+    let (sum, product) = Zip::from(image).and(decoded).fold(start, |(sum, product), &x, &p| {
+        let (x, p) = (f64::from(x), f64::from(p));
+        let p = p.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY);
+        let product = match x {
+            0.0 => product * (1.0 - p),
+            1.0 => product * p,
+            _ => return (sum - (x * p.ln() + (1.0 - x) * (1.0 - p).ln()), product),
+        };
+        // another factor would still leave a normal number
+        if product > SMALLEST_PRODUCT { (sum, product) } else { (sum - product.ln(), 1.0) }
+    });
+    sum - product.ln()
 }
+
+/// Where a product of probabilities has its logarithm taken.
+const SMALLEST_PRODUCT: f64 = f64::MIN_POSITIVE / SMALLEST_PROBABILITY;
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +148,16 @@ mod tests {
             let elbo = nll.map(|nll| -nll - 0.5);
             assert!(same(score.elbo, elbo), "{likelihood:?}: {score:?}");
         }
+    }
+
+    #[test]
+    fn many_certain_mistakes_are_as_many_times_as_bad() {
+        let images = Array4::from_shape_fn((1, 1, 60, 50), |(.., row, _)| (row % 2) as f32);
+        let decoded = images.map(|x| 1.0 - x);
+        let posterior = Posterior { mean: Array2::zeros((1, 1)), log_var: None };
+        let reconstruction = Reconstruction { images: decoded, posterior };
+        let scores = score(Likelihood::Bernoulli, images.view(), &reconstruction).expect("finite");
+        assert!(close(scores[0].nll.expect("Bernoulli"), 3000.0 * -1e-7_f64.ln()));
     }
 
     #[test]
