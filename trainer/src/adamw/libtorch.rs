@@ -13,7 +13,8 @@ use vae_models::Script;
 
 use super::{BETAS, EPSILON};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("libtorch.py")));
+static SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("libtorch.torchscript")));
 
 thread_local! {
     /// What a step has yet to do, while [`together`] gathers it.

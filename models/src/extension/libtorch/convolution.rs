@@ -8,7 +8,8 @@ use tch::{IValue, Tensor};
 use super::phases::Phases;
 use super::{End, Gradients, Layer, Script, Steps, Wanted, takes};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("convolution.py")));
+static SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("convolution.torchscript")));
 
 /// A convolution or a transposed one, with its bias and its end.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use tch::{IValue, Tensor};
 
 use super::{Activation, Script};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.py")));
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.torchscript")));
 
 /// An activation at the end of a layer whose derivative follows from its value.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,8 @@ use tch::IValue;
 
 use super::{Loss, Script};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("likelihood.py")));
+static SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("likelihood.torchscript")));
 
 /// Independent Bernoulli pixels, by their logits.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use tch::{IValue, Tensor};
 use super::convolution::with_end;
 use super::{End, Script, Steps};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("phases.py")));
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("phases.torchscript")));
 
 /// Whether NVIDIA's libraries multiply in full precision alone, where phases would add more arithmetic than they save:
 /// they have weights of zero.
