@@ -54,7 +54,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warm", type=float, default=0, help="seconds for warming up all networks at once")
     parser.add_argument("--json", type=Path, help="the machine and every row, as they come")
     parser.add_argument("--table", type=Path, help="the same as Markdown")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.ours and chosen.device == "cpu":
+        parser.error("--ours goes with --device cuda")
+    return chosen
 
 
 class Comparison:

@@ -31,11 +31,11 @@ impl Likelihood {
     /// - image: `[B, C, H, W]`
     /// - output: `[B]`
     pub fn negative_log(self, decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
-        let [_, channels, height, width] = image.dims();
         match self {
             Self::Bernoulli => bernoulli(decoded, image),
             Self::SquaredError => squared_error(decoded, image),
             Self::Gaussian { sigma } => {
+                let [_, channels, height, width] = image.dims();
                 let variance = sigma * sigma;
                 let pixels = (channels * height * width) as f32;
                 squared_error(decoded, image) * (0.5 / variance)

@@ -211,7 +211,7 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
     }
 }
 
-/// Images of a size whose first pixel is at a place of the images.
+/// The part of images of a height and a width, from a row and a column on.
 fn crop(image: Tensor<4>, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Tensor<4> {
     #[cfg(feature = "libtorch")]
     {

@@ -145,6 +145,22 @@ fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
 }
 
 #[test]
+fn what_is_not_a_number_stays_so() {
+    for device in devices() {
+        let device = device.autodiff();
+        for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+            let (network, x) = network(&Case { block, batch: 2, image: [3, 12, 11] }, &device);
+            let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
+            let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
+            let broken: Vec<_> = output.iter::<f32>().map(f32::is_nan).collect();
+            let (first, second) = broken.split_at(broken.len() / 2);
+            assert!(!first.contains(&true) && !second.contains(&false));
+            assert!(weight.iter::<f32>().all(f32::is_nan));
+        }
+    }
+}
+
+#[test]
 fn outputs_and_gradients_are_those_of_burn() {
     for device in devices() {
         let device = device.autodiff();

@@ -153,25 +153,28 @@ fn what_is_not_a_number_stays_so() {
 
 #[test]
 fn a_constant_and_an_untrained_network_have_the_same_output() {
-    let device = Device::flex();
-    let (network, x) = network(&cases()[13], &device.clone().autodiff());
-    let plain = forward(&network.valid(), x.clone().inner()).into_data();
-    let constant = forward(&network, x.inner().to_device(&device.autodiff()));
-    let gradients = constant.clone().sum().backward();
-    assert!(layer(&network).weight.val().grad(&gradients).is_some(), "no gradient");
-    plain.assert_eq(&constant.into_data(), true);
+    for device in devices() {
+        let (network, x) = network(&cases()[13], &device.clone().autodiff());
+        let plain = forward(&network.valid(), x.clone().inner()).into_data();
+        let constant = forward(&network, x.inner().to_device(&device.autodiff()));
+        let gradients = constant.clone().sum().backward();
+        assert!(layer(&network).weight.val().grad(&gradients).is_some(), "no gradient");
+        plain.assert_eq(&constant.into_data(), true);
+    }
 }
 
 #[test]
 fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
-    let device = Device::flex().autodiff();
-    let (trained, x) = network(&cases()[13], &device);
-    let expected = gradients(layer(&trained), &x, |x| forward(&trained, x));
-    let frozen = trained.no_grad();
-    let x = x.require_grad();
-    let y = forward(&frozen, x.clone());
-    let gradients = weighted_sum(y).backward();
-    let of_input = x.grad(&gradients).expect("it is asked for").into_data();
-    of_input.assert_eq(&expected[1], true);
-    assert!(layer(&frozen).weight.val().grad(&gradients).is_none());
+    for device in devices() {
+        let device = device.autodiff();
+        let (trained, x) = network(&cases()[13], &device);
+        let expected = gradients(layer(&trained), &x, |x| forward(&trained, x));
+        let frozen = trained.no_grad();
+        let x = x.require_grad();
+        let y = forward(&frozen, x.clone());
+        let gradients = weighted_sum(y).backward();
+        let of_input = x.grad(&gradients).expect("it is asked for").into_data();
+        of_input.assert_eq(&expected[1], true);
+        assert!(layer(&frozen).weight.val().grad(&gradients).is_none());
+    }
 }

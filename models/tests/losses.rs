@@ -10,12 +10,16 @@ use devices::devices;
 const DECODED: [f32; 6] = [-80.0, -1.5, 0.0, 0.3, 2.0, 90.0];
 const IMAGE: [f32; 6] = [0.0, 0.2, 0.5, 1.0, 0.9, 1.0];
 
-fn negative_log(likelihood: Likelihood) -> f64 {
-    let device = Device::flex();
-    let tensor = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 2, 3]);
-    let loss = likelihood.negative_log(tensor(DECODED), tensor(IMAGE));
-    assert_eq!(loss.dims(), [1]);
-    f64::from(loss.into_scalar::<f32>())
+/// What a likelihood gives on every device.
+fn negative_log(likelihood: Likelihood) -> Vec<f64> {
+    let on = |device: Device| {
+        let tensor =
+            |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 2, 3]);
+        let loss = likelihood.negative_log(tensor(DECODED), tensor(IMAGE));
+        assert_eq!(loss.dims(), [1]);
+        f64::from(loss.into_scalar::<f32>())
+    };
+    devices().into_iter().map(on).collect()
 }
 
 fn sum(term: impl Fn(f64, f64) -> f64) -> f64 {
@@ -28,8 +32,9 @@ fn bernoulli_is_the_cross_entropy_of_logits_even_where_they_are_large() {
         let softplus = |v: f64| v.max(0.0) + (-v.abs()).exp().ln_1p();
         x * softplus(-logit) + (1.0 - x) * softplus(logit)
     });
-    let got = negative_log(Likelihood::Bernoulli);
-    assert!((got - expected).abs() < 1e-5, "{got} is not {expected}");
+    for got in negative_log(Likelihood::Bernoulli) {
+        assert!((got - expected).abs() < 1e-5, "{got} is not {expected}");
+    }
 }
 
 #[test]
@@ -53,28 +58,37 @@ fn bernoulli_is_exact_at_every_size_of_a_logit() {
 }
 
 #[test]
-fn the_slope_of_bernoulli_is_what_the_mean_is_off_by() {
-    for device in devices() {
+fn the_slope_of_a_loss_is_what_the_mean_is_off_by() {
+    let cases = devices().into_iter().flat_map(|device| [(device.clone(), true), (device, false)]);
+    for (device, bernoulli) in cases {
+        let likelihood = if bernoulli { Likelihood::Bernoulli } else { Likelihood::SquaredError };
         let device = device.autodiff();
         let tensor =
             |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([2, 1, 1, 3]);
         let decoded = tensor(DECODED).require_grad();
-        let loss = Likelihood::Bernoulli.negative_log(decoded.clone(), tensor(IMAGE));
+        let loss = likelihood.negative_log(decoded.clone(), tensor(IMAGE));
         let weights = Tensor::<1>::from_floats([1.0, -2.0], &device);
         let gradients = (loss * weights).sum().backward();
         let slopes = decoded.grad(&gradients).expect("it is asked for").into_data();
         for (i, slope) in slopes.iter::<f32>().enumerate() {
-            let mean = 1.0 / (1.0 + (-f64::from(DECODED[i])).exp());
-            let expected = (mean - f64::from(IMAGE[i])) * if i < 3 { 1.0 } else { -2.0 };
-            assert!((f64::from(slope) - expected).abs() < 1e-6, "{slope} is not {expected}");
+            let (logit, image) = (f64::from(DECODED[i]), f64::from(IMAGE[i]));
+            let off = match bernoulli {
+                true => 1.0 / (1.0 + (-logit).exp()) - image,
+                false => 2.0 * (logit - image),
+            };
+            let expected = off * if i < 3 { 1.0 } else { -2.0 };
+            let within = 1e-6 * expected.abs().max(1.0);
+            assert!((f64::from(slope) - expected).abs() < within, "{slope} is not {expected}");
         }
     }
 }
 
 #[test]
 fn squared_error_is_summed() {
-    let (got, expected) = (negative_log(Likelihood::SquaredError), sum(|d, x| (d - x).powi(2)));
-    assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+    let expected = sum(|d, x| (d - x).powi(2));
+    for got in negative_log(Likelihood::SquaredError) {
+        assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+    }
 }
 
 #[test]
@@ -84,8 +98,9 @@ fn gaussian_is_the_whole_density() {
         let z = (d - x) / sigma;
         0.5 * z * z + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
     });
-    let got = negative_log(Likelihood::Gaussian { sigma: sigma as f32 });
-    assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+    for got in negative_log(Likelihood::Gaussian { sigma: sigma as f32 }) {
+        assert!((got / expected - 1.0).abs() < 1e-6, "{got} is not {expected}");
+    }
 }
 
 #[test]

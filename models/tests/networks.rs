@@ -1,5 +1,8 @@
 //! Shapes, costs and errors of networks.
 
+#[cfg(feature = "libtorch")]
+mod devices;
+
 use std::collections::BTreeMap;
 
 use burn::module::Module;
@@ -52,6 +55,61 @@ fn the_forward_pass_has_the_declared_shapes_and_parameters() {
     assert_eq!(encoding.skips["wide"].dims(), [5, 4, 7, 7]);
     let decoded = vae.decode(encoding.posterior.mean, encoding.skips);
     assert_eq!(decoded.dims(), [5, 1, 14, 14]);
+}
+
+/// The gradients of a network's weights, in order.
+#[cfg(feature = "libtorch")]
+struct ByWeight {
+    gradients: burn::optim::GradientsParams,
+    values: Vec<burn::tensor::TensorData>,
+}
+
+#[cfg(feature = "libtorch")]
+impl burn::module::ModuleVisitor for ByWeight {
+    fn visit_float<const D: usize>(&mut self, weight: &burn::module::Param<Tensor<D>>) {
+        let gradient = self.gradients.remove::<D>(weight.id).expect("every weight has one");
+        self.values.push(gradient.into_data());
+    }
+}
+
+#[test]
+#[cfg(feature = "libtorch")]
+fn every_device_finds_the_same_loss_and_gradients() {
+    use burn::tensor::Distribution::{Normal, Uniform};
+
+    let flex = Device::flex();
+    flex.seed(4);
+    for likelihood in ["bernoulli", "squared_error"] {
+        let config = vae(&SKIPS.replace("bernoulli", likelihood));
+        let vae = config.init([1, 14, 14], &flex.clone().autodiff()).expect("it fits");
+        vae.valid(); // draws the weights
+        let images = Tensor::<4>::random([5, 1, 14, 14], Uniform(0.0, 1.0), &flex);
+        let epsilon = Tensor::<2>::random([5, 3], Normal(0.0, 1.0), &flex);
+        let found = devices::devices().into_iter().map(|device| {
+            let training = device.autodiff();
+            let vae = vae.clone().fork(&training);
+            let images = images.clone().to_device(&training);
+            let encoding = vae.encode(images.clone());
+            let latent = encoding.posterior.sample(epsilon.clone().to_device(&training));
+            let kl = encoding.posterior.kl();
+            let decoded = vae.decode(latent, encoding.skips);
+            let loss = (vae.likelihood().negative_log(decoded, images) + kl).mean();
+            let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &vae);
+            let mut found = ByWeight { gradients, values: vec![loss.into_data()] };
+            vae.visit(&mut found);
+            found.values
+        });
+        let found: Vec<_> = found.collect();
+        for others in &found[1..] {
+            assert_eq!(others.len(), found[0].len());
+            for (other, one) in others.iter().zip(&found[0]) {
+                let pairs = || other.iter::<f32>().zip(one.iter::<f32>());
+                let largest = pairs().fold(1e-3_f32, |most, (_, value)| most.max(value.abs()));
+                let off = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off <= 2e-5 * largest, "off by {off} of {largest}");
+            }
+        }
+    }
 }
 
 #[test]

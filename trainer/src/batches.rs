@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, bounded};
 use ndarray::Array4;
 
 use crate::data::{self, Images, within};
-use crate::device;
+use crate::device::channels_last;
 
 /// Batches that wait for the loop, beside the one that it has and the one that is being read.
 const AHEAD: usize = 2;
@@ -25,28 +25,37 @@ pub struct Batches {
 
 enum Source {
     /// On the device.
-    Resident(Box<Resident>),
+    Resident(Box<Laid>),
     /// In memory, or in files.
     Host(Arc<Images>),
 }
 
 /// Images on a device, in the order in which its convolutions take them.
-struct Resident {
+struct Laid {
     /// `[N, C, H, W]`, or `[N, H, W, C]`.
     images: Tensor<4>,
     channels_last: bool,
 }
 
-impl Resident {
-    fn new(images: Array4<f32>, device: &Device) -> Self {
-        let channels_last = device::channels_last(device);
+impl Laid {
+    fn new(images: Array4<f32>, channels_last: bool, device: &Device) -> Self {
         let images = if channels_last { images.permuted_axes([0, 2, 3, 1]) } else { images };
-        Self { images: tensor(images, device), channels_last }
+        let shape = images.shape().to_vec();
+        let images = match images.is_standard_layout() {
+            true => images,
+            false => images.as_standard_layout().into_owned(),
+        };
+        let (values, _) = images.into_raw_vec_and_offset();
+        let images = Tensor::from_data(TensorData::new(values, shape), device);
+        Self { images, channels_last }
     }
 
     /// `[B, C, H, W]`
     fn select(&self, chosen: Tensor<1, Int>) -> Tensor<4> {
-        let images = self.images.clone().select(0, chosen);
+        self.images(self.images.clone().select(0, chosen))
+    }
+
+    fn images(&self, images: Tensor<4>) -> Tensor<4> {
         if self.channels_last { images.permute([0, 3, 1, 2]) } else { images }
     }
 }
@@ -62,7 +71,7 @@ pub struct Pass<'a> {
 
 enum Reading<'a> {
     /// Images and their order, both on the device.
-    Resident(&'a Resident, Box<Tensor<1, Int>>),
+    Resident(&'a Laid, Box<Tensor<1, Int>>),
     /// What a thread reads.
     Ahead(Receiver<Result<Array4<f32>, data::Error>>),
 }
@@ -75,7 +84,7 @@ impl Batches {
         let fits = |images: &Array4<f32>| within(images.len() * size_of::<f32>(), resident_mib);
         let images = match images {
             Images::Decoded(images) if fits(&images) => {
-                Source::Resident(Box::new(Resident::new(images, device)))
+                Source::Resident(Box::new(Laid::new(images, channels_last(device), device)))
             }
             images => Source::Host(Arc::new(images)),
         };
@@ -180,15 +189,10 @@ fn read_ahead(
     taken
 }
 
-/// Brings images to a device.
+/// Brings images to a device: `[N, C, H, W]`.
 pub(crate) fn tensor(images: Array4<f32>, device: &Device) -> Tensor<4> {
-    let shape = images.shape().to_vec();
-    let images = match images.is_standard_layout() {
-        true => images,
-        false => images.as_standard_layout().into_owned(),
-    };
-    let (values, _) = images.into_raw_vec_and_offset();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    let laid = Laid::new(images, channels_last(device), device);
+    laid.images(laid.images.clone())
 }
 
 #[cfg(test)]
@@ -220,6 +224,20 @@ mod tests {
                 a.assert_eq(b, true);
             }
         }
+    }
+
+    #[test]
+    fn images_that_lie_channels_last_are_the_same() {
+        let device = Device::flex();
+        let images = Array4::from_shape_fn((5, 3, 2, 4), |(n, c, h, w)| {
+            (n * 1000 + c * 100 + h * 10 + w) as f32
+        });
+        let [one, other] = [false, true].map(|last| Laid::new(images.clone(), last, &device));
+        let chosen = Tensor::<1, Int>::from_ints([3, 0, 4], &device);
+        let expected = one.select(chosen.clone());
+        assert_eq!(expected.dims(), [3, 3, 2, 4]);
+        expected.into_data().assert_eq(&other.select(chosen).into_data(), true);
+        other.images(other.images.clone()).into_data().assert_eq(&one.images.into_data(), true);
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use std::panic::catch_unwind;
 
 use anyhow::{Context, Result, bail};
-use burn::backend::DispatchDevice;
 #[cfg(feature = "libtorch")]
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
-use burn::backend::libtorch::LibTorchDevice;
+use burn::backend::{DispatchDevice, libtorch::LibTorchDevice};
 use burn::tensor::{Device, Tensor};
 
 /// The devices that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceName {
-    /// The best one that works here: libtorch's GPU, CUDA, Metal, Vulkan, then the CPU.
+    /// The best one that works here: libtorch's GPU, CUDA, Metal, Vulkan, then the CPU (libtorch's in a build without
+    /// another).
     Auto,
     /// The CPU, in Rust.
     Cpu,
@@ -91,20 +91,26 @@ impl DeviceName {
         }
         let mut passed_over = vec![];
         for kind in [Libtorch, Cuda, Metal, Vulkan, Cpu] {
-            #[cfg(feature = "libtorch")]
+            #[cfg(all(feature = "libtorch", feature = "flex"))]
             if kind == Libtorch && !libtorch().iter().any(on_gpu) {
-                passed_over.push("libtorch has no GPU here".to_owned());
+                passed_over.push((kind, "libtorch has no GPU here".to_owned()));
                 continue;
             }
             match kind.take(numbers, ask) {
-                Ok(chosen) => return Ok(Chosen { passed_over, ..chosen }),
+                Ok(chosen) => {
+                    // beside a GPU it does not matter what is not in the build
+                    passed_over.retain(|(other, _)| kind == Cpu || other.built());
+                    let passed_over = passed_over.into_iter().map(|(_, reason)| reason).collect();
+                    return Ok(Chosen { passed_over, ..chosen });
+                }
                 Err(reason) if numbers.is_empty() || kind.all().is_empty() => {
-                    passed_over.push(format!("{reason:#}"));
+                    passed_over.push((kind, format!("{reason:#}")));
                 }
                 Err(reason) => return Err(reason),
             }
         }
-        bail!("no device works here: {}", passed_over.join("; "))
+        let reasons: Vec<_> = passed_over.into_iter().map(|(_, reason)| reason).collect();
+        bail!("no device works here: {}", reasons.join("; "))
     }
 
     /// The devices of a kind with these numbers; without numbers its first one.
@@ -133,6 +139,11 @@ impl DeviceName {
             let devices = asked.map(|(number, device)| ask(&format!("{name} {number}"), device));
             let numbers: Vec<_> = numbers.iter().map(usize::to_string).collect();
             (format!("{name} {}", numbers.join(",")), devices.collect::<Result<Vec<_>>>()?)
+        };
+        #[cfg(feature = "libtorch")]
+        let name = match self {
+            Self::Libtorch if !devices.iter().all(on_gpu) => format!("{name} on the CPU"),
+            _ => name,
         };
         let mut devices = devices.into_iter();
         let device = devices.next().context("it was asked for")?;
@@ -176,6 +187,18 @@ impl DeviceName {
         }
     }
 
+    /// Whether the kind is in this build.
+    fn built(self) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Cpu => cfg!(feature = "flex"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Libtorch => cfg!(feature = "libtorch"),
+        }
+    }
+
     fn name(self) -> &'static str {
         if self == Self::Cpu { "cpu" } else { self.feature() }
     }
@@ -202,11 +225,10 @@ pub(crate) fn channels_last(device: &Device) -> bool {
     }
 }
 
-/// The GPUs of libtorch, or else the CPU; cuDNN chooses among its ways to a convolution by trying them.
+/// The GPUs of libtorch, or else the CPU.
 #[cfg(feature = "libtorch")]
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 fn libtorch() -> Vec<Device> {
-    tch::Cuda::cudnn_set_benchmark(true);
     let gpus: Vec<_> = (0..tch::Cuda::device_count() as usize).map(Device::libtorch_cuda).collect();
     match gpus.is_empty() {
         false => gpus,

@@ -14,7 +14,7 @@ use crate::device::Chosen;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// 24 bits of precision.
+    /// 24 bits of precision; a GPU may multiply in TF32, which has 11.
     #[default]
     F32,
     /// 8 bits of precision, and the range of `f32`: no loss has to be scaled for it.

@@ -107,7 +107,7 @@ impl<'a> Training<'a> {
         };
         self.drawn = true;
         let vae = self.vae.clone();
-        self.vae = adamw::together(|| self.optimizer.step(learning_rate, vae, gradients));
+        self.vae = adamw::at_once(|| self.optimizer.step(learning_rate, vae, gradients));
         sums
     }
 

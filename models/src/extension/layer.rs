@@ -11,7 +11,7 @@ use burn::tensor::{DType, Tensor};
 /// A backend in a training step.
 pub(super) type Training<B> = Autodiff<B, NoCheckpointing>;
 
-/// An affine layer on a backend, with the ReLU that may follow it.
+/// An affine layer on a backend, with the activation that may be part of it.
 pub(super) trait Layer<B: Backend>: Debug + Clone + Send + Sync + 'static {
     /// Whether it computes in a type.
     fn takes(&self, dtype: DType) -> bool;
@@ -35,18 +35,19 @@ pub(super) trait Layer<B: Backend>: Debug + Clone + Send + Sync + 'static {
     ) -> Gradients<B>;
 }
 
-/// Which gradients are wanted beside the bias's.
+/// Which gradients are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) input: bool,
     pub(super) weight: bool,
+    pub(super) bias: bool,
 }
 
-/// Gradients of a layer's input and weight, where they are wanted, and bias.
+/// Gradients of a layer's input, weight and bias, those that are wanted at least.
 pub(super) struct Gradients<B: Backend> {
     pub(super) input: Option<FloatTensor<B>>,
     pub(super) weight: Option<FloatTensor<B>>,
-    pub(super) bias: FloatTensor<B>,
+    pub(super) bias: Option<FloatTensor<B>>,
 }
 
 /// A layer's output, in a training step or out of one; nothing where the tensors are not those of its backend, or
@@ -113,9 +114,11 @@ impl<B: Backend, L: Layer<B>> Backward<B, 3> for InTraining<L> {
         let (inputs, output) = ops.state;
         let [input, weight]: [FloatTensor<B>; 2] =
             inputs.map(|node| checkpointer.retrieve_node_output(node));
-        let wanted = Wanted { input: ops.parents[0].is_some(), weight: ops.parents[1].is_some() };
+        let [input_wanted, weight_wanted, bias_wanted] =
+            [0, 1, 2].map(|parent| ops.parents[parent].is_some());
+        let wanted = Wanted { input: input_wanted, weight: weight_wanted, bias: bias_wanted };
         let found = self.0.backward(&input, &weight, &output, gradient, wanted);
-        let found = [found.input, found.weight, Some(found.bias)];
+        let found = [found.input, found.weight, found.bias];
         for (node, found) in ops.parents.into_iter().zip(found) {
             if let (Some(node), Some(found)) = (node, found) {
                 gradients.register::<B>(node.id, found);

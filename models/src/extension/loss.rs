@@ -12,14 +12,14 @@ use super::layer::{Training, training};
 
 /// The negative logarithm of a likelihood on a backend, in `f32`, whose gradient is found beside it.
 pub(super) trait Loss<B: Backend>: Debug + Send + Sync + 'static {
-    /// The losses, `[B]`, and their derivatives by what was decoded, `[B, C, H, W]`.
+    /// The losses, `[B]`, and of what [`Loss::scaled`] makes their derivatives by what was decoded, `[B, C, H, W]`.
     fn of(
         &self,
         decoded: &FloatTensor<B>,
         image: &FloatTensor<B>,
     ) -> (FloatTensor<B>, FloatTensor<B>);
 
-    /// The derivatives, those of every image times its factor, `[B]`.
+    /// The derivatives by what was decoded, those of every image times its factor, `[B]`.
     fn scaled(&self, slopes: FloatTensor<B>, factors: FloatTensor<B>) -> FloatTensor<B>;
 }
 
@@ -59,7 +59,7 @@ where
 struct InTraining<L>(L);
 
 impl<B: Backend, L: Loss<B>> Backward<B, 1> for InTraining<L> {
-    /// The derivatives of the losses by what was decoded.
+    /// What the derivatives of the losses are made of.
     type State = FloatTensor<B>;
 
     fn backward(

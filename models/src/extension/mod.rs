@@ -2,7 +2,7 @@
 //!
 //! Through Burn's extension API: an operation here takes Burn's tensors, finds the backend that has them, and gives
 //! nothing where that backend is none of those in this folder; what asks then does as Burn does. A backend brings its
-//! [`Layer`]s and its [`Loss`](loss::Loss); their place among Burn's gradients is the same for all.
+//! [`Layer`](layer::Layer)s and its [`Loss`](loss::Loss)es; their place among Burn's gradients is the same for all.
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -16,7 +16,7 @@ use burn::tensor::Tensor;
 use crate::block::Activation;
 
 #[cfg(feature = "libtorch")]
-pub use libtorch::Script;
+pub use libtorch::TorchScript;
 
 /// How a layer's kernel goes over an image.
 #[derive(Debug, Clone, Copy)]

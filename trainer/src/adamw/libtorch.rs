@@ -1,7 +1,6 @@
 #![allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 
 use std::cell::RefCell;
-use std::mem::take;
 use std::sync::LazyLock;
 
 use burn::backend::libtorch::TchTensor;
@@ -9,45 +8,56 @@ use burn::backend::{DispatchDevice, LibTorch};
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate};
 use burn::tensor::{DType, Tensor};
 use tch::{IValue, Kind};
-use vae_models::Script;
+use vae_models::TorchScript;
 
 use super::{BETAS, EPSILON};
 
-static SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("libtorch.torchscript")));
+static SCRIPT: LazyLock<TorchScript> =
+    LazyLock::new(|| TorchScript::new(include_str!("libtorch.torchscript")));
 
 thread_local! {
-    /// What a step has yet to do, while [`together`] gathers it.
+    /// What a step has yet to do, while [`at_once`] gathers it.
     static GATHERED: RefCell<Option<Vec<Update>>> = const { RefCell::new(None) };
 }
 
-/// A tensor's part of a step. Whoever has its tensors has them before it is done, and their values after.
+/// A tensor's part of a step. The updated tensor and the moments have been given out already, and get their values
+/// when it is done.
 struct Update {
     of: Step,
-    weights: tch::Tensor,
-    updated: tch::Tensor,
-    gradient: tch::Tensor,
-    moments: [tch::Tensor; 2],
+    weights: TchTensor,
+    updated: TchTensor,
+    gradient: TchTensor,
+    moments: [TchTensor; 2],
 }
 
-/// What is the same for all tensors of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What is the same for all tensors of an optimiser's step.
+#[derive(Debug, Clone, Copy)]
 struct Step {
     time: usize,
     learning_rate: f64,
     weight_decay: f64,
 }
 
-/// Does in one go what `steps` asks of every tensor, so that a GPU has one kernel to begin.
-pub(super) fn together<T>(steps: impl FnOnce() -> T) -> T {
+/// Does in one call what `steps` of one optimiser ask of every tensor.
+pub(super) fn at_once<T>(steps: impl FnOnce() -> T) -> T {
+    /// Ends the gathering, however `steps` end.
+    struct Gathering;
+
+    impl Drop for Gathering {
+        fn drop(&mut self) {
+            GATHERED.take();
+        }
+    }
+
     GATHERED.set(Some(vec![]));
+    let gathering = Gathering;
     let stepped = steps();
     let mut updates = GATHERED.take().unwrap_or_default();
-    while let Some(first) = updates.first() {
-        let of = first.of;
-        let alike;
-        (alike, updates) = updates.into_iter().partition(|update| update.of == of);
+    drop(gathering);
+    while let Some(Update { of, .. }) = updates.first() {
+        let (of, alike) = (*of, updates.iter().filter(|other| other.of.time == of.time));
         update(of, alike);
+        updates.retain(|other| other.of.time != of.time);
     }
     stepped
 }
@@ -83,14 +93,14 @@ pub(super) fn step<const D: usize>(
     let [moment_1, moment_2] = [moment_1, moment_2].map(|moment| own(lying(moment)));
     let asked = Update {
         of,
-        weights: weights.tensor,
-        updated: updated.tensor.shallow_clone(),
-        gradient: lying(gradient).tensor,
-        moments: [&moment_1, &moment_2].map(|moment| moment.tensor.shallow_clone()),
+        weights,
+        updated: updated.clone(),
+        gradient: lying(gradient),
+        moments: [moment_1.clone(), moment_2.clone()],
     };
     GATHERED.with_borrow_mut(|gathered| match gathered {
         Some(gathered) => gathered.push(asked),
-        None => update(of, vec![asked]),
+        None => update(of, [&asked].into_iter()),
     });
     let [updated, moment_1, moment_2] =
         [updated, moment_1, moment_2].map(Tensor::from_primitive::<LibTorch>);
@@ -109,18 +119,21 @@ fn copy(tensor: &TchTensor, like: &TchTensor) -> TchTensor {
     TchTensor::new(copy)
 }
 
-fn update(of: Step, updates: Vec<Update>) {
-    let Some(first) = updates.first() else { return };
-    let time = (Kind::Float, first.updated.device());
-    let time = tch::Tensor::full(&[] as &[i64], of.time as f64, time);
+fn update<'a>(of: Step, updates: impl Iterator<Item = &'a Update>) {
     let mut lists: [Vec<tch::Tensor>; 6] = Default::default();
+    let mut time = None;
     for Update { weights, updated, gradient, moments: [moment_1, moment_2], .. } in updates {
-        let tensors = [updated, weights, gradient, moment_1, moment_2, time.shallow_clone()];
+        let device = updated.tensor.device();
+        let time = time.get_or_insert_with(|| {
+            tch::Tensor::full(&[] as &[i64], of.time as f64, (Kind::Float, device))
+        });
+        let tensors = [updated, weights, gradient, moment_1, moment_2].map(|given| &given.tensor);
+        let tensors = tensors.into_iter().chain([&*time]).map(tch::Tensor::shallow_clone);
         lists.iter_mut().zip(tensors).for_each(|(list, tensor)| list.push(tensor));
     }
-    let lists = lists.each_mut().map(|list| IValue::TensorList(take(list)));
     let numbers =
         [of.learning_rate, BETAS[0].into(), BETAS[1].into(), of.weight_decay, EPSILON.into()];
-    let given: Vec<_> = lists.into_iter().chain(numbers.map(IValue::Double)).collect();
+    let lists = lists.into_iter().map(IValue::TensorList);
+    let given: Vec<_> = lists.chain(numbers.map(IValue::Double)).collect();
     let [] = SCRIPT.tensors("step", &given);
 }

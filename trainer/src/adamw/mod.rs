@@ -13,7 +13,7 @@ const BETAS: [f32; 2] = [0.9, 0.999];
 const EPSILON: f32 = 1e-8;
 
 /// The optimiser, with the constants of the paper. Its state and its results are those of Burn's but for their
-/// rounding; on the CPU its state is, to the bit.
+/// rounding; with `flex` its state is, to the bit.
 #[derive(Clone)]
 pub struct AdamW {
     #[cfg(any(feature = "flex", feature = "libtorch"))]
@@ -37,12 +37,11 @@ impl AdamW {
     }
 }
 
-/// A step of every weight of a network: on libtorch all of them are done in one go once `steps` has ended, and nothing
-/// may be read before.
-pub(crate) fn together<T>(steps: impl FnOnce() -> T) -> T {
+/// A step of all weights of a network: on libtorch they get their values in one call once `steps` has ended, and nothing
+/// may read them before.
+pub(crate) fn at_once<T>(steps: impl FnOnce() -> T) -> T {
     #[cfg(feature = "libtorch")]
-    return libtorch::together(steps);
-    #[cfg(not(feature = "libtorch"))]
+    let steps = || libtorch::at_once(steps);
     steps()
 }
 
@@ -130,9 +129,14 @@ mod tests {
                     momentum.moment_2 = lying(momentum.moment_2, place);
                     AdamWState { momentum }
                 });
+                let kept = state.clone().map(|state| state.momentum.moment_1);
+                let before = kept.clone().map(Tensor::into_data);
                 let (weights, gradient) = (lying(weights, place), lying(gradient, place));
                 let stepped = || ours.step(1e-3, weights, gradient, state);
-                found = if place == 0 { together(stepped) } else { stepped() };
+                found = if place == 0 { at_once(stepped) } else { stepped() };
+                if let (Some(kept), Some(before)) = (kept, before) {
+                    kept.into_data().assert_eq(&before, true); // whoever has a state keeps it
+                }
                 let [found, expected] = [&found, &expected].map(|(weights, state)| {
                     let momentum = &state.as_ref().expect("it has taken a step").momentum;
                     assert_eq!(momentum.time, step);
@@ -150,6 +154,35 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn tensors_of_a_step_do_not_meet() {
+        let devices = vec![
+            #[cfg(feature = "flex")]
+            Device::flex(),
+            #[cfg(feature = "libtorch")]
+            #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
+            Device::libtorch(),
+        ];
+        for device in devices {
+            let ours = AdamW::new(0.01);
+            let full = |value: f32, size| Tensor::<1>::full([size], value, &device);
+            let first = |value, size| ours.step(0.1, full(value, size), full(value, size), None);
+            let second = |value: f32, size, rate| {
+                let (weights, state) = first(value, size);
+                ours.step(rate, weights, full(1.0, size), state)
+            };
+            let alone = [second(1.0, 3, 0.1).0, second(2.0, 5, f64::NAN).0];
+            let stepped = at_once(|| [second(1.0, 3, 0.1).0, second(2.0, 5, 0.1).0]);
+            stepped[0].clone().into_data().assert_eq(&alone[0].clone().into_data(), true);
+            assert_eq!(stepped[1].dims(), [5]);
+            assert!(alone[1].clone().into_data().iter::<f32>().all(f32::is_nan));
+            let expected = second(2.0, 5, 0.1).0.into_data();
+            stepped[1].clone().into_data().assert_eq(&expected, true);
+            let broken = at_once(|| second(2.0, 5, f64::NAN).0);
+            assert!(broken.into_data().iter::<f32>().all(f32::is_nan));
         }
     }
 }

@@ -70,7 +70,7 @@ impl Layer<Flex> for Dense {
             (weight, tensor(bias, [units]))
         };
         let (input, (weight, bias)) = rayon::join(of_input, of_weights);
-        Gradients { input, weight, bias }
+        Gradients { input, weight, bias: Some(bias) }
     }
 }
 

@@ -6,10 +6,16 @@ use burn::tensor::DType;
 use tch::{IValue, Tensor};
 
 use super::phases::Phases;
-use super::{End, Gradients, Layer, Script, Steps, Wanted, takes};
+use super::{End, Gradients, Layer, Steps, TorchScript, Wanted, takes};
 
-static SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("convolution.torchscript")));
+static SCRIPT: LazyLock<TorchScript> = LazyLock::new(|| {
+    // cuDNN chooses among its ways to a convolution by trying them
+    tch::Cuda::cudnn_set_benchmark(true);
+    TorchScript::new(include_str!("convolution.torchscript"))
+});
+
+/// Values of a tensor up to which cuDNN counts them.
+const MOST: usize = i32::MAX as usize;
 
 /// A convolution or a transposed one, with its bias and its end.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +36,7 @@ impl Layer<LibTorch> for Convolution {
     /// - bias: `[C']`
     /// - output: `[B, C', H', W']`
     fn forward(&self, input: &TchTensor, weight: &TchTensor, bias: &TchTensor) -> TchTensor {
+        LazyLock::force(&SCRIPT);
         let (input, bias) = (&input.tensor, &bias.tensor);
         let weight = channels_last(&weight.tensor);
         TchTensor::new(match Phases::of(self.steps, input, &weight) {
@@ -62,18 +69,19 @@ impl Layer<LibTorch> for Convolution {
                 IValue::IntList(padding.into()),
                 IValue::Bool(transposed.is_some()),
                 IValue::IntList(added.into()),
-                IValue::BoolList(vec![wanted.input, wanted.weight, true]),
+                IValue::BoolList(vec![wanted.input, wanted.weight, wanted.bias]),
             ],
         );
         Gradients {
             input: wanted.input.then_some(of_input).map(TchTensor::new),
             weight: wanted.weight.then_some(of_weight).map(TchTensor::new),
-            bias: TchTensor::new(of_bias),
+            bias: wanted.bias.then_some(of_bias).map(TchTensor::new),
         }
     }
 }
 
-/// A convolution's output behind its end; cuDNN has bias and ReLU in the convolution itself.
+/// A convolution's output behind its end. cuDNN has bias and ReLU in the convolution itself, which leaves a NaN what it
+/// is (seen on an H200, with PyTorch 2.11).
 pub(super) fn with_end(
     input: &Tensor,
     weight: &Tensor,
@@ -86,6 +94,7 @@ pub(super) fn with_end(
         && matches!(end, Some(End::Relu))
         && input.device().is_cuda()
         && tch::Cuda::cudnn_is_available()
+        && values(input, weight) <= MOST
     {
         return input.cudnn_convolution_relu(weight, Some(bias), stride, padding, [1; 2], 1);
     }
@@ -109,12 +118,22 @@ fn list(numbers: [usize; 2]) -> [i64; 2] {
     numbers.map(|number| number as i64)
 }
 
-/// A weight that lies channels last, and with it all that the convolution gives.
+/// The values of a convolution's input, or of an output as large as it, whichever are more.
+fn values(input: &Tensor, weight: &Tensor) -> usize {
+    let channels = weight.size()[0].max(weight.size()[1]) as usize;
+    input.numel() / (input.size()[1] as usize).max(1) * channels
+}
+
+/// A weight that lies channels last where that is another order, and with it all that the convolution gives.
 fn channels_last(weight: &Tensor) -> Tensor {
-    if let (&[_, channels, height, width], [images, 1, rows, columns]) =
-        (&weight.size()[..], &weight.stride()[..])
-        && [*images, *rows, *columns] == [height * width * channels, width * channels, channels]
-    {
+    let lies = match (&weight.size()[..], &weight.stride()[..]) {
+        (&[_, channels, height, width], _) if channels == 1 || height * width == 1 => true,
+        (&[_, channels, height, width], strides) => {
+            strides == [height * width * channels, 1, width * channels, channels]
+        }
+        _ => true,
+    };
+    if lies {
         return weight.shallow_clone();
     }
     let [lying] = SCRIPT.tensors("channels_last", &[IValue::Tensor(weight.shallow_clone())]);

@@ -43,10 +43,11 @@ impl Layer<LibTorch> for Dense {
         };
         let of_input = || gradient.mm(&weight.tensor.tr());
         let of_weight = || input.tensor.tr().mm(&gradient);
+        let of_bias = || gradient.sum_dim_intlist(0_i64, false, None::<Kind>);
         Gradients {
             input: wanted.input.then(of_input).map(TchTensor::new),
             weight: wanted.weight.then(of_weight).map(TchTensor::new),
-            bias: TchTensor::new(gradient.sum_dim_intlist(0_i64, false, None::<Kind>)),
+            bias: wanted.bias.then(of_bias).map(TchTensor::new),
         }
     }
 }

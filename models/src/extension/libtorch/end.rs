@@ -2,9 +2,10 @@ use std::sync::LazyLock;
 
 use tch::{IValue, Tensor};
 
-use super::{Activation, Script};
+use super::{Activation, TorchScript};
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.torchscript")));
+static SCRIPT: LazyLock<TorchScript> =
+    LazyLock::new(|| TorchScript::new(include_str!("end.torchscript")));
 
 /// An activation at the end of a layer whose derivative follows from its value.
 #[derive(Debug, Clone, Copy)]

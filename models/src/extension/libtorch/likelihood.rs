@@ -4,10 +4,10 @@ use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use tch::IValue;
 
-use super::{Loss, Script};
+use super::{Loss, TorchScript};
 
-static SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("likelihood.torchscript")));
+static SCRIPT: LazyLock<TorchScript> =
+    LazyLock::new(|| TorchScript::new(include_str!("likelihood.torchscript")));
 
 /// Independent Bernoulli pixels, by their logits.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Loss<LibTorch> for Bernoulli {
 }
 
 impl Loss<LibTorch> for SquaredError {
-    /// The derivatives are left at half of what they are.
+    /// Beside the losses half of their derivatives.
     fn of(&self, decoded: &TchTensor, image: &TchTensor) -> (TchTensor, TchTensor) {
         found("squared_error", decoded, image)
     }

@@ -2,7 +2,7 @@
 //!
 //! Burn finds the gradient of a convolution's weight as a convolution whose kernel is as large as the image, for which
 //! cuDNN has no fast way. PyTorch's own operation for all three gradients at once is not among the functions that
-//! `tch` binds, and TorchScript has it: [`Script`]. Images lie channels last on a GPU, where its matrix units take
+//! `tch` binds, and TorchScript has it: [`TorchScript`]. Images lie channels last on a GPU, where its matrix units take
 //! them as they are.
 
 #![allow(
@@ -30,7 +30,7 @@ pub(super) use dense::Dense;
 pub(super) use end::End;
 pub(super) use frame::frame;
 pub(super) use likelihood::{Bernoulli, SquaredError};
-pub use script::Script;
+pub use script::TorchScript;
 
 /// The types that its layers compute in.
 fn takes(dtype: DType) -> bool {

@@ -8,9 +8,9 @@ use zip::write::SimpleFileOptions;
 /// Functions in TorchScript, for operations of libtorch that `tch` does not bind.
 ///
 /// They are the methods of a module without weights, as `torch.jit.save` would write it.
-pub struct Script(CModule);
+pub struct TorchScript(CModule);
 
-impl Script {
+impl TorchScript {
     /// Functions from their source: definitions in the form in which TorchScript is saved, each with `self` first.
     ///
     /// # Panics
@@ -57,6 +57,7 @@ fn archive(functions: &str) -> ZipResult<Vec<u8>> {
     let records: [(&str, &[u8]); 4] = [
         ("functions/data.pkl", b"\x80\x02c__torch__\nFunctions\n)\x81}b."),
         ("functions/constants.pkl", b"\x80\x02)."),
+        // of the format; operations that libtorch has changed since its version 3 would be read as they were then
         ("functions/version", b"3\n"),
         ("functions/code/__torch__.py", class.as_bytes()),
     ];
