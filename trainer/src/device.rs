@@ -89,7 +89,7 @@ impl DeviceName {
         if self != Auto {
             return self.take(numbers, ask);
         }
-        let mut passed_over = vec![];
+        let mut passed_over: Vec<(Self, String)> = vec![];
         for kind in [Libtorch, Cuda, Metal, Vulkan, Cpu] {
             #[cfg(all(feature = "libtorch", feature = "flex"))]
             if kind == Libtorch && !libtorch().iter().any(on_gpu) {

@@ -103,7 +103,7 @@ impl Layer<Flex> for Convolution {
         Gradients {
             input: wanted.input.then(|| tensor(of_input, shape)),
             weight: wanted.weight.then(of_weight),
-            bias: Some(tensor(bias_sums, [self.output_channels()])),
+            bias: wanted.bias.then(|| tensor(bias_sums, [self.output_channels()])),
         }
     }
 }

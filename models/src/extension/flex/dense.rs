@@ -63,14 +63,17 @@ impl Layer<Flex> for Dense {
             || wanted.input.then(|| product(&gradient, &weight.transpose(0, 1), |_, _| ()));
         let of_weights = || {
             let [_, units] = gradient.layout().shape().dims();
-            let mut bias = vec![0.0; units];
-            values(&gradient).chunks_exact(units).for_each(|row| add(&mut bias, row));
+            let bias = wanted.bias.then(|| {
+                let mut bias = vec![0.0; units];
+                values(&gradient).chunks_exact(units).for_each(|row| add(&mut bias, row));
+                tensor(bias, [units])
+            });
             let weight =
                 wanted.weight.then(|| product(&input.transpose(0, 1), &gradient, |_, _| ()));
-            (weight, tensor(bias, [units]))
+            (weight, bias)
         };
         let (input, (weight, bias)) = rayon::join(of_input, of_weights);
-        Gradients { input, weight, bias: Some(bias) }
+        Gradients { input, weight, bias }
     }
 }
 
