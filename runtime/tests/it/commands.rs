@@ -42,7 +42,8 @@ fn reconstruct_writes_pictures_and_arrays() {
     let line = json(lines.lines().next().unwrap());
     assert_eq!(line["engine"], "native/cpu");
     let elbo = -(line["nll"].as_f64().unwrap() + line["kl"].as_f64().unwrap());
-    assert_eq!(line["elbo"].as_f64().unwrap(), elbo);
+    let off = (line["elbo"].as_f64().unwrap() - elbo).abs();
+    assert!(off <= 1e-14 * elbo.abs(), "{line}"); // what reading numbers rounds
     assert_eq!(array(&at("all.npy")).shape(), [2, 28, 28, 1]);
     let again = succeed(["score", &at("all.npy")]);
     assert_eq!(again.lines().count(), 2);

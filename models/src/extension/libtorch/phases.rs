@@ -54,7 +54,7 @@ impl Phases {
 
     fn new(stride: usize, padding: usize, kernel: usize) -> Self {
         // the last and the first e that a phase has a weight for
-        let after = (stride - 1 + padding) / stride;
+        let after = padding.div_ceil(stride);
         let before = (kernel - 1).saturating_sub(padding) / stride;
         Self { stride, padding, reach: after.max(before) }
     }
