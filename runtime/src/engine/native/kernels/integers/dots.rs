@@ -43,50 +43,58 @@ impl Correlate<'_> {
             for panel in panels.panels.iter().filter(|panel| outputs.contains(&panel.output)) {
                 let block = DotBlock { panel, panels, input, first };
                 for at in self.positions().step_by(POSITIONS) {
-                    match self.positions().end - at {
-                        1 => self.dot_block(simd, &block, at, beside, one),
-                        _ => self.dot_block(simd, &block, at, beside, four),
-                    }
+                    self.dot_block(simd, &block, at, beside);
                 }
             }
         }
         *self.room = room;
     }
 
-    /// Up to `P` positions; those that are missing are computed of whatever is there, and not kept.
+    /// One position, or up to four; those that are missing are computed of whatever is there, and not kept.
     #[inline(always)]
-    fn dot_block<S: Simd, const P: usize>(
-        &mut self,
-        simd: S,
-        block: &DotBlock,
-        at: usize,
-        beside: &mut [i8],
-        sums: impl Fn(&[i8], &[i8], usize) -> [[i32; OUTPUTS]; P],
-    ) {
+    fn dot_block<S: Simd>(&mut self, simd: S, block: &DotBlock, at: usize, beside: &mut [i8]) {
         let DotBlock { panel, panels, .. } = block;
-        let (bases, places) = self.places::<P>(at);
-        let count = P.min(self.positions().end - at);
+        let (bases, places) = self.places::<POSITIONS>(at);
+        let count = POSITIONS.min(self.positions().end - at);
+        let places = &places[..count];
         let depth = panel.weights.len() / panel.outputs.next_multiple_of(OUTPUTS);
-        for (p, base) in bases.iter().enumerate().take(count) {
+        for (p, base) in bases[..count].iter().enumerate() {
             block.gather(*base, &mut beside[p * depth..]);
         }
         let weights = &panels.weights.values()[panel.weights.clone()];
         for first in (0..panel.outputs).step_by(OUTPUTS) {
-            let sums = sums(&weights[first * depth..], beside, depth);
-            let output = panel.output + first;
-            let shift = &panels.shift[output..][..OUTPUTS];
-            let scale = S::as_simd_f32s(&panels.scale[output..][..OUTPUTS]).0[0];
-            let bias = S::as_simd_f32s(&self.panels.bias[output..][..OUTPUTS]).0[0];
-            let scaled = sums.map(|sums| {
-                let mut floats = [0.0; OUTPUTS];
-                for ((float, sum), shift) in floats.iter_mut().zip(sums).zip(shift) {
-                    *float = sum.wrapping_add(*shift) as f32;
-                }
-                [simd.mul_add_e_f32s(S::as_simd_f32s(&floats).0[0], scale, bias)]
-            });
-            let (place, left) = (panel.place + first, panel.outputs - first);
-            self.store(simd, at, &places[..count], place, left, scaled);
+            let weights = &weights[first * depth..];
+            match count {
+                1 => self.scale(simd, block, at, places, first, one(weights, beside, depth)),
+                _ => self.scale(simd, block, at, places, first, four(weights, beside, depth)),
+            }
         }
+    }
+
+    /// Scales and writes the sums of four outputs, of which `first` is the first of the panel.
+    #[inline(always)]
+    fn scale<S: Simd, const P: usize>(
+        &mut self,
+        simd: S,
+        DotBlock { panel, panels, .. }: &DotBlock,
+        at: usize,
+        places: &[usize],
+        first: usize,
+        sums: [[i32; OUTPUTS]; P],
+    ) {
+        let output = panel.output + first;
+        let shift = &panels.shift[output..][..OUTPUTS];
+        let scale = S::as_simd_f32s(&panels.scale[output..][..OUTPUTS]).0[0];
+        let bias = S::as_simd_f32s(&self.panels.bias[output..][..OUTPUTS]).0[0];
+        let mut scaled = [[bias]; P];
+        for (scaled, sums) in scaled.iter_mut().zip(sums) {
+            let mut floats = [0.0; OUTPUTS];
+            for ((float, sum), shift) in floats.iter_mut().zip(sums).zip(shift) {
+                *float = sum.wrapping_add(*shift) as f32;
+            }
+            *scaled = [simd.mul_add_e_f32s(S::as_simd_f32s(&floats).0[0], scale, bias)];
+        }
+        self.store(simd, at, places, panel.place + first, panel.outputs - first, scaled);
     }
 }
 
@@ -114,7 +122,7 @@ impl DotBlock<'_> {
 /// The sums of four outputs at one position.
 #[inline(always)]
 fn one(weights: &[i8], inputs: &[i8], depth: usize) -> [[i32; OUTPUTS]; 1] {
-    sums(fours(weights, depth), inputs[..depth].iter().map(|input| [*input]))
+    sums(fours(weights, depth), inputs[..depth].iter().map(|input| [input]))
 }
 
 /// The sums of four outputs at as many positions.
@@ -125,23 +133,23 @@ fn four(weights: &[i8], inputs: &[i8], depth: usize) -> [[i32; OUTPUTS]; POSITIO
 
 /// The bytes at the same place of four stretches of `depth`, which follow one another.
 #[inline(always)]
-fn fours(bytes: &[i8], depth: usize) -> impl Iterator<Item = [i8; 4]> {
+fn fours(bytes: &[i8], depth: usize) -> impl Iterator<Item = [&i8; 4]> {
     let [a, b, c, d] = [0, 1, 2, 3].map(|i| &bytes[i * depth..][..depth]);
-    a.iter().zip(b).zip(c.iter().zip(d)).map(|((a, b), (c, d))| [*a, *b, *c, *d])
+    a.iter().zip(b).zip(c.iter().zip(d)).map(|((a, b), (c, d))| [a, b, c, d])
 }
 
 /// The sums of products at every position. It is one loop that checks no places, since the compiler finds the
 /// instruction for four products in no other.
 #[inline(always)]
-fn sums<const P: usize>(
-    weights: impl Iterator<Item = [i8; OUTPUTS]>,
-    inputs: impl Iterator<Item = [i8; P]>,
+fn sums<'a, const P: usize>(
+    weights: impl Iterator<Item = [&'a i8; OUTPUTS]>,
+    inputs: impl Iterator<Item = [&'a i8; P]>,
 ) -> [[i32; OUTPUTS]; P] {
     let mut sums = [[0_i32; OUTPUTS]; P];
     for (weights, inputs) in weights.zip(inputs) {
         for (sums, input) in sums.iter_mut().zip(inputs) {
             for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = sum.wrapping_add(i32::from(weight) * i32::from(input));
+                *sum = sum.wrapping_add(i32::from(*weight) * i32::from(*input));
             }
         }
     }
