@@ -57,16 +57,16 @@ impl Correlate<'_> {
         let (bases, places) = self.places::<POSITIONS>(at);
         let count = POSITIONS.min(self.positions().end - at);
         let places = &places[..count];
-        let depth = panel.weights.len() / panel.outputs.next_multiple_of(OUTPUTS);
-        for (p, base) in bases[..count].iter().enumerate() {
-            block.gather(*base, &mut beside[p * depth..]);
-        }
         let weights = &panels.weights.values()[panel.weights.clone()];
+        let vectors = weights.len() / panel.outputs.next_multiple_of(OUTPUTS) / BYTES;
+        for (p, base) in bases[..count].iter().enumerate() {
+            block.gather(*base, &mut beside[p * vectors * BYTES..]);
+        }
         for first in (0..panel.outputs).step_by(OUTPUTS) {
-            let weights = &weights[first * depth..];
+            let weights = &weights[first * vectors * BYTES..];
             match count {
-                1 => self.scale(simd, block, at, places, first, one(weights, beside, depth)),
-                _ => self.scale(simd, block, at, places, first, four(weights, beside, depth)),
+                1 => self.scale(simd, block, at, places, first, one(weights, beside, vectors)),
+                _ => self.scale(simd, block, at, places, first, four(weights, beside, vectors)),
             }
         }
     }
@@ -119,22 +119,24 @@ impl DotBlock<'_> {
     }
 }
 
-/// The sums of four outputs at one position.
+/// The sums of four outputs at one position, of so many vectors of bytes.
 #[inline(always)]
-fn one(weights: &[i8], inputs: &[i8], depth: usize) -> [[i32; OUTPUTS]; 1] {
-    sums(fours(weights, depth), inputs[..depth].iter().map(|input| [input]))
+fn one(weights: &[i8], inputs: &[i8], vectors: usize) -> [[i32; OUTPUTS]; 1] {
+    sums(fours(weights, vectors), inputs[..vectors * BYTES].iter().map(|input| [input]))
 }
 
 /// The sums of four outputs at as many positions.
 #[inline(always)]
-fn four(weights: &[i8], inputs: &[i8], depth: usize) -> [[i32; OUTPUTS]; POSITIONS] {
-    sums(fours(weights, depth), fours(inputs, depth))
+fn four(weights: &[i8], inputs: &[i8], vectors: usize) -> [[i32; OUTPUTS]; POSITIONS] {
+    sums(fours(weights, vectors), fours(inputs, vectors))
 }
 
-/// The bytes at the same place of four stretches of `depth`, which follow one another.
+/// The bytes at the same place of four stretches of so many vectors, which follow one another.
 #[inline(always)]
-fn fours(bytes: &[i8], depth: usize) -> impl Iterator<Item = [&i8; 4]> {
-    let [a, b, c, d] = [0, 1, 2, 3].map(|i| &bytes[i * depth..][..depth]);
+fn fours(bytes: &[i8], vectors: usize) -> impl Iterator<Item = [&i8; 4]> {
+    let len = vectors * BYTES;
+    let (a, b) = (&bytes[..len], &bytes[len..][..len]);
+    let (c, d) = (&bytes[2 * len..][..len], &bytes[3 * len..][..len]);
     a.iter().zip(b).zip(c.iter().zip(d)).map(|((a, b), (c, d))| [a, b, c, d])
 }
 
