@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::kernels::{Halves, IntegerPanel, IntegerPanels, Registers, Rounding, Run};
+use super::kernels::{Halves, IntegerPanel, IntegerPanels, Order, Registers, Rounding, Run};
 
 /// The weights of a layer, or of one phase of it.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Layer<'_> {
 impl Panels {
     pub(super) fn pack(layer: Layer, registers: Registers) -> Self {
         let lanes = match layer.form {
-            Form::Integers { .. } => registers.sums,
+            Form::Integers { .. } => registers.integers.lanes(),
             _ => registers.lanes,
         };
         let outputs = layer.outputs.len();
@@ -98,7 +98,7 @@ impl Panels {
         };
         let weights = match layer.form {
             Form::Integers { rounding, adjacent } => {
-                Weights::Integers(integer_panels(&layer, rounding, adjacent, lanes))
+                Weights::Integers(integer_panels(&layer, rounding, adjacent, registers.integers))
             }
             Form::Rows => {
                 let offsets = layer.runs.iter().flat_map(|run| run.offset..run.offset + run.len);
@@ -183,14 +183,14 @@ fn along_inputs(layer: &Layer, lanes: usize) -> Vec<f32> {
     values
 }
 
-/// Panels of integers, by pairs of inputs.
+/// Panels of integers.
 fn integer_panels(
     layer: &Layer,
     rounding: Rounding,
     adjacent: usize,
-    lanes: usize,
+    order: Order,
 ) -> IntegerPanels {
-    let outputs = layer.outputs.len();
+    let (outputs, lanes) = (layer.outputs.len(), order.lanes());
     let integer = |output: usize, input: usize| {
         layer.weights[layer.outputs[output] + layer.inputs[input]] as i8
     };
@@ -198,36 +198,40 @@ fn integer_panels(
     let mut output = 0;
     while output < outputs {
         let left = adjacent - output % adjacent;
-        let vectors = vectors(left, lanes);
-        let width = vectors * lanes;
-        let of_panel = output..output + left.min(width);
-        let begin = weights.len();
-        let (mut runs, mut first) = (vec![], 0);
+        let of_panel = output..output + left.min(2 * lanes);
+        let [of_run, of_all] = order.inputs();
+        let (mut runs, mut inputs, mut first) = (vec![], vec![], 0);
         for run in layer.runs {
             let matters =
                 |i: &usize| of_panel.clone().any(|output| integer(output, first + i) != 0);
             let ends = (0..run.len).find(matters).zip((0..run.len).rfind(matters));
             if let Some((from, last)) = ends {
                 runs.push(Run { offset: run.offset + from, len: last + 1 - from });
-                for pair in (from..=last).step_by(2) {
-                    for output in output..output + width {
-                        let weight = |i| match of_panel.contains(&output) && i <= last {
-                            true => integer(output, first + i),
-                            false => 0,
-                        };
-                        weights.extend([weight(pair), weight(pair + 1)]);
-                    }
-                }
+                inputs.extend((first + from..=first + last).map(Some));
+                inputs.resize(inputs.len().next_multiple_of(of_run), None);
             }
             first += run.len;
         }
+        inputs.resize(inputs.len().next_multiple_of(of_all), None);
+        let begin = weights.len();
+        for inputs in inputs.chunks(order.beside(inputs.len())) {
+            for output in output..output + order.width(of_panel.len()) {
+                weights.extend(inputs.iter().map(|input| match input {
+                    Some(input) if of_panel.contains(&output) => integer(output, *input),
+                    _ => 0,
+                }));
+            }
+        }
         let (outputs, weights) = (of_panel.len(), begin..weights.len());
-        panels.push(IntegerPanel { output, outputs, place: output, vectors, runs, weights });
+        panels.push(IntegerPanel { output, outputs, place: output, runs, weights });
         output = of_panel.end;
     }
+    let sum = |output| (0..layer.inputs.len()).map(|i| i32::from(integer(output, i))).sum::<i32>();
+    let mut shift: Vec<i32> = (0..outputs).map(|output| rounding.middle() * sum(output)).collect();
     let mut scale: Vec<f32> = layer.scale.iter().map(|scale| scale * rounding.scale).collect();
+    shift.resize(outputs + 2 * lanes, 0);
     scale.resize(outputs + 2 * lanes, 0.0);
-    IntegerPanels { rounding, panels, weights: Aligned::new(weights), scale }
+    IntegerPanels { rounding, panels, weights: Aligned::new(weights), shift, scale }
 }
 
 /// Numbers that begin where a cache line does.

@@ -244,13 +244,13 @@ impl Correlate<'_> {
     }
 
     /// Writes a panel's sums, no more than are left, from `offset` behind every place on. The first is that of
-    /// position `at`.
+    /// position `at`; sums without a place are dropped.
     #[inline(always)]
     pub(super) fn store<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
         at: usize,
-        places: &[usize; P],
+        places: &[usize],
         offset: usize,
         left: usize,
         mut sums: [[S::f32s; V]; P],

@@ -22,7 +22,7 @@ pub(super) use activation::{Activate, Activation};
 pub(super) use correlate::{Correlate, Grid};
 pub(super) use halves::Halves;
 use integers::IntegerArch;
-pub(super) use integers::{IntegerPanel, IntegerPanels};
+pub(super) use integers::{IntegerPanel, IntegerPanels, Order};
 pub(super) use planes::{MOST as MOST_PLANES, Planes};
 pub(super) use rounding::Rounding;
 pub(super) use tile::Run;
@@ -35,20 +35,20 @@ pub(super) struct Registers {
     pub(super) lanes: usize,
     /// Vector registers.
     pub(super) count: usize,
-    /// `i32` sums in a vector of products of integers.
-    pub(super) sums: usize,
+    /// How weights that are integers lie.
+    pub(super) integers: Order,
 }
 
 impl Registers {
     pub(super) fn of(arch: Arch) -> Self {
-        struct Ask(usize);
+        struct Ask(Order);
         impl WithSimd for Ask {
             type Output = Registers;
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) -> Registers {
-                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, sums: self.0 }
+                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, integers: self.0 }
             }
         }
-        arch.dispatch(Ask(IntegerArch::of(arch).lanes()))
+        arch.dispatch(Ask(IntegerArch::of(arch).order()))
     }
 }

@@ -6,7 +6,7 @@ use pulp::Simd;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in super::super) struct Rounding {
     pub(in super::super) scale: f32,
-    /// The least multiple and the greatest, integers of no more than nine bits.
+    /// The least multiple and the greatest, integers of no more than nine bits and at most 255 apart.
     pub(in super::super) low: f32,
     pub(in super::super) high: f32,
 }
@@ -28,15 +28,20 @@ impl Rounding {
         simd.mul_f32s(integer, scale)
     }
 
+    /// The integer in the middle of the range: it is no further from the others than a byte holds.
+    pub(in super::super) fn middle(self) -> i32 {
+        self.low as i32 + 128
+    }
+
     /// How many times the scale the nearest multiples are. A number that is none is the least.
     #[inline(always)]
-    pub(super) fn integers(self, values: &[f32], integers: &mut [i16]) {
+    pub(super) fn integers<T>(self, values: &[f32], integers: &mut [T], narrow: impl Fn(i32) -> T) {
         let Self { scale, low, high } = self;
         let inverse = 1.0 / scale;
         for (integer, value) in integers.iter_mut().zip(values) {
             let multiple = (value * inverse).max(low).min(high);
             let bits = (multiple + ROUNDER).to_bits();
-            *integer = bits.wrapping_sub(ROUNDER.to_bits()) as i16;
+            *integer = narrow(bits.wrapping_sub(ROUNDER.to_bits()) as i32);
         }
     }
 }
@@ -87,7 +92,7 @@ mod tests {
             assert_eq!(values, cases.map(|(_, expected)| expected), "{arch:?}");
         }
         let mut integers = [0; 16];
-        rounding.integers(&cases.map(|(value, _)| value), &mut integers);
+        rounding.integers(&cases.map(|(value, _)| value), &mut integers, |integer| integer as i16);
         assert_eq!(integers, cases.map(|(_, expected)| (2.0 * expected) as i16));
     }
 
@@ -98,7 +103,7 @@ mod tests {
             let expected: Vec<i16> = (-131..=124).collect();
             let values: Vec<f32> = expected.iter().map(|&i| f32::from(i) * scale).collect();
             let mut integers = vec![0; expected.len()];
-            rounding.integers(&values, &mut integers);
+            rounding.integers(&values, &mut integers, |integer| integer as i16);
             assert_eq!(integers, expected, "{scale}");
         }
     }
