@@ -2,9 +2,11 @@
 //!
 //! Training and inference both call [`ImageSpec::tensor`], so their inputs are equal by construction.
 
+use std::borrow::Cow;
+
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, RgbImage};
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -111,14 +113,8 @@ impl ImageSpec {
     /// [`Error::ImageSize`] for another size under [`Resize::Refuse`], [`Error::Image`] for a
     /// tensor that is not of this kind.
     pub fn tensor(&self, picture: &Picture) -> Result<Array3<f32>, Error> {
-        let mut tensor = match &picture.pixels {
-            Pixels::Integer(image) => self.scaled(&picture.name, image)?,
-            Pixels::Float(values) => self.checked(&picture.name, values)?,
-        };
-        if let Some(threshold) = self.binarize {
-            let [black, white] = self.range;
-            tensor.mapv_inplace(|v| if v >= threshold { white } else { black });
-        }
+        let mut tensor = Array3::zeros(self.shape());
+        self.write(picture, tensor.view_mut())?;
         Ok(tensor)
     }
 
@@ -133,53 +129,104 @@ impl ImageSpec {
     /// As [`ImageSpec::tensor`], for the first picture that fails.
     pub fn batch(&self, pictures: &[Picture]) -> Result<Array4<f32>, Error> {
         let mut batch = Array4::zeros((pictures.len(), self.channels, self.height, self.width));
-        for (mut place, picture) in batch.axis_iter_mut(Axis(0)).zip(pictures) {
-            place.assign(&self.tensor(picture)?);
+        for (place, picture) in batch.axis_iter_mut(Axis(0)).zip(pictures) {
+            self.write(picture, place)?;
         }
         Ok(batch)
     }
 
-    /// The picture as its tensor's values, in place of what it was decoded to: its tensor stays what
-    /// it was, and takes no more than a copy.
+    /// The picture at the network's size and with its channels: its tensor stays what it was.
     ///
     /// # Errors
     ///
-    /// As [`ImageSpec::tensor`].
+    /// As [`ImageSpec::tensor`], but for a picture that is a tensor already, which is left as it is.
     pub fn prepared(&self, picture: Picture) -> Result<Picture, Error> {
-        let tensor = self.tensor(&picture)?;
-        let pixels = Pixels::Float(tensor.permuted_axes([1, 2, 0]));
-        Ok(Picture { name: picture.name, pixels })
+        let Picture { name, pixels } = picture;
+        let pixels = match pixels {
+            Pixels::Integer(image) => Pixels::Integer(match self.fitted(&name, &image)? {
+                Cow::Borrowed(_) => image,
+                Cow::Owned(fitted) => fitted,
+            }),
+            pixels @ Pixels::Float(_) => pixels,
+        };
+        Ok(Picture { name, pixels })
     }
 
-    fn scaled(&self, name: &str, image: &DynamicImage) -> Result<Array3<f32>, Error> {
+    /// Writes a picture's tensor to a place, as by [`ImageSpec::tensor`].
+    ///
+    /// # Shapes
+    ///
+    /// place: `[C, H, W]`
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageSpec::tensor`]; what is at the place then is not said.
+    pub fn write(&self, picture: &Picture, place: ArrayViewMut3<f32>) -> Result<(), Error> {
+        match &picture.pixels {
+            Pixels::Integer(image) => {
+                let of_bytes = || std::array::from_fn::<_, 256, _>(|v| self.value(v as u32, 255));
+                let of_words = |v: u16| self.value(v.into(), 65_535);
+                match &*self.fitted(&picture.name, image)? {
+                    DynamicImage::ImageLuma8(grey) => fill(place, grey, by_byte(&of_bytes())),
+                    DynamicImage::ImageRgb8(rgb) => fill(place, rgb, by_byte(&of_bytes())),
+                    DynamicImage::ImageLuma16(grey) => fill(place, grey, of_words),
+                    image => fill(place, &image.to_rgb16(), of_words),
+                }
+                Ok(())
+            }
+            Pixels::Float(values) => self.copy(&picture.name, values, place),
+        }
+    }
+
+    /// The tensor's value of an integer.
+    fn value(&self, v: u32, largest: u32) -> f32 {
+        let [black, white] = self.range;
+        self.binarized(black + (white - black) * (v as f32 / largest as f32))
+    }
+
+    fn binarized(&self, value: f32) -> f32 {
+        let [black, white] = self.range;
+        match self.binarize {
+            Some(threshold) if value >= threshold => white,
+            Some(_) => black,
+            None => value,
+        }
+    }
+
+    /// An image at the network's size: of bytes where it has the network's channels in them, or else of 16 bits.
+    fn fitted<'a>(
+        &self,
+        name: &str,
+        image: &'a DynamicImage,
+    ) -> Result<Cow<'a, DynamicImage>, Error> {
         let (width, height) = (self.width as u32, self.height as u32);
         let resized = match self.resize {
-            _ if (image.width(), image.height()) == (width, height) => None,
+            _ if (image.width(), image.height()) == (width, height) => Cow::Borrowed(image),
             Resize::Refuse => {
                 return Err(self.wrong_size(name, image.width() as usize, image.height() as usize));
             }
-            Resize::Stretch => Some(image.resize_exact(width, height, FilterType::Triangle)),
-            Resize::Crop => Some(image.resize_to_fill(width, height, FilterType::Triangle)),
+            Resize::Stretch => Cow::Owned(image.resize_exact(width, height, FilterType::Triangle)),
+            Resize::Crop => Cow::Owned(image.resize_to_fill(width, height, FilterType::Triangle)),
         };
-        let image = resized.as_ref().unwrap_or(image);
-        let image = if image.color().has_alpha() { &over_black(image) } else { image };
-
-        let [black, white] = self.range;
-        let scale = |v: u32, max: u32| black + (white - black) * (v as f32 / max as f32);
-        let interleaved: Vec<f32> = match (image, self.channels) {
-            (DynamicImage::ImageLuma8(grey), 1) => {
-                grey.iter().map(|&v| scale(v.into(), 255)).collect()
-            }
-            (DynamicImage::ImageRgb8(rgb), 3) => {
-                rgb.iter().map(|&v| scale(v.into(), 255)).collect()
-            }
-            (_, 1) => image.to_luma16().iter().map(|&v| scale(v.into(), 65_535)).collect(),
-            (_, _) => image.to_rgb16().iter().map(|&v| scale(v.into(), 65_535)).collect(),
+        let opaque = match resized.color().has_alpha() {
+            true => Cow::Owned(over_black(&resized)),
+            false => resized,
         };
-        Ok(channels_first(interleaved, self.shape()))
+        Ok(match (&*opaque, self.channels) {
+            (DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_), 1)
+            | (DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgb16(_), 3) => opaque,
+            (_, 1) => Cow::Owned(opaque.to_luma16().into()),
+            (_, _) => Cow::Owned(opaque.to_rgb16().into()),
+        })
     }
 
-    fn checked(&self, name: &str, values: &Array3<f32>) -> Result<Array3<f32>, Error> {
+    /// Copies a tensor that is the network's already.
+    fn copy(
+        &self,
+        name: &str,
+        values: &Array3<f32>,
+        mut place: ArrayViewMut3<f32>,
+    ) -> Result<(), Error> {
         let wrong = |reason| Error::Image { name: name.to_owned(), reason };
         let (height, width, channels) = values.dim();
         if (height, width) != (self.height, self.width) {
@@ -197,7 +244,11 @@ impl ImageSpec {
                 "it holds {v}, the model takes values from {black} to {white}"
             )));
         }
-        Ok(values.view().permuted_axes([2, 0, 1]).as_standard_layout().into_owned())
+        place.assign(&values.view().permuted_axes([2, 0, 1]));
+        if self.binarize.is_some() {
+            place.mapv_inplace(|value| self.binarized(value));
+        }
+        Ok(())
     }
 
     fn wrong_size(&self, name: &str, width: usize, height: usize) -> Error {
@@ -230,11 +281,17 @@ impl ImageSpec {
     }
 }
 
-/// `[H, W, C]` values, row by row, as a `[C, H, W]` array.
-fn channels_first(interleaved: Vec<f32>, [channels, height, width]: [usize; 3]) -> Array3<f32> {
-    let array = Array3::from_shape_vec((height, width, channels), interleaved)
-        .expect("the image was brought to this size");
-    array.permuted_axes([2, 0, 1]).as_standard_layout().into_owned()
+/// Fills `[C, H, W]` by the values of a picture's, `[H, W, C]`.
+fn fill<T: Copy>(mut place: ArrayViewMut3<f32>, picture: &[T], value: impl Fn(T) -> f32) {
+    let channels = place.dim().0;
+    for (channel, mut plane) in place.axis_iter_mut(Axis(0)).enumerate() {
+        let values = picture.iter().skip(channel).step_by(channels);
+        plane.iter_mut().zip(values).for_each(|(place, &v)| *place = value(v));
+    }
+}
+
+fn by_byte(values: &[f32; 256]) -> impl Fn(u8) -> f32 {
+    |byte| values[usize::from(byte)]
 }
 
 fn over_black(image: &DynamicImage) -> DynamicImage {

@@ -71,7 +71,7 @@ fn score_one(
     kl: Option<f64>,
 ) -> Score {
     let pixels = image.len() as f64;
-    let squared = sum(image, decoded, |x, p| (x - p).powi(2));
+    let squared = squared(image, decoded);
     let nll = match likelihood {
         Likelihood::Bernoulli => Some(surprise(image, decoded)),
         Likelihood::SquaredError => None,
@@ -84,10 +84,26 @@ fn score_one(
     Score { mse: squared / pixels, nll, kl, elbo }
 }
 
-/// The sum of a function of a pixel and what was decoded of it.
-fn sum(image: ArrayView3<f32>, decoded: ArrayView3<f32>, term: impl Fn(f64, f64) -> f64) -> f64 {
-    Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + term(x.into(), p.into()))
+/// The sum of the squared differences between pixels and what was decoded of them.
+fn squared(image: ArrayView3<f32>, decoded: ArrayView3<f32>) -> f64 {
+    let square = |x: f32, p: f32| (f64::from(x) - f64::from(p)).powi(2);
+    let (Some(image), Some(decoded)) = (image.as_slice(), decoded.as_slice()) else {
+        return Zip::from(image).and(decoded).fold(0.0, |sum, &x, &p| sum + square(x, p));
+    };
+    let (images, rest) = image.as_chunks::<LANES>();
+    let (decodeds, decoded_rest) = decoded.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (image, decoded) in images.iter().zip(decodeds) {
+        for ((sum, &x), &p) in sums.iter_mut().zip(image).zip(decoded) {
+            *sum += square(x, p);
+        }
+    }
+    let rest = rest.iter().zip(decoded_rest).map(|(&x, &p)| square(x, p));
+    sums.into_iter().chain(rest).sum()
 }
+
+/// Sums that are added up side by side.
+const LANES: usize = 16;
 
 /// The negative log-likelihood −Σ (x ln p + (1 − x) ln(1 − p)) of pixels. Most are black or white, whose
 /// probabilities are multiplied as far as they go, and have one logarithm.

@@ -11,11 +11,15 @@ use super::options::BATCH;
 use super::signals::Signals;
 use super::source::Source;
 
+/// Bytes of a batch's images that a cache keeps from one step of their way to the next; with more, every step waits for
+/// memory, and the allocator for pages.
+const CACHED: usize = 4 << 20;
+
 /// Scores a source of so many files, and has batches taken in their order until there are no more, or none is
 /// wanted.
 ///
-/// Every thread that computes scores whole batches, together as many images as one batch has otherwise: nothing
-/// waits for the slowest of them. Few files are one batch, whose images the engine shares out.
+/// Every thread that computes scores whole batches, together as many images as one batch has otherwise, or fewer that
+/// are large: nothing waits for the slowest of them. Few files are one batch, whose images the engine shares out.
 pub(super) fn score_ahead(
     source: &mut impl Source,
     files: usize,
@@ -23,9 +27,10 @@ pub(super) fn score_ahead(
     signals: &Signals,
     mut take: impl FnMut(Vec<Result<Scored>>) -> Result<bool>,
 ) -> Result<()> {
+    let kept = CACHED / examiner.image_bytes();
     let apart = if files < BATCH { vec![] } else { examiner.per_thread() };
     let examiners = if apart.len() > 1 { apart } else { vec![examiner] };
-    let most = (BATCH / examiners.len()).max(1);
+    let most = (BATCH / examiners.len()).min(kept).max(1);
     let source = Mutex::new(source);
     thread::scope(|scope| {
         let (order, batches) = bounded(examiners.len());

@@ -46,6 +46,11 @@ impl Examiner {
         Ok(Self { scorer, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
+    /// The bytes of an image's tensor.
+    pub(super) fn image_bytes(&self) -> usize {
+        self.spec.shape().iter().product::<usize>() * size_of::<f32>()
+    }
+
     /// Examiners of one thread each, as many as this one has threads. None where one image is shared out, by
     /// its tiles, or the engine cannot be.
     pub(super) fn per_thread(&self) -> Vec<Self> {
@@ -90,14 +95,17 @@ impl Examiner {
     /// Scores images as wholes, together, and one after the other where they cannot be.
     fn whole(&mut self, batch: Batch) -> Vec<Result<Scored>> {
         let [channels, height, width] = self.spec.shape();
-        let mut images = Array4::zeros((0, channels, height, width));
+        let mut images = Array4::zeros((batch.len(), channels, height, width));
+        let mut count = 0;
         let mut prepare = |item: Result<Item>| {
             let item = item?;
-            images.push(Axis(0), self.spec.tensor(&item.picture)?.view())?;
+            self.spec.write(&item.picture, images.index_axis_mut(Axis(0), count))?;
+            count += 1;
             Ok(item)
         };
         let prepared: Vec<Result<Item>> = batch.into_iter().map(&mut prepare).collect();
-        let together = self.score(images.view()).ok();
+        let images = images.slice_axis(Axis(0), Slice::from(..count));
+        let together = self.score(images).ok();
         let mut places = 0..;
         let scored = prepared.into_iter().map(|item| {
             let item = item?;
