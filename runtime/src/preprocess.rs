@@ -1,6 +1,6 @@
 //! From a picture to the tensor that a network takes, and back.
 //!
-//! Training and inference both call [`ImageSpec::tensor`], so their inputs are equal by construction.
+//! Training and inference both call [`ImageSpec::write`], so their inputs are equal by construction.
 
 use std::borrow::Cow;
 
@@ -161,7 +161,12 @@ impl ImageSpec {
     /// # Errors
     ///
     /// As [`ImageSpec::tensor`]; what is at the place then is not said.
+    ///
+    /// # Panics
+    ///
+    /// Where the place has another shape.
     pub fn write(&self, picture: &Picture, place: ArrayViewMut3<f32>) -> Result<(), Error> {
+        assert_eq!(place.shape(), self.shape(), "a tensor's place has its shape");
         match &picture.pixels {
             Pixels::Integer(image) => {
                 let of_bytes = || std::array::from_fn::<_, 256, _>(|v| self.value(v as u32, 255));
@@ -170,6 +175,7 @@ impl ImageSpec {
                     DynamicImage::ImageLuma8(grey) => fill(place, grey, by_byte(&of_bytes())),
                     DynamicImage::ImageRgb8(rgb) => fill(place, rgb, by_byte(&of_bytes())),
                     DynamicImage::ImageLuma16(grey) => fill(place, grey, of_words),
+                    DynamicImage::ImageRgb16(rgb) => fill(place, rgb, of_words),
                     image => fill(place, &image.to_rgb16(), of_words),
                 }
                 Ok(())
@@ -303,4 +309,64 @@ fn over_black(image: &DynamicImage) -> DynamicImage {
     }
     let opaque = DynamicImage::from(rgba);
     if image.color().has_color() { opaque.to_rgb16().into() } else { opaque.to_luma16().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::DynamicImage::{self as Of};
+    use image::Rgba;
+
+    use super::*;
+
+    /// A picture of every kind, 7 by 5 pixels.
+    fn kinds() -> Vec<DynamicImage> {
+        let colours = image::ImageBuffer::from_fn(7, 5, |x, y| {
+            Rgba([x * 9000, y * 13_000, (x + y) * 5000, 65_535 - x * 700].map(|v| v as u16))
+        });
+        let all = Of::ImageRgba16(colours);
+        vec![
+            all.to_luma8().into(),
+            all.to_luma_alpha8().into(),
+            all.to_rgb8().into(),
+            all.to_rgba8().into(),
+            all.to_luma16().into(),
+            all.to_luma_alpha16().into(),
+            all.to_rgb16().into(),
+            all,
+        ]
+    }
+
+    #[test]
+    fn a_prepared_picture_keeps_its_tensor() {
+        let sizes = [(Resize::Refuse, [5, 7]), (Resize::Stretch, [4, 4]), (Resize::Crop, [3, 3])];
+        for ((resize, [height, width]), channels) in
+            sizes.into_iter().flat_map(|size| [(size, 1), (size, 3)])
+        {
+            for binarize in [None, Some(0.3)] {
+                let spec = ImageSpec::new(channels, height, width);
+                let spec = ImageSpec { resize, binarize, range: [-1.0, 1.0], ..spec };
+                for image in kinds() {
+                    let kind = image.color();
+                    let picture = Picture { name: "p".into(), pixels: Pixels::Integer(image) };
+                    let expected = spec.tensor(&picture).expect("it fits");
+                    let prepared = spec.prepared(picture).expect("it fits");
+                    assert_eq!(prepared.size(), (width, height));
+                    assert_eq!(spec.tensor(&prepared).expect("it fits"), expected, "{kind:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_range_channel_by_channel() {
+        let spec = ImageSpec { range: [-1.0, 1.0], ..ImageSpec::new(3, 1, 2) };
+        let rgb = RgbImage::from_raw(2, 1, vec![0, 51, 255, 102, 153, 204]).expect("6 bytes");
+        let picture = Picture { name: "p".into(), pixels: Pixels::Integer(rgb.into()) };
+        let tensor = spec.tensor(&picture).expect("it fits");
+        let expected = [0, 102, 51, 153, 255, 204].map(|v| -1.0 + 2.0 * (v as f32 / 255.0));
+        assert_eq!(tensor.as_slice(), Some(&expected[..]));
+        let white = ImageSpec { binarize: Some(0.2), ..spec };
+        let tensor = white.tensor(&picture).expect("it fits");
+        assert_eq!(tensor.as_slice(), Some(&[-1.0, -1.0, -1.0, 1.0, 1.0, 1.0][..]));
+    }
 }

@@ -14,6 +14,8 @@ use super::source::Source;
 /// Bytes of a batch's images that a cache keeps from one step of their way to the next; with more, every step waits for
 /// memory, and the allocator for pages.
 const CACHED: usize = 4 << 20;
+/// The fewest images of a batch for that: dense layers read their weights once for all of them.
+const FEWEST: usize = 8;
 
 /// Scores a source of so many files, and has batches taken in their order until there are no more, or none is
 /// wanted.
@@ -27,10 +29,13 @@ pub(super) fn score_ahead(
     signals: &Signals,
     mut take: impl FnMut(Vec<Result<Scored>>) -> Result<bool>,
 ) -> Result<()> {
-    let kept = CACHED / examiner.image_bytes();
+    let large = examiner.image_bytes().map_or(BATCH, |bytes| (CACHED / bytes).max(FEWEST));
     let apart = if files < BATCH { vec![] } else { examiner.per_thread() };
     let examiners = if apart.len() > 1 { apart } else { vec![examiner] };
-    let most = (BATCH / examiners.len()).min(kept).max(1);
+    let most = match examiners.len() {
+        1 => BATCH,
+        threads => (BATCH / threads).min(large).max(1),
+    };
     let source = Mutex::new(source);
     thread::scope(|scope| {
         let (order, batches) = bounded(examiners.len());

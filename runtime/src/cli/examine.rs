@@ -46,9 +46,10 @@ impl Examiner {
         Ok(Self { scorer, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
-    /// The bytes of an image's tensor.
-    pub(super) fn image_bytes(&self) -> usize {
-        self.spec.shape().iter().product::<usize>() * size_of::<f32>()
+    /// The bytes of an image's tensor, where images are scored as wholes and get no map.
+    pub(super) fn image_bytes(&self) -> Option<usize> {
+        let bytes = || self.spec.shape().iter().product::<usize>() * size_of::<f32>();
+        (self.tiling.is_none() && !self.mapped).then(bytes)
     }
 
     /// Examiners of one thread each, as many as this one has threads. None where one image is shared out, by

@@ -93,7 +93,7 @@ impl Item {
         self.picture.pixels.bytes()
     }
 
-    /// The image as its tensor's values, where it is known what tensor it gets.
+    /// The image at the network's size and with its channels, where it is known what tensor it gets.
     pub(super) fn prepared(self, spec: Option<&ImageSpec>) -> Result<Self> {
         let Self { picture, stem } = self;
         let picture = match spec {

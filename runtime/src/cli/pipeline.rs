@@ -16,7 +16,7 @@ use super::inputs::{File, Item};
 use super::options::BATCH;
 use super::progress::Progress;
 use super::signals::Signals;
-use super::source::{Batch, Source, full, wait};
+use super::source::{BATCH_BYTES, Batch, Source, full, wait};
 
 /// Prepared images that wait, so that no batch has to.
 const WAITING: usize = 2 * BATCH;
@@ -47,6 +47,8 @@ pub(super) struct Pipeline {
     few: usize,
     /// The bytes of the largest part so far.
     largest: usize,
+    /// The bytes of an image's tensor, where it is known what tensor it gets: a batch of them has to have room.
+    tensor: Option<usize>,
     /// The part that is being taken.
     part: vec::IntoIter<Result<Item>>,
     progress: Progress,
@@ -65,8 +67,8 @@ struct Part {
 }
 
 impl Pipeline {
-    /// Begins to read files, with so many threads. With `spec`, images come as their tensors' values;
-    /// without it, as they were decoded.
+    /// Begins to read files, with so many threads. With `spec`, images come at the network's size and with its
+    /// channels; without it, as they were decoded.
     pub(super) fn new(
         files: Arc<[File]>,
         spec: Option<&ImageSpec>,
@@ -88,8 +90,19 @@ impl Pipeline {
         let progress = Progress::of(files.len());
         let largest = tensor.unwrap_or(0) * part;
         let (waiting, part) = (VecDeque::new(), Vec::new().into_iter());
-        let mut pipeline =
-            Self { files, group, next: 0, jobs, waiting, room, few, largest, part, progress };
+        let mut pipeline = Self {
+            files,
+            group,
+            next: 0,
+            jobs,
+            waiting,
+            room,
+            few,
+            largest,
+            tensor,
+            part,
+            progress,
+        };
         pipeline.give_out();
         Ok(pipeline)
     }
@@ -111,6 +124,7 @@ impl Pipeline {
         wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>,
     ) -> Batch {
         self.progress.show(self.taken());
+        let most = self.tensor.map_or(most, |bytes| most.min((BATCH_BYTES / bytes).max(1)));
         full(most, std::iter::from_fn(|| self.item(&wait)))
     }
 

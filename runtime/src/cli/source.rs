@@ -13,7 +13,7 @@ use super::signals::Signals;
 /// How long a signal goes unnoticed while no image comes.
 const NOTICED: Duration = Duration::from_millis(100);
 /// A batch of this many bytes of pixels is full, whatever the number of its images.
-const BATCH_BYTES: usize = 256 << 20;
+pub(super) const BATCH_BYTES: usize = 256 << 20;
 
 /// Images, with what is wrong in the place of one that cannot be read.
 pub(super) type Batch = Vec<Result<Item>>;
