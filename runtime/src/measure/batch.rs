@@ -32,10 +32,11 @@ impl Batch {
         })
     }
 
-    /// The bytes that a batch takes, where that is a number.
+    /// The bytes that a batch and its results take, where that is a number.
     pub fn bytes(bundle: &Bundle, size: usize) -> Option<usize> {
         let manifest = &bundle.manifest;
-        let tensors = manifest.encoder.inputs.iter().chain(&manifest.decoder.inputs);
+        let graphs = [&manifest.encoder, &manifest.decoder];
+        let tensors = graphs.iter().flat_map(|graph| graph.inputs.iter().chain(&graph.outputs));
         let values = tensors.map(|tensor| {
             tensor.shape.iter().try_fold(size, |values, &axis| values.checked_mul(axis))
         });

@@ -94,11 +94,14 @@ impl Table {
                 self.leave_out(bundle, engine, None, error);
                 continue;
             }
-            let providers =
-                if engine == Engine::Ort { &Provider::NAMED[..] } else { &[Provider::Cpu] };
-            let wanted = |it: &&Provider| [Provider::Auto, **it].contains(&asked.provider);
+            // An engine without the provider that is asked for says so when it is loaded.
+            let providers = match (asked.provider, engine) {
+                (Provider::Auto, Engine::Ort) => &Provider::NAMED[..],
+                (Provider::Auto, _) => &[Provider::Cpu],
+                (named, _) => &[named],
+            };
             let with = |&provider| EngineOptions { engine, provider, ..asked.clone() };
-            candidates.extend(providers.iter().filter(wanted).map(with));
+            candidates.extend(providers.iter().map(with));
         }
         candidates
     }

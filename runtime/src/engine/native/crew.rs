@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use super::MOST_IMAGES;
 use super::cut::{Piece, cut};
 use super::plan::Plan;
 use super::threads::{Taken, Threads};
 
 /// The fewest images of a thread's share where most of the work is in dense layers: each reads all weights.
-const DENSE_SHARE: usize = 16;
+const DENSE_SHARE: usize = 8;
 /// The fewest operations of a share.
 const SHARE: u64 = 1_000_000;
 /// The fewest operations of one image for each of the threads that share it: they take a moment to wake.
 const PART: u64 = 7_500_000;
-/// The most images for every thread where it counts that each would read all weights.
-const MOST_SHARED: usize = 128;
 
 /// Threads, and what a graph gives them to do: settled when it is loaded.
 pub(super) struct Crew {
@@ -26,9 +23,6 @@ pub(super) struct Crew {
     /// The threads that share one image, and the pieces of every step for them.
     team: usize,
     pieces: Vec<Vec<Piece>>,
-    /// The pieces of every step for threads that share a group of images: where all layers are dense and nearly all of
-    /// the work can be shared, so that each thread reads some of the weights instead of all.
-    grouped: Vec<Vec<Piece>>,
     /// The threads of the last call, for the next one.
     kept: Option<Arc<Threads>>,
 }
@@ -40,21 +34,13 @@ impl Crew {
             steps.map(|step| step.flops).sum()
         };
         let (dense, windowed) = (flops(true), flops(false));
-        let (pieces, shared) = if threads > 1 { cut(plan, 1, threads) } else { (vec![], 0) };
-        let (mut grouped, shared_by_group) = match threads > 1 && windowed == 0 {
-            true => cut(plan, MOST_IMAGES, threads),
-            false => (vec![], 0),
-        };
-        if 4 * shared_by_group < 3 * MOST_IMAGES as u64 * dense {
-            grouped.clear();
-        }
+        let (pieces, shared) = if threads > 1 { cut(plan, threads) } else { (vec![], 0) };
         Self {
             threads,
             work: dense + windowed,
             least: if dense > windowed { DENSE_SHARE } else { 1 },
             team: (shared / PART).clamp(1, threads as u64) as usize,
             pieces,
-            grouped,
             kept: None,
         }
     }
@@ -69,21 +55,14 @@ impl Crew {
         (images / self.least).min(work as usize).clamp(1, self.threads)
     }
 
-    /// The threads that share an image, or one group of images after the other; 1 where a thread has images of its
-    /// own.
+    /// The threads that share an image; 1 where a thread has images of its own.
     pub(super) fn team(&self, images: usize) -> usize {
-        let work = images as u64 * self.work / PART;
-        match images {
-            0 => 1,
-            1 => self.team,
-            _ if self.grouped.is_empty() || images > self.threads * MOST_SHARED => 1,
-            _ => work.clamp(1, self.threads as u64) as usize,
-        }
+        if images == 1 { self.team } else { 1 }
     }
 
     /// The pieces of every step for such a team.
-    pub(super) fn pieces(&self, images: usize) -> &[Vec<Piece>] {
-        if images == 1 { &self.pieces } else { &self.grouped }
+    pub(super) fn pieces(&self) -> &[Vec<Piece>] {
+        &self.pieces
     }
 
     /// The threads of a call beside the caller's own.

@@ -1,4 +1,4 @@
-//! Steps cut into pieces, for several threads that compute one image, or a group of them.
+//! Steps cut into pieces, for several threads that compute one image.
 
 use std::ops::Range;
 
@@ -31,15 +31,15 @@ pub(super) enum Work {
     Combine(Combine),
 }
 
-/// The pieces of every step for so many images and threads, none where it is not worth cutting; and the
-/// operations of the steps that are cut. Several images share nothing but dense layers.
-pub(super) fn cut(plan: &Plan, images: usize, threads: usize) -> (Vec<Vec<Piece>>, u64) {
+/// The pieces of every step for so many threads, none where it is not worth cutting; and the operations of the
+/// steps that are cut.
+pub(super) fn cut(plan: &Plan, threads: usize) -> (Vec<Vec<Piece>>, u64) {
     let mut shared = 0;
     let pieces = plan.steps.iter().map(|step| {
-        let cost = if images > 1 && !step.op.is_dense() { 0 } else { cost(step, images as u64) };
+        let cost = cost(step);
         let most = (cost / LEAST).min(PIECES * threads as u64) as usize;
         let pieces = if most > 1 { pieces(&step.op, most, threads) } else { vec![] };
-        if pieces.len() < if images > 1 { threads } else { 2 } {
+        if pieces.len() < 2 {
             return vec![];
         }
         shared += cost;
@@ -49,11 +49,11 @@ pub(super) fn cut(plan: &Plan, images: usize, threads: usize) -> (Vec<Vec<Piece>
 }
 
 /// The operations that a processor does in the time that a step takes, roughly.
-fn cost(step: &Step, images: u64) -> u64 {
+fn cost(step: &Step) -> u64 {
     match &step.op {
-        Op::Affine(_) => (images * step.flops).max(BYTE * step.op.weights() as u64),
-        Op::Map(map) => images * NUMBER * numbers(&map.walk),
-        Op::Combine(combine) => images * NUMBER * numbers(&combine.walk),
+        Op::Affine(_) => step.flops.max(BYTE * step.op.weights() as u64),
+        Op::Map(map) => NUMBER * numbers(&map.walk),
+        Op::Combine(combine) => NUMBER * numbers(&combine.walk),
         Op::Pool(_) | Op::Fill(_) => 0,
     }
 }

@@ -32,7 +32,7 @@ impl Execution<'_> {
         let [input, _] = self.inputs;
         match self.op {
             Op::Affine(affine) => {
-                let output = self.planes(affine, output, affine.first);
+                let output = Self::planes(affine, output, affine.first);
                 match affine.dense {
                     true => self.outputs(affine, 0..affine.parts[0].panels.outputs, output, room),
                     false => self.rows(affine, 0..affine.rows, output, room),
@@ -49,7 +49,7 @@ impl Execution<'_> {
     pub(super) fn pieces(&self, team: &Team, pieces: &[Piece], output: &mut [f32]) {
         let first = pieces[0].first;
         let mut rest = match self.op {
-            Op::Affine(affine) => self.planes(affine, output, first),
+            Op::Affine(affine) => Self::planes(affine, output, first),
             _ => {
                 let [_, output] = Planes::of(output, 1, 0).split_at(first);
                 output
@@ -133,13 +133,8 @@ impl Execution<'_> {
     }
 
     /// A layer's output from a place on.
-    fn planes<'a>(&self, affine: &Affine, output: &'a mut [f32], first: usize) -> Planes<'a> {
-        let len = output.len() / self.count;
-        let planes = match affine.dense {
-            true => Planes::of(output, self.count, len),
-            false => Planes::of(output, affine.planes, affine.plane),
-        };
-        let [_, planes] = planes.split_at(first);
+    fn planes<'a>(affine: &Affine, output: &'a mut [f32], first: usize) -> Planes<'a> {
+        let [_, planes] = Planes::of(output, affine.planes, affine.plane).split_at(first);
         planes
     }
 }

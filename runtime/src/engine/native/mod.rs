@@ -22,6 +22,8 @@ mod plan;
 mod pool;
 mod run;
 mod step;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
 mod threads;
 mod view;
 
@@ -46,7 +48,7 @@ use run::{Group, Program, Worker};
 /// Numbers that the images of a group may take between dense layers.
 const GROUP: usize = 1 << 21;
 /// The most images of a group: enough to read a dense layer's weights once for many.
-const MOST_IMAGES: usize = kernels::MOST_PLANES;
+const MOST_IMAGES: usize = 64;
 
 /// A graph that is planned and packed.
 pub(super) struct Native {
@@ -67,6 +69,17 @@ impl Native {
         parsed: &Parsed,
         spec: &GraphSpec,
     ) -> Result<Self, Error> {
+        Self::with(Arch::new(), options, graph, parsed, spec)
+    }
+
+    /// [`load`](Self::load) for an instruction set.
+    fn with(
+        arch: Arch,
+        options: &EngineOptions,
+        graph: &'static str,
+        parsed: &Parsed,
+        spec: &GraphSpec,
+    ) -> Result<Self, Error> {
         let refused = |reason| Error::Engine { engine: Engine::Native.to_string(), reason };
         if !matches!(options.provider, Provider::Auto | Provider::Cpu) {
             return Err(refused(format!(
@@ -74,7 +87,6 @@ impl Native {
                 options.provider
             )));
         }
-        let arch = Arch::new();
         let plan = caught(|| Plan::new(parsed, Registers::of(arch)))
             .and_then(|plan| plan)
             .map_err(|reason| refused(format!("the {graph} is not for this engine: {reason}")))?;
@@ -131,7 +143,7 @@ impl Native {
         }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
         let team = threads.as_ref().filter(|_| team > 1).map(|threads| threads.team(team));
-        let pieces = team.as_ref().map(|team| (team, self.crew.pieces(images)));
+        let pieces = team.as_ref().map(|team| (team, self.crew.pieces()));
         let program = Program { arch, plan, memory, pieces };
         match (&mut shares[..], &threads) {
             ([share], _) => share.run(&program, &inputs, group, times),

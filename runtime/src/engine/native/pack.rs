@@ -226,10 +226,14 @@ fn integer_panels(
         panels.push(IntegerPanel { output, outputs, place: output, runs, weights });
         output = of_panel.end;
     }
-    let sum = |output| (0..layer.inputs.len()).map(|i| i32::from(integer(output, i))).sum::<i32>();
-    let mut shift: Vec<i32> = (0..outputs).map(|output| rounding.middle() * sum(output)).collect();
+    let mut shift = vec![];
+    if order == Order::Outputs {
+        let inputs = 0..layer.inputs.len();
+        let sum = |output| inputs.clone().map(|i| i32::from(integer(output, i))).sum::<i32>();
+        shift.extend((0..outputs).map(|output| rounding.middle() * sum(output)));
+        shift.resize(outputs + 2 * lanes, 0);
+    }
     let mut scale: Vec<f32> = layer.scale.iter().map(|scale| scale * rounding.scale).collect();
-    shift.resize(outputs + 2 * lanes, 0);
     scale.resize(outputs + 2 * lanes, 0.0);
     IntegerPanels { rounding, panels, weights: Aligned::new(weights), shift, scale }
 }

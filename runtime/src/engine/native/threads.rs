@@ -64,9 +64,11 @@ impl Taken {
         Arc::clone(&self.0)
     }
 
-    /// Runs every share on a thread of its own, the first on the caller's.
+    /// Runs every share on a thread of its own, the first on the caller's. The others stay awake for a while, as the
+    /// model's other graph comes next.
     pub(super) fn each<T: Send>(&self, shares: &mut [T], run: impl Fn(&mut T) + Send + Sync) {
         let Some((own, others)) = shares.split_first_mut() else { return };
+        self.team(1 + others.len());
         let (run, left) = (&run, &AtomicUsize::new(others.len()));
         self.0.pool.in_place_scope(|scope| {
             for share in others {

@@ -134,8 +134,6 @@ impl WithSimd for Activate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use pulp::Arch;
-
     use super::*;
 
     #[test]
@@ -150,7 +148,7 @@ mod tests {
             (Activation::Silu, |x| x / (1.0 + (-x).exp())),
             (Activation::Tanh, f64::tanh),
         ];
-        for arch in [Arch::new(), Arch::Scalar] {
+        for arch in super::super::instruction_sets() {
             for (activation, exact) in exact {
                 let mut y = x.clone();
                 arch.dispatch(Activate { activation, values: &mut y });
@@ -169,9 +167,11 @@ mod tests {
     #[test]
     fn what_is_no_number_stays_none() {
         for activation in [Activation::Relu, Activation::Clip(0.0, 1.0), Activation::Sigmoid] {
-            let mut values = [f32::NAN; 3];
-            Arch::new().dispatch(Activate { activation, values: &mut values });
-            assert!(values.iter().all(|v| v.is_nan()), "{activation:?} gives {values:?}");
+            for arch in super::super::instruction_sets() {
+                let mut values = [f32::NAN; 3];
+                arch.dispatch(Activate { activation, values: &mut values });
+                assert!(values.iter().all(|v| v.is_nan()), "{activation:?} gives {values:?}");
+            }
         }
     }
 }

@@ -41,8 +41,6 @@ pub(in super::super) struct Grid {
     pub(in super::super) output: [usize; 3],
     /// From an output to the next at one position: 1, or the numbers of a plane.
     pub(in super::super) channel: usize,
-    /// From a position's plane to the next one's: 1 where every image of a batch has its own.
-    pub(in super::super) plane: usize,
 }
 
 /// A layer, or a phase of one, over some rows of its grid.
@@ -139,11 +137,11 @@ impl Correlate<'_> {
         (inputs, outputs)
     }
 
-    /// The plane of an output at a position, and from there to its place.
+    /// The plane of an output, and how far it lies from its position's place there.
     #[inline(always)]
-    pub(super) fn plane(&self, position: usize, output: usize) -> (usize, usize) {
+    pub(super) fn plane(&self, output: usize) -> (usize, usize) {
         match self.grid.channel {
-            1 => (position * self.grid.plane, output),
+            1 => (0, output),
             _ => (output, 0),
         }
     }
@@ -240,24 +238,23 @@ impl Correlate<'_> {
         }
         let (bases, places) = self.places::<P>(at);
         let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, ahead, sums);
-        self.store(simd, at, &places, output, self.panels.outputs - output, sums);
+        self.store(simd, &places, output, self.panels.outputs - output, sums);
     }
 
-    /// Writes a panel's sums, no more than are left, from `offset` behind every place on. The first is that of
-    /// position `at`; sums without a place are dropped.
+    /// Writes a panel's sums, no more than are left, from `offset` behind every place on. Sums without a place are
+    /// dropped.
     #[inline(always)]
     pub(super) fn store<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
-        at: usize,
         places: &[usize],
         offset: usize,
         left: usize,
         mut sums: [[S::f32s; V]; P],
     ) {
         Activation::each(self.activations, simd, sums.as_flattened_mut());
-        for (p, (place, sums)) in places.iter().zip(&sums).enumerate() {
-            let target = self.output.at((at + p) * self.grid.plane, place + offset);
+        for (place, sums) in places.iter().zip(&sums) {
+            let target = self.output.at(0, place + offset);
             let target = &mut target[..left.min(V * S::F32_LANES)];
             let (vectors, rest) = S::as_mut_simd_f32s(target);
             for (target, sum) in vectors.iter_mut().zip(sums) {
@@ -311,8 +308,8 @@ impl Correlate<'_> {
         let inputs = bases.map(|base| &self.input[base + run.offset..][..run.len]);
         let sums = [[bias[0], bias[1]]; P];
         let sums = halves.tile(simd, inputs, pairs, sums);
-        for (at, (place, sums)) in positions.zip(places.iter().zip(sums)) {
-            self.store(simd, at, &[*place], output, self.panels.outputs - output, [sums]);
+        for (place, sums) in places.iter().zip(sums).take(positions.len()) {
+            self.store(simd, &[*place], output, self.panels.outputs - output, [sums]);
         }
     }
 
@@ -352,10 +349,9 @@ impl Correlate<'_> {
             Activation::each(self.activations, simd, &mut sums);
             let mut values = [0.0; LANES];
             S::as_mut_simd_f32s(&mut values).0[0] = sums[0];
-            for (p, (place, values)) in places.iter().zip(values.chunks(C)).take(count).enumerate()
-            {
+            for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
                 for (c, value) in values.iter().enumerate() {
-                    let (plane, shift) = self.plane(at + p, c);
+                    let (plane, shift) = self.plane(c);
                     self.output.at(plane, place + shift)[0] = *value;
                 }
             }

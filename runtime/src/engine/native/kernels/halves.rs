@@ -84,7 +84,7 @@ impl Halves {
 #[cfg(test)]
 mod tests {
     use half::f16;
-    use pulp::{Arch, WithSimd};
+    use pulp::WithSimd;
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
         let least = values.iter().map(|v| v.abs()).filter(|v| *v > 0.0).fold(1.0, f32::min);
         let shift = Halves::shift(least, 31.0).expect("subnormal numbers and 31 have room");
         let half = |value: f32| u32::from(f16::from_f32(value * 2.0_f32.powi(shift)).to_bits());
-        for arch in [Arch::new(), Arch::Scalar] {
+        for arch in super::super::instruction_sets() {
             for values in values.chunks_exact(32) {
                 let lanes = super::super::Registers::of(arch).lanes;
                 let pairs = values.chunks_exact(2 * lanes).flat_map(|both| {

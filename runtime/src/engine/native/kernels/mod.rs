@@ -23,8 +23,10 @@ pub(super) use correlate::{Correlate, Grid};
 pub(super) use halves::Halves;
 use integers::IntegerArch;
 pub(super) use integers::{IntegerPanel, IntegerPanels, Order};
-pub(super) use planes::{MOST as MOST_PLANES, Planes};
+pub(super) use planes::Planes;
 pub(super) use rounding::Rounding;
+#[cfg(test)]
+pub(super) use tests::instruction_sets;
 pub(super) use tile::Run;
 pub(super) use transpose::Transpose;
 

@@ -1,10 +1,9 @@
 //! Memory that outputs are written to.
 
-/// The most planes that a layer's outputs lie in.
-pub(in super::super) const MOST: usize = 64;
+/// The most planes that a layer's outputs lie in: those with more have their channels side by side.
+const MOST: usize = 4;
 
-/// A stretch of memory, or the same stretch of every plane: of the channels of an image that lie in planes, or of
-/// the images of a batch.
+/// A stretch of memory, or the same stretch of every plane of an image whose channels lie in planes.
 pub(in super::super) struct Planes<'a> {
     planes: [&'a mut [f32]; MOST],
     count: usize,

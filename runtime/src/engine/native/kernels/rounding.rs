@@ -48,7 +48,7 @@ impl Rounding {
 
 #[cfg(test)]
 mod tests {
-    use pulp::{Arch, WithSimd};
+    use pulp::WithSimd;
 
     use super::*;
 
@@ -86,7 +86,7 @@ mod tests {
             (f32::INFINITY, 126.0),
             (7.3, 7.5),
         ];
-        for arch in [Arch::new(), Arch::Scalar] {
+        for arch in super::super::instruction_sets() {
             let mut values = cases.map(|(value, _)| value);
             arch.dispatch(Round(rounding, &mut values));
             assert_eq!(values, cases.map(|(_, expected)| expected), "{arch:?}");

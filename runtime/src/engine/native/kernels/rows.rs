@@ -62,7 +62,7 @@ impl Correlate<'_> {
         let phases = 1 + self.beside.len();
         let pixel = output[2] / phases;
         for c in 0..C {
-            let (plane, shift) = self.plane(0, c);
+            let (plane, shift) = self.plane(c);
             let place = output[0] + row * output[1] + column * output[2] + shift;
             let target = self.output.at(plane, place);
             let (even, odd) = (&values[0][c][from..][..len], &values[1][c][from..][..len]);

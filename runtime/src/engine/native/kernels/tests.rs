@@ -1,40 +1,56 @@
 //! Every instruction set against portable code.
 
+use half::f16;
 use proptest::prelude::*;
 use pulp::Arch;
 
 use super::super::pack::{Form, Layer, Panels};
 use super::*;
 
+/// The instruction sets that this processor has, and portable code.
+pub(in super::super) fn instruction_sets() -> Vec<Arch> {
+    let mut sets = vec![Arch::new(), Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    sets.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    sets
+}
+
 /// What an instruction set makes of a grid of positions: `rows` by `columns`, of `runs` of `len` numbers
-/// each, with a step between positions.
+/// each, with a step between positions. `apart` of the output, in rows and in columns, is the next position's.
 fn sums(arch: Arch, case: &Case) -> Vec<f32> {
-    let Case { outputs, rows, columns, step, runs, len, form } = *case;
+    let Case { outputs, rows, columns, step, runs, len, apart, form } = *case;
     let width = columns * step + len;
     let runs: Vec<Run> = (0..runs).map(|run| Run { offset: run * width, len }).collect();
     let depth = runs.len() * len;
     let number = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
-    let integers = matches!(form, Form::Integers { .. });
     let weight = |i: usize| match form {
         // As the phases of a transposed convolution have them: every panel ignores other inputs.
         Form::Integers { adjacent, .. } if i % depth < 3 * (i / depth / adjacent) => 0.0,
         Form::Integers { .. } if i.is_multiple_of(5) => 0.0,
         Form::Integers { .. } => ((i * 7919) % 256) as f32 - 128.0,
+        Form::Halves => f16::from_f32(number(i)).to_f32(),
         _ => number(i),
     };
+    let scale = if let Form::Integers { .. } = form { 1.0 / 128.0 } else { 0.5 };
     let weights: Vec<f32> = (0..outputs * depth).map(weight).collect();
     let input: Vec<f32> = (0..(rows + runs.len()) * width).map(|i| number(i + 13)).collect();
     let layer = Layer {
         weights: &weights,
         outputs: (0..outputs).map(|output| output * depth).collect(),
         inputs: (0..depth).collect(),
-        scale: &vec![if integers { 1.0 / 128.0 } else { 0.5 }; outputs],
+        scale: &vec![scale; outputs],
         bias: &(0..outputs).map(number).collect::<Vec<_>>(),
         runs: &runs,
         form,
     };
     let panels = Panels::pack(layer, Registers::of(arch));
-    let mut output = vec![0.0; rows * columns * outputs];
+    // Channels lie in planes where the kernel can write them there.
+    let plane = rows * columns * apart * apart;
+    let (pixel, channel, planes) = match panels.scatters() && plane > 1 {
+        true => (1, plane, outputs),
+        false => (outputs, 1, 1),
+    };
+    let mut output = vec![0.0; plane * outputs];
     let layer = Correlate {
         panels: &panels,
         runs: &runs,
@@ -42,21 +58,22 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
         grid: Grid {
             rows,
             columns,
-            width: columns,
+            width: columns * apart,
             input: [0, width, step],
-            output: [0, columns * outputs, outputs],
-            channel: 1,
-            plane: 0,
+            output: [0, columns * apart * apart * pixel, apart * pixel],
+            channel,
         },
         beside: &[],
         rows: 0..rows,
         input: &input,
-        output: Planes::of(&mut output, 1, 0),
+        output: Planes::of(&mut output, planes, channel),
         outputs: 0..outputs,
         room: &mut vec![],
     };
     layer.run(arch);
-    output
+    // Pixel by pixel, wherever the channels lie.
+    let order = (0..plane).flat_map(|at| (0..outputs).map(move |c| at * pixel + c * channel));
+    order.map(|place| output[place]).collect()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,15 +84,13 @@ struct Case {
     step: usize,
     runs: usize,
     len: usize,
+    apart: usize,
     form: Form,
 }
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
     let portable = sums(Arch::Scalar, case);
-    let mut sets = vec![Arch::new()];
-    #[cfg(target_arch = "x86_64")]
-    sets.extend(pulp::x86::V3::try_new().map(Arch::V3));
-    for arch in sets {
+    for arch in instruction_sets() {
         for (place, (a, b)) in sums(arch, case).iter().zip(&portable).enumerate() {
             let near = (a - b).abs() <= 1e-5 * b.abs().max(1.0);
             prop_assert!(near, "{arch:?} at {place}: {a}, and {b} in portable code");
@@ -93,8 +108,11 @@ proptest! {
         (rows, columns) in (1..=5_usize, 1..=30_usize),
         step in 1..=3_usize,
         (runs, len) in (1..=3_usize, 1..=40_usize),
+        apart in 1..=2_usize,
+        half in any::<bool>(),
     ) {
-        agree(&Case { outputs, rows, columns, step, runs, len, form: Form::Plain })?;
+        let form = if half { Form::Halves } else { Form::Plain };
+        agree(&Case { outputs, rows, columns, step, runs, len, apart, form })?;
     }
 
     #[test]
@@ -102,8 +120,10 @@ proptest! {
         outputs in 1..=4_usize,
         (rows, columns) in (2..=5_usize, 64..=150_usize),
         (runs, len) in (1..=3_usize, 1..=9_usize),
+        apart in 1..=2_usize,
     ) {
-        agree(&Case { outputs, rows, columns, step: 1, runs, len, form: Form::Rows })?;
+        let form = Form::Rows;
+        agree(&Case { outputs, rows, columns, step: 1, runs, len, apart, form })?;
     }
 
     #[test]
@@ -112,11 +132,13 @@ proptest! {
         (rows, columns) in (1..=5_usize, 1..=30_usize),
         step in 1..=3_usize,
         (runs, len) in (1..=3_usize, 1..=40_usize),
+        apart in 1..=2_usize,
         zero in 0..=255_u8,
     ) {
         let rounding = Rounding { scale: 0.02, low: -f32::from(zero), high: 255.0 - f32::from(zero) };
         let form = Form::Integers { rounding, adjacent };
-        agree(&Case { outputs: phases * adjacent, rows, columns, step, runs, len, form })?;
+        let outputs = phases * adjacent;
+        agree(&Case { outputs, rows, columns, step, runs, len, apart, form })?;
     }
 }
 
@@ -125,7 +147,7 @@ fn sums_of_integers_are_exact() {
     // The largest sums that a layer may have: every product is -255 times -128.
     let (outputs, depth) = (17, 1 << 16);
     let runs = [Run { offset: 0, len: depth }];
-    for arch in [Arch::new(), Arch::Scalar] {
+    for arch in instruction_sets() {
         let layer = Layer {
             weights: &vec![-128.0; outputs * depth],
             outputs: (0..outputs).map(|output| output * depth).collect(),
@@ -151,7 +173,6 @@ fn sums_of_integers_are_exact() {
                 input: [0, depth, 0],
                 output: [0, outputs, 0],
                 channel: 1,
-                plane: 0,
             },
             beside: &[],
             rows: 0..1,

@@ -58,8 +58,6 @@ fn block(input: &[f32], output: &mut [f32], [from, to]: [usize; 2]) {
 
 #[cfg(test)]
 mod tests {
-    use pulp::Arch;
-
     use super::*;
 
     #[test]
@@ -68,7 +66,7 @@ mod tests {
             let [from, to] = [columns + 3, rows + 5];
             let input: Vec<f32> = (0..rows * from).map(|i| i as f32).collect();
             let pitches = [from, to];
-            for arch in [Arch::new(), Arch::Scalar] {
+            for arch in super::super::instruction_sets() {
                 let mut output = vec![-1.0; columns * to];
                 let (input, output_now) = (&input[..], &mut output[..]);
                 arch.dispatch(Transpose { input, output: output_now, rows, columns, pitches });

@@ -60,9 +60,8 @@ impl<'a> Planner<'a> {
             columns: 1,
             width: 1,
             input: [input.offset, self.values[input.value].len, 0],
-            output: [output.offset, 0, 0],
+            output: [output.offset, self.values[output.value].len, 0],
             channel: 1,
-            plane: 1,
         };
         let affine = Affine {
             parts: vec![Part { panels, runs, rows: 1, first: 0, stride: 1, grid }],

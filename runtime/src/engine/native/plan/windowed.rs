@@ -161,7 +161,6 @@ impl<'a> Planner<'a> {
                     columns.stride * side * pixel,
                 ],
                 channel,
-                plane: 0,
             };
             let (first, stride) = (rows.first, rows.stride * side);
             Part { panels, runs: sum.runs, rows: rows.count, first, stride, grid }

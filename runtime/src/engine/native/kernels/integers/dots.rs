@@ -65,8 +65,8 @@ impl Correlate<'_> {
         for first in (0..panel.outputs).step_by(OUTPUTS) {
             let weights = &weights[first * vectors * BYTES..];
             match count {
-                1 => self.scale(simd, block, at, places, first, one(weights, beside, vectors)),
-                _ => self.scale(simd, block, at, places, first, four(weights, beside, vectors)),
+                1 => self.scale(simd, block, places, first, one(weights, beside, vectors)),
+                _ => self.scale(simd, block, places, first, four(weights, beside, vectors)),
             }
         }
     }
@@ -77,7 +77,6 @@ impl Correlate<'_> {
         &mut self,
         simd: S,
         DotBlock { panel, panels, .. }: &DotBlock,
-        at: usize,
         places: &[usize],
         first: usize,
         sums: [[i32; OUTPUTS]; P],
@@ -94,7 +93,7 @@ impl Correlate<'_> {
             }
             *scaled = [simd.mul_add_e_f32s(S::as_simd_f32s(&floats).0[0], scale, bias)];
         }
-        self.store(simd, at, places, panel.place + first, panel.outputs - first, scaled);
+        self.store(simd, places, panel.place + first, panel.outputs - first, scaled);
     }
 }
 

@@ -78,9 +78,10 @@ pub(in super::super) struct IntegerPanels {
     pub(in super::super) rounding: Rounding,
     pub(in super::super) panels: Vec<IntegerPanel>,
     pub(in super::super) weights: Aligned<i8>,
-    /// What is added to an output's sum where inputs are counted from the middle of their range, as they fit a
-    /// byte, and what the sum is multiplied by.
+    /// What is added to an output's sum, since inputs that are to fit a byte are counted from the middle of their
+    /// range; nothing where weights lie by pairs.
     pub(in super::super) shift: Vec<i32>,
+    /// What an output's sum is multiplied by.
     pub(in super::super) scale: Vec<f32>,
 }
 

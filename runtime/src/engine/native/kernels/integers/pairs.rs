@@ -123,7 +123,7 @@ impl Correlate<'_> {
                 scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
             }
         }
-        self.store(floats, at, &places, block.panel.place, block.panel.outputs, scaled);
+        self.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
     }
 }
 
