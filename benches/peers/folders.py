@@ -1,6 +1,7 @@
 """Folders of pictures: `vae-infer score` against its engine alone, and against what a user of Python writes."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Rate:
 
 def measure(name: str, bundle: Path, folder: Path, threads: int, program: Path, rounds: int,
             quick: bool) -> list[Rate]:
-    """Every rate of a folder, in rounds over all of them after one that warms up. Python takes every core."""
+    """Every rate of a folder, in rounds over all of them after one that warms up. Python may use every core."""
     files = len(list(folder.iterdir()))
     through = partial(rate, files)
     turns = {
@@ -49,5 +50,5 @@ def rate(files: int, words: list[str]) -> Callable[[], float]:
 def engine(program: Path, bundle: Path, threads: int, length: float) -> float:
     """Images a second of the engine alone, in batches of 64 that lie in memory."""
     said = run(command(program, "bench", bundle, "--batch", 64, "--threads", threads, "--seconds", length,
-                       "--format", "json"))
+                       "--format", "json"), subprocess.PIPE)
     return round(json.loads(said)["images_per_second"], 1)

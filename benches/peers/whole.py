@@ -99,9 +99,9 @@ def peak(words: list[str]) -> float:
         return round(int(said.read()) / 1024, 1)
 
 
-def run(words: list[str]) -> str:
-    """What a process says, which must succeed."""
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings())
+def run(words: list[str], output: int = subprocess.DEVNULL) -> str | None:
+    """A process that must succeed, and what it says where that is asked for: to read it takes time too."""
+    done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, env=surroundings())
     if done.returncode:
         last = (done.stderr.strip() or "nothing").splitlines()[-1]
         raise SystemExit(f"error: {' '.join(words)} exits with {done.returncode} and says {last}")
