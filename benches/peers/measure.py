@@ -1,7 +1,6 @@
 """What every contender takes for a network, in rounds over all of them."""
 
 import json
-import math
 import statistics
 import sys
 import tempfile
@@ -25,9 +24,17 @@ class Row:
     #: Median seconds of every round; none from a contender that refuses.
     rounds: list[float]
     #: From Python's ONNX Runtime, on the same images.
-    difference: float
+    difference: float | None
+    #: Operations of an image, and bytes of all weights.
     flops: float
     weights: float
+    #: Operations and bytes read a second that one core did in the same run: other work only lowers them.
+    arithmetic: float
+    bandwidth: float
+
+    @property
+    def line(self) -> tuple[int, str, int]:
+        return self.threads, self.network, self.batch
 
     @property
     def median(self) -> float:
@@ -40,7 +47,8 @@ def network(name: str, bundle: Path, half: Path | None, threads: int, batches: l
     bundles = [(engine, engine, bundle) for engine in [*RUST, *PYTHON] if engine in engines]
     if half:
         bundles += [(f"{engine} f16", engine, half) for engine in OURS if engine in engines]
-    costs = {path: cost(driver, path) for _, _, path in bundles}
+    costs = {path: numbers(driver, f"cost {path}") for _, _, path in bundles}
+    peak = numbers(driver, "peak 1")
     running, rows = [], []
     with tempfile.TemporaryDirectory() as folder:
         for title, engine, path in bundles:
@@ -58,19 +66,20 @@ def network(name: str, bundle: Path, half: Path | None, threads: int, batches: l
             medians = in_rounds(list(ready), Path(folder) / "images.npy", rounds, seconds)
             rounds_of = {contender.name: medians[contender] for contender in medians}
             difference_of = {contender.name: ready[contender] for contender in ready}
-            rows += [Row(name, title, threads, batch, rounds_of.get(title, []), difference_of.get(title, math.nan),
-                         *costs[path]) for title, _, path in bundles]
-            print(f"{name}, {threads or 'all'} threads, batch {batch}: done", file=sys.stderr)
+            rows += [Row(name, title, threads, batch, rounds_of.get(title, []), difference_of.get(title),
+                         *costs[path], *peak) for title, _, path in bundles]
+            print(f"{name}, {threads} threads, batch {batch}: done", file=sys.stderr)
     for contender in running:
         contender.close()
     return rows
 
 
-def cost(driver: Path, bundle: Path) -> tuple[float, float]:
-    contender = Contender("cost", "native", driver)
-    flops, weights = contender.ask(f"cost {bundle}").split()
+def numbers(driver: Path, request: str) -> list[float]:
+    """What the driver answers to a request about a bundle or the machine."""
+    contender = Contender("numbers", "native", driver)
+    answer = contender.ask(request)
     contender.close()
-    return float(flops), float(weights)
+    return list(map(float, answer.split()))
 
 
 def differences(name, running, bundle, batch, threads, folder, driver) -> dict:
@@ -106,5 +115,6 @@ def in_rounds(ready, images, rounds, seconds) -> dict:
         iterations[contender] = max(1, min(1000, int(seconds / once)))
     for turn in range(rounds):
         for contender in ready[turn % len(ready):] + ready[:turn % len(ready)]:
-            medians[contender].append(statistics.median(contender.times(images, iterations[contender])))
+            median = statistics.median(contender.times(images, iterations[contender]))
+            medians[contender].append(round(median, 10))
     return medians

@@ -22,7 +22,7 @@ def draw(rows: list[Row], path: Path) -> None:
     for name, across in zip(networks, panels):
         for batch, panel in zip(batches, across):
             bars = [row for row in rows if (row.network, row.batch) == (name, batch)]
-            ratios = [row.median / best_peer(rows, row) for row in bars]
+            ratios = [row.median / best_peer(rows, row).median for row in bars]
             colours = ["tab:orange" if row.contender.startswith("native") else "tab:gray" for row in bars]
             panel.barh([row.contender for row in bars], ratios, color=colours)
             panel.axvline(1, color="black", linewidth=0.8)

@@ -1,44 +1,115 @@
-"""The rows as a table."""
+"""The rows as tables in Markdown."""
+
+import statistics
 
 from contenders import PEERS
+from folders import Rate
 from measure import Row
+from whole import Process
 
-COLUMNS = ["native", "tract", "ort", *PEERS, "rten", "plain-tract"]
-HEAD = ["network", "threads", "batch", *COLUMNS, "native / best peer", "native's share of the peak", "difference"]
-
-
-def table(rows: list[Row], arithmetic: float, memory: float, cores: int) -> str:
-    """Markdown: median microseconds, a line for each network, precision, number of threads and batch."""
-    lines = [HEAD, ["---"] * len(HEAD)]
-    for key in dict.fromkeys(map(place, rows)):
-        of = {row.contender.removesuffix(" f16"): row for row in rows if place(row) == key and row.rounds}
-        name, half, threads, batch = key
-        times = [f"{of[column].median * 1e6:,.0f}" if column in of else "-" for column in COLUMNS]
-        native = of.get("native")
-        end = ["-"] * 3
-        if native:
-            best = best_peer(rows, native)
-            end = [f"{native.median / best:.2f}" if best else "-",
-                   share(native, arithmetic, memory, threads or cores), f"{native.difference:.0e}"]
-        lines.append([name + " f16" * half, str(threads or cores), str(batch), *times, *end])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+COLUMNS = {"native": "native", "tract": "tract", "ort": "ort", "plain-tract": "plain tract", "rten": "rten",
+           "python-ort": "Python ORT", "openvino": "OpenVINO", "torch": "PyTorch",
+           "torch-compiled": "PyTorch compiled"}
 
 
-def place(row: Row) -> tuple[str, bool, int, int]:
-    """The line that a row belongs to."""
-    return row.network, row.contender.endswith(" f16"), row.threads, row.batch
+def text(results) -> str:
+    """The tables of what was measured."""
+    parts = [(engines, results.engines), (processes, results.processes), (folders, results.folders)]
+    return "\n".join(table(rows) for table, rows in parts if rows)
 
 
-def best_peer(rows: list[Row], row: Row) -> float | None:
-    """The least median of the Python peers beside a row."""
-    beside = [r.median for r in rows if r.rounds and r.contender in PEERS
-              and (r.network, r.threads, r.batch) == (row.network, row.threads, row.batch)]
-    return min(beside, default=None)
+def engines(rows: list[Row]) -> str:
+    """Median microseconds, a line for each network, precision, number of threads and batch."""
+    columns = [column for column in COLUMNS if any(row.contender == column for row in rows)]
+    head = ["network", "threads", "batch", *(COLUMNS[column] for column in columns), "native / best peer",
+            "native's rounds", "best peer's rounds", "share of the peak", "difference"]
+    networks = list(dict.fromkeys(row.network for row in rows))
+    rows = sorted(rows, key=lambda row: (row.threads, networks.index(row.network), row.batch))
+    peak = max(row.arithmetic for row in rows), max(row.bandwidth for row in rows)
+    lines = []
+    for key in dict.fromkeys((*row.line, row.contender.endswith(" f16")) for row in rows):
+        threads, network, batch, half = key
+        of = {row.contender.removesuffix(" f16"): row for row in rows
+              if (*row.line, row.contender.endswith(" f16")) == key and row.rounds}
+        times = [f"{of[column].median * 1e6:,.0f}" if column in of else "-" for column in columns]
+        end = held(of.get("native"), rows, *peak)
+        lines.append([network + " f16" * half, str(threads), str(batch), *times, *end])
+    arithmetic, bandwidth = (f"{most / 1e9:,.0f}" for most in peak)
+    rounds = between([len(row.rounds) for row in rows if row.rounds] or [0], "d", " to ")
+    return f"{markdown(head, lines)}\nPeak of one core: {arithmetic} GFLOP/s, {bandwidth} GB/s. Rounds: {rounds}.\n"
 
 
-def share(row: Row, arithmetic: float, memory: float, threads: int) -> str:
+def held(native: Row | None, rows: list[Row], arithmetic: float, bandwidth: float) -> list[str]:
+    """Native against its best peer, the machine and the reference."""
+    if not native:
+        return ["-"] * 5
+    best = best_peer(rows, native)
+    ratio, rounds = (f"{native.median / best.median:.2f}", spread(best)) if best else ("-", "-")
+    return [ratio, spread(native), rounds, share(native, arithmetic, bandwidth), f"{native.difference:.0e}"]
+
+
+def best_peer(rows: list[Row], row: Row) -> Row | None:
+    """The fastest of the Python peers beside a row."""
+    beside = [r for r in rows if r.rounds and r.contender in PEERS and r.line == row.line]
+    return min(beside, key=lambda r: r.median, default=None)
+
+
+def spread(row: Row) -> str:
+    return between([seconds * 1e6 for seconds in row.rounds], ",.0f", " – ")
+
+
+def share(row: Row, arithmetic: float, bandwidth: float) -> str:
     """The least time that the machine could take over what was taken: for the operations of the batch, or for
     reading every weight once, whichever is more. Weights that a cache holds can be read faster than that."""
-    bounds = {"arithmetic": row.batch * row.flops / (arithmetic * threads), "memory": row.weights / memory}
+    bounds = {"arithmetic": row.batch * row.flops / (arithmetic * row.threads), "memory": row.weights / bandwidth}
     kind = max(bounds, key=bounds.get)
     return f"{100 * bounds[kind] / row.median:.0f} % {kind}"
+
+
+def processes(rows: list[Process]) -> str:
+    """Median times with the lowest and the highest, and median peaks of memory; a line for each task."""
+    head = ["network", "pictures", "whole process", "`vae-infer`, ms", "Python, ms", "time / Python's",
+            "`vae-infer`, MiB", "Python, MiB", "memory / Python's"]
+    lines = []
+    for line in dict.fromkeys(row.line for row in rows):
+        network, pictures, task = line
+        ours, python = ({row.program: row for row in rows if row.line == line}[name] for name in Process.PROGRAMS)
+        times = [[seconds * 1e3 for seconds in row.seconds] for row in (ours, python)]
+        memory = [statistics.median(row.memory) for row in (ours, python)]
+        lines.append([network, f"{pictures:,}", task, *(cell(time, ",.1f") for time in times), ratio(*times),
+                      *(f"{peak:.0f}" for peak in memory), f"{memory[0] / memory[1]:.2f}"])
+    return markdown(head, lines)
+
+
+def folders(rows: list[Rate]) -> str:
+    """Median pictures a second with the lowest and the highest; a line for each network and number of threads."""
+    head = ["network", "files", "threads", "`vae-infer score`, files/s", "engine alone", "engine on one thread",
+            "Pillow alone", "Python's loop", "score / engine", "score / Python's loop"]
+    lines = []
+    for line in dict.fromkeys(row.line for row in rows):
+        network, threads, files = line
+        of = {row.contender: row.rounds for row in rows if row.line == line}
+        score, engine = of["score"], of[f"engine {threads}"]
+        rates = [score, engine, of["engine 1"], of["pillow"], of["python"]]
+        lines.append([network, f"{files:,}", str(threads), *(cell(rate, ",.0f") for rate in rates),
+                      ratio(score, engine), ratio(score, of["python"])])
+    return markdown(head, lines)
+
+
+def ratio(these: list[float], those: list[float]) -> str:
+    """Of medians, with three digits where it is small."""
+    value = statistics.median(these) / statistics.median(those)
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def cell(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} ({between(values, form, ' – ')})"
+
+
+def between(values: list, form: str, word: str) -> str:
+    """The lowest and the highest, or what both are."""
+    return word.join(dict.fromkeys(f"{value:{form}}" for value in (min(values), max(values))))
+
+
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
