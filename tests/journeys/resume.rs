@@ -17,6 +17,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("resume::after_sigint", Needs::Nothing, |_| after_signal("INT", 130)),
     #[cfg(unix)]
     ("resume::after_sigkill", Needs::Nothing, |_| after_signal("KILL", 0)),
+    ("resume::killed_within_an_epoch", Needs::Nothing, killed_within_an_epoch),
     ("resume::killed_while_a_checkpoint_is_written", Needs::Nothing, killed_while_saving),
     ("resume::a_damaged_checkpoint_is_passed_over", Needs::Nothing, damaged_checkpoint),
     ("resume::a_run_killed_at_its_beginning", Needs::Nothing, killed_at_its_beginning),
@@ -113,6 +114,44 @@ pub(crate) fn wait_for(log: &Path, lines: usize, child: &mut Child) -> Result<()
         std::thread::sleep(Duration::from_millis(5));
     }
     Err("the run logs nothing".into())
+}
+
+/// Kills a run in its first epoch, once a checkpoint is there, and goes on with other settings of what changes no
+/// result.
+fn killed_within_an_epoch(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let long = |run, save_minutes| {
+        let mut command = fit(folder, run)?;
+        command.args(["--set", "train.batch_size=2", "--set", save_minutes]);
+        Ok::<_, String>(command)
+    };
+    expect(&mut long("whole", "train.save_minutes=60")?, 0)?;
+    let checkpoints = folder.join("killed").join("checkpoints");
+    let mut command = long("killed", "train.save_minutes=0")?;
+    let mut child = command.stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+    let saved = || {
+        let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.file_name())
+            .any(|name| name.to_string_lossy().starts_with("step-"))
+    };
+    while !saved() {
+        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+            return Err(format!("the run ended by itself: {status}"));
+        }
+    }
+    child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+    if folder.join("killed").join("metrics.jsonl").exists() {
+        return Err("the first epoch was over".into());
+    }
+    let mut command = long("killed", "train.save_minutes=5")?;
+    command.args(["--resume", "--set", "data.memory_mib=1000", "--set", "train.resident_mib=0"]);
+    let said = expect(&mut command, 0)?.stderr;
+    if !String::from_utf8_lossy(&said).contains("going on after step ") {
+        return Err("the run began again".into());
+    }
+    same(folder, "whole", "killed")
 }
 
 /// Kills a run whenever a checkpoint is half written, some megabytes long, and goes on with it: what

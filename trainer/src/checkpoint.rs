@@ -117,7 +117,8 @@ pub fn save(run: &Run, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
 }
 
 /// What to try where training breaks.
-pub const HINT: &str = "(hint: a lower train.learning_rate, or train.clip_norm)";
+pub const HINT: &str =
+    "(hint: begin anew with a lower train.learning_rate, or with train.clip_norm)";
 
 /// Which weights are there to go on from, for people.
 pub fn last_good(folder: &Path) -> String {

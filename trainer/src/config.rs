@@ -92,6 +92,9 @@ pub struct TrainConfig {
     /// Largest set, in MiB, that is kept on the device; of a larger one batches are copied.
     #[serde(default = "four_gib")]
     pub resident_mib: usize,
+    /// Minutes between two checkpoints within an epoch.
+    #[serde(default = "ten", skip_serializing_if = "is_ten")]
+    pub save_minutes: f64,
 }
 
 fn one() -> f64 {
@@ -100,6 +103,14 @@ fn one() -> f64 {
 
 fn four_gib() -> usize {
     4096
+}
+
+fn ten() -> f64 {
+    10.0
+}
+
+fn is_ten(minutes: &f64) -> bool {
+    *minutes == ten()
 }
 
 /// Names the block that is none; the reader of the whole configuration names its list alone.
@@ -191,6 +202,7 @@ impl RunConfig {
             ("perceptual.weight", self.weights().perceptual.is_finite()),
             ("perceptual.weight", self.weights().perceptual >= 0.0),
             ("patience", train.patience != Some(0)),
+            ("save_minutes", train.save_minutes >= 0.0),
             ("schedule", train.schedule.is_sound()),
         ] {
             if !ok {
@@ -227,6 +239,16 @@ impl RunConfig {
     pub fn preset(&self) -> Option<&'static str> {
         let mut names = PRESETS.iter().map(|(name, _)| *name);
         names.find(|name| Self::load(name, &[]).is_ok_and(|preset| preset == *self))
+    }
+
+    /// This configuration with another one's settings that no result depends on: where images are kept, and how
+    /// often weights are saved.
+    pub fn kept_as(&self, other: &Self) -> Self {
+        let mut kept = self.clone();
+        kept.data.memory_mib = other.data.memory_mib;
+        kept.train.resident_mib = other.train.resident_mib;
+        kept.train.save_minutes = other.train.save_minutes;
+        kept
     }
 
     /// The lines in which two configurations differ, as `-` and `+` lines.

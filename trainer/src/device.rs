@@ -1,6 +1,7 @@
 //! `--device` and `--devices`: where the arithmetic runs.
 
-use std::panic::catch_unwind;
+use std::panic::{UnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 #[cfg(feature = "libtorch")]
@@ -117,13 +118,14 @@ impl DeviceName {
     fn take(self, numbers: &[usize], ask: Ask<'_>) -> Result<Chosen> {
         let (name, feature) = (self.name(), self.feature());
         let Some(first) = self.first() else {
-            bail!("{feature} is not in this build (cargo build --features {feature})");
+            bail!("{feature} is not in this build (cargo build -p vae-train --features {feature})");
         };
         let (name, devices) = if numbers.is_empty() {
             (name.to_owned(), vec![ask(name, first)?])
         } else {
             let all = self.all();
             let Some(last) = all.len().checked_sub(1) else {
+                ask(name, first)?;
                 bail!("{name} has no devices by number here (hint: go without --devices)");
             };
             let there = |&number: &usize| {
@@ -246,20 +248,36 @@ fn on_gpu(device: &Device) -> bool {
 /// The devices that a driver names; none where it breaks down.
 #[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
 fn list(kind: burn::tensor::DeviceType) -> Vec<Device> {
-    catch_unwind(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
+    quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
 }
 
 /// A device that has added two numbers.
 fn answer(name: &str, device: Device) -> Result<Device> {
-    let answer = catch_unwind(|| {
+    let answer = quietly(|| {
         let sum = Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
         sum == 2.0
     });
     match answer {
         Ok(true) => Ok(device),
         Ok(false) => bail!("{name} gives wrong sums"),
-        Err(_) => bail!("{name} does not answer on this machine"),
+        Err(reason) => bail!("{name} does not answer on this machine: {reason}"),
     }
+}
+
+/// Runs a closure; what broke down first in it, on whichever thread, becomes the error, in one line and without a
+/// word on standard error.
+fn quietly<T>(run: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
+    let first = Arc::new(Mutex::new(None));
+    let (seen, before) = (Arc::clone(&first), take_hook());
+    set_hook(Box::new(move |info| {
+        let mut first = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = info.payload_as_str().unwrap_or_default();
+        first.get_or_insert_with(|| message.lines().next().unwrap_or_default().to_owned());
+    }));
+    let answer = catch_unwind(run);
+    set_hook(before);
+    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    answer.map_err(|_| first.filter(|line| !line.is_empty()).unwrap_or("no reason given".into()))
 }
 
 #[cfg(all(test, feature = "flex"))]
@@ -278,6 +296,14 @@ mod tests {
         };
         let chosen = pool.install(|| kind.choose(numbers, &mut ask));
         (chosen, opened)
+    }
+
+    #[test]
+    fn what_broke_down_first_is_the_reason_in_one_line() {
+        let driver = || std::thread::spawn(|| panic!("no driver\nin any folder")).join();
+        let broken = quietly(|| driver().map_or_else(|_| panic!("the server is gone"), |()| 1));
+        assert_eq!(broken, Err("no driver".into()));
+        assert_eq!(quietly(|| 1), Ok(1));
     }
 
     #[test]

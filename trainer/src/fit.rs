@@ -53,6 +53,7 @@ pub struct Loop<'a> {
     training: Training<'a>,
     state: State,
     saving: Saving,
+    saved: Instant,
     /// Sums of the steps since the last look at the loss, still on the device, with the images of each.
     unread: Vec<(Tensor<1>, usize)>,
 }
@@ -78,13 +79,23 @@ impl<'a> Loop<'a> {
         let state = checkpoint.map(|saved| saved.state.clone()).unwrap_or_default();
         let steps_per_epoch = data.train.len().div_ceil(config.train.batch_size);
         let keep = config.train.keep.iter().map(|epoch| epoch * steps_per_epoch).collect();
-        let saving = Saving::new(run, keep);
-        let unread = vec![];
-        Ok(Self { config, objective, run, data, device, frames, training, state, saving, unread })
+        Ok(Self {
+            config,
+            objective,
+            run,
+            data,
+            device,
+            frames,
+            training,
+            state,
+            saving: Saving::new(run, keep),
+            saved: Instant::now(),
+            unread: vec![],
+        })
     }
 
     /// Runs the epochs that are left, each followed by a validation and a checkpoint, which is
-    /// written while the next one runs. All are there when this ends.
+    /// written while the next one runs; within a long one there are others. All are there when this ends.
     ///
     /// # Errors
     ///
@@ -141,6 +152,10 @@ impl<'a> Loop<'a> {
             if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
                 let means = self.read_losses()?;
                 bar.set(done, &means);
+                let late = self.saved.elapsed().as_secs_f64() >= 60.0 * train.save_minutes;
+                if late && !last && signal.is_none() {
+                    self.save(None)?;
+                }
             }
             if !last && signal.is_some() {
                 return Ok(signal);
@@ -230,6 +245,7 @@ impl<'a> Loop<'a> {
     fn save(&mut self, metrics: Option<EpochMetrics>) -> Result<()> {
         let (vae, optimizer) = self.training.parts();
         let (vae, optimizer) = (vae.clone(), optimizer.clone());
+        self.saved = Instant::now();
         self.saving.begin(Snapshot { vae, optimizer, state: self.state.clone(), metrics })
     }
 

@@ -20,12 +20,16 @@ const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// [`Error::Engine`] where there is no usable library.
 pub fn version(options: &EngineOptions) -> Result<String, Error> {
     let _: &Environment = environment(options)?;
-    let info = ort::info();
-    let build = info.split(", ").find(|part| part.contains("git-branch")).unwrap_or(info);
     let path = wanted(options.ort_library.as_deref());
     let path =
         path.map_err(|reason| Error::Engine { engine: engine::Engine::Ort.to_string(), reason })?;
-    Ok(format!("{} ({})", path.display(), build.trim_start_matches("ORT Build Info: ")))
+    Ok(format!("{} ({})", path.display(), build(ort::info())))
+}
+
+/// What tells a build from others in the library's words about itself.
+fn build(info: &str) -> &str {
+    let parts = info.trim_start_matches("ORT Build Info: ").split(", ");
+    parts.clone().find(|part| part.starts_with("git-commit-id=")).unwrap_or(info)
 }
 
 /// Loads the library and gives its path and the builder of its environment.
@@ -93,4 +97,16 @@ fn numbers(name: &str) -> Vec<u64> {
 
 fn file_name() -> OsString {
     format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_told_by_its_commit() {
+        let info = "ORT Build Info: git-branch=HEAD, git-commit-id=6af1a93, build type=Release";
+        assert_eq!(build(info), "git-commit-id=6af1a93");
+        assert_eq!(build("another form"), "another form");
+    }
 }
