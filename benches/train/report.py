@@ -21,7 +21,7 @@ def text(result: dict) -> str:
 
 
 def head(machine: dict, result: dict) -> str:
-    limits = [f"{machine[kind] / 1e12:.1f} TFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
+    limits = [f"{machine[kind] / 1e9:,.0f} GFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
     limits += [f"{machine['bytes'] / 1e9:.0f} GB/s copied"] if "bytes" in machine else []
     warm = "; of first steps an earlier process has compiled the kernels" if result.get("compiled before") else ""
     return (f"{machine.get('device', 'an unknown machine')}; PyTorch {machine.get('torch', '-')} reaches "
