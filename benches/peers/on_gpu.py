@@ -1,34 +1,47 @@
-"""The comparison on an NVIDIA GPU: our `ort` with its CUDA provider, beside Python's ONNX Runtime and PyTorch.
+"""The comparison on an NVIDIA GPU: our `ort` by CUDA and TensorRT, beside Python's ONNX Runtime and PyTorch.
 
-python3 benches/peers/on_gpu.py --program VAE_INFER [--json OUT] NAME=BUNDLE [NAME-f16=BUNDLE]...
+python3 benches/peers/on_gpu.py --program VAE_INFER [--providers cuda tensorrt] NAME=BUNDLE [NAME-f16=BUNDLE]...
 
-Everyone takes images from the host's memory and gives reconstructions back there. Python needs onnxruntime-gpu, onnx and
-torch; ORT_DYLIB_PATH names the library for our program. What ends in -f16 is an export of f16-gpu.
+Prints median microseconds of a call as Markdown; of who fails the reason is on standard error. Everyone takes images from
+the host's memory and gives reconstructions back there, without TF32. Ours takes cuDNN's convolutions by its heuristics and
+brings what passes between the graphs to the host; Python's tries them all (EXHAUSTIVE) and leaves it on the GPU. Python
+needs onnxruntime-gpu, onnx and torch; ORT_DYLIB_PATH names the library for our program. What ends in -f16 is an export of
+f16-gpu. TensorRT's engines are kept: Python's in target/tensorrt, ours in the user's cache.
 """
 
 import argparse
+import hashlib
 import json
+import os
 import statistics
 import subprocess
+import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from environment import ROOT
+
 ROUNDS = 3
+PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+#: TensorRT has no other way to leave TF32 out.
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 
-def ours(program: Path, bundle: Path, batch: int, seconds: float) -> float:
-    """Median seconds of a call, by `vae-infer bench`; the provider is CUDA or it is an error."""
-    command = [program, "bench", bundle, "--engine", "ort", "--ep", "cuda", "--batch", batch, "--seconds", seconds,
+def ours(program: Path, bundle: Path, provider: str, batch: int, seconds: float) -> float:
+    """Median seconds of a call, by `vae-infer bench`; another provider is an error."""
+    command = [program, "bench", bundle, "--engine", "ort", "--ep", provider, "--batch", batch, "--seconds", seconds,
                "--threads", 4, "--selftest", "off", "--format", "json"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-300:])
     said = json.loads(done.stdout)
-    providers = {said["encoder"], said["decoder"]}
-    if any("cuda" not in provider for provider in providers):
-        raise RuntimeError(f"it ran on {providers}")
+    backends = {said["encoder"], said["decoder"]}
+    if any(provider not in backend for backend in backends):
+        raise RuntimeError(f"it ran on {backends}")
     return said["p50_us"] * 1e-6
 
 
@@ -40,14 +53,26 @@ def graphs(bundle: Path) -> tuple[list[Path], list[int]]:
     return [bundle / manifest[graph]["file"] for graph in ("encoder", "decoder")], [0, *skips]
 
 
-def onnx_runtime(bundle: Path, images: np.ndarray):
-    """Sessions without TF32, as ours have; what passes from one to the other stays on the GPU."""
+def registered(provider: str, file: Path) -> list[tuple[str, dict[str, str]]]:
+    """Python's providers at their best; CUDA takes what TensorRT leaves."""
+    cuda = PROVIDERS["cuda"], {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    if provider == "cuda":
+        return [cuda]
+    # An engine's name does not tell the weights that are in it.
+    kept = ROOT / "target" / "tensorrt" / hashlib.sha256(file.read_bytes()).hexdigest()
+    kept.mkdir(parents=True, exist_ok=True)
+    engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(kept),
+               "trt_timing_cache_enable": "1", "trt_timing_cache_path": str(kept)}
+    return [(PROVIDERS[provider], engines), cuda]
+
+
+def onnx_runtime(bundle: Path, provider: str):
+    """Sessions between which everything stays on the GPU."""
     import onnxruntime
-    (encoder, decoder), passed_on = graphs(bundle)
-    providers = [("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"})]
-    encoder, decoder = (onnxruntime.InferenceSession(str(file), providers=providers) for file in (encoder, decoder))
-    if any(session.get_providers()[0] != "CUDAExecutionProvider" for session in (encoder, decoder)):
-        raise RuntimeError("Python's ONNX Runtime has no CUDA here")
+    files, passed_on = graphs(bundle)
+    encoder, decoder = (onnxruntime.InferenceSession(str(file), providers=registered(provider, file)) for file in files)
+    if any(session.get_providers()[0] != PROVIDERS[provider] for session in (encoder, decoder)):
+        raise RuntimeError(f"Python's ONNX Runtime has no {provider} here")
 
     def reconstruct(images):
         first, second = encoder.io_binding(), decoder.io_binding()
@@ -66,7 +91,7 @@ def onnx_runtime(bundle: Path, images: np.ndarray):
 
 
 def pytorch(bundle: Path, images: np.ndarray, half: bool, graph: bool):
-    """Eager, or replayed as a CUDA graph, without TF32; in half precision from end to end where asked for."""
+    """Eager, or replayed as a CUDA graph; in half precision from end to end where asked for."""
     import torch
     from interpret import Network
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -114,52 +139,80 @@ def timed(reconstruct, images: np.ndarray, seconds: float) -> float:
     return statistics.median(times)
 
 
-def rows(program: Path, name: str, bundle: Path, plain: Path, batch: int, seconds: float) -> dict:
-    """Median seconds of every contender, and the largest difference between those in Python."""
-    half = name.endswith("-f16")
-    shape = json.loads((bundle / "manifest.json").read_text())["image"]
-    images = np.random.default_rng(batch).random(
-        (batch, shape["channels"], shape["height"], shape["width"]), dtype=np.float32)
-    contenders = {"python-ort": lambda: onnx_runtime(bundle, images),
-                  "torch": lambda: pytorch(plain, images, half, False),
-                  "torch-graph": lambda: pytorch(plain, images, half, True)}
-    row, running, answers = {"network": name, "batch": batch}, {}, []
-    for contender, prepare in contenders.items():
+def contenders(chosen: argparse.Namespace, bundle: Path, plain: Path, half: bool, batch: int) -> dict[str, Callable]:
+    """What each is named, and what makes it ready: of images, it gives a function from seconds to a call's median, and
+    the reconstructions where they are at hand."""
+    def of_program(provider: str, images: np.ndarray):
+        return partial(ours, chosen.program, bundle, provider, batch), None
+
+    def of_python(prepare, images: np.ndarray):
+        reconstruct = prepare(images)
+        return partial(timed, reconstruct, images), reconstruct(images).astype(np.float32)
+
+    made = {}
+    for provider in chosen.providers:
+        made[f"ours, {provider}"] = partial(of_program, provider)
+    for provider in chosen.providers:
+        made[f"Python ORT, {provider}"] = partial(of_python, lambda _, by=provider: onnx_runtime(bundle, by))
+    made["PyTorch"] = partial(of_python, lambda images: pytorch(plain, images, half, False))
+    made["PyTorch, CUDA graph"] = partial(of_python, lambda images: pytorch(plain, images, half, True))
+    return made
+
+
+def row(ready: dict[str, Callable], name: str, images: np.ndarray, seconds: float) -> dict:
+    """Median seconds of every contender, or why it has none, and the largest difference between those in Python."""
+    made, times = {"network": name, "batch": len(images)}, {contender: [] for contender in ready}
+
+    def attempt(contender: str, work: Callable):
         try:
-            running[contender] = prepare()
-            answers.append(running[contender](images).astype(np.float32))
-            timed(running[contender], images, seconds / 5)
+            return work()
         except Exception as error:  # whatever a library throws is its row
-            row[contender] = f"error: {' '.join(str(error).split())[:200]}"
-            running.pop(contender, None)
-    times = {contender: [] for contender in ["ours", *running]}
-    for _ in range(ROUNDS):
-        try:
-            times["ours"].append(ours(program, bundle, batch, seconds))
-        except Exception as error:  # as above
-            row["ours"] = f"error: {error}"
-        for contender, reconstruct in running.items():
-            times[contender].append(timed(reconstruct, images, seconds))
-    row |= {contender: statistics.median(seconds) for contender, seconds in times.items() if seconds}
-    row["difference"] = max((float(np.abs(a - answers[0]).max()) for a in answers[1:]), default=None)
-    return row
+            reason = " ".join(str(error).split()).removeprefix("error: ")[:300]
+            print(f"{name}, batch {len(images)}, {contender}: {reason}", file=sys.stderr)
+            made[contender] = f"error: {reason}"
+
+    prepared = {contender: attempt(contender, partial(prepare, images)) for contender, prepare in ready.items()}
+    for _ in range(1 + ROUNDS):
+        for contender in [contender for contender in ready if contender not in made]:
+            times[contender].append(attempt(contender, partial(prepared[contender][0], seconds)))
+    # The first round warms up.
+    made |= {contender: statistics.median(taken[1:]) for contender, taken in times.items() if contender not in made}
+    answers = [kept[1] for kept in prepared.values() if kept and kept[1] is not None]
+    made["difference"] = max((float(np.abs(a - answers[0]).max()) for a in answers[1:]), default=None)
+    return made
+
+
+def line(made: dict, head: list[str]) -> list[str]:
+    """The cells of a row, times in microseconds."""
+    times = [made[contender] for contender in head[2:-1]]
+    shown = ["-" if isinstance(taken, str) else f"{taken * 1e6:,.0f}" for taken in times]
+    difference = made["difference"]
+    return [made["network"], str(made["batch"]), *shown, "-" if difference is None else f"{difference:.0e}"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundles", nargs="+", metavar="NAME=BUNDLE")
     parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--providers", nargs="+", default=["cuda"], choices=list(PROVIDERS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 1024])
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="every row in seconds, as they come, with the reasons")
     chosen = parser.parse_args()
     bundles = {name: Path(path) for name, _, path in (pair.partition("=") for pair in chosen.bundles)}
     found = []
     for name, bundle in bundles.items():
-        plain = bundles.get(name.removesuffix("-f16"), bundle)
+        plain, half = bundles.get(name.removesuffix("-f16"), bundle), name.endswith("-f16")
+        shape = json.loads((bundle / "manifest.json").read_text())["image"]
         for batch in chosen.batches:
-            found.append(rows(chosen.program, name, bundle, plain, batch, chosen.seconds))
-            print(json.dumps(found[-1]), flush=True)
+            images = np.random.default_rng(batch).random(
+                (batch, shape["channels"], shape["height"], shape["width"]), dtype=np.float32)
+            ready = contenders(chosen, bundle, plain, half, batch)
+            head = ["network", "batch", *ready, "difference"]
+            if not found:
+                print(f"| {' | '.join(head)} |\n| {' | '.join(['---'] * len(head))} |")
+            found.append(row(ready, name, images, chosen.seconds))
+            print(f"| {' | '.join(line(found[-1], head))} |", flush=True)
             if chosen.json:
                 chosen.json.write_text(json.dumps(found, indent=1))
 

@@ -57,6 +57,8 @@ def arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     if chosen.ours and chosen.device == "cpu":
         parser.error("--ours goes with --device cuda")
+    if "ours" not in chosen.contenders:
+        parser.error("--contenders needs ours, which writes where the others begin")
     return chosen
 
 
@@ -91,8 +93,7 @@ class Comparison:
             precisions = precisions[:1]
 
     def ours(self, batch: int, precisions: list[str]) -> None:
-        networks = self.chosen.networks if "ours" in self.chosen.contenders else []
-        for network, precision in itertools.product(networks, precisions):
+        for network, precision in itertools.product(self.chosen.networks, precisions):
             named = {"contender": "ours"} | ({"products": precision} if precision else {})
             command = self.program(network, batch, self.start(network, batch), self.chosen.steps)
             if precision == "bf16":
@@ -110,8 +111,12 @@ class Comparison:
         if framework not in self.chosen.contenders or not modes:
             return
         names = {mode: f"torch-{mode}" if framework == "torch" else framework for mode in modes}
-        waiting = [(network, mode, precision) for network in self.chosen.networks for precision in precisions
-                   for mode in modes]
+        waiting = []
+        for network, precision, mode in itertools.product(self.chosen.networks, precisions, modes):
+            if (self.start(network, batch) / "weights.safetensors").exists():
+                waiting.append((network, mode, precision))
+            else:
+                self.peer(batch, names, (network, mode, precision), {"error": "ours did not write where it begins"})
         while waiting:
             if self.left() < 0:
                 for network, mode, precision in waiting:
@@ -137,14 +142,8 @@ class Comparison:
         self.record(network, batch, {"contender": names[mode], "precision": precision, **row})
 
     def start(self, network: str, batch: int) -> Path:
-        """The folder where a network begins, with its configuration."""
-        folder, given = self.folder / f"{network}-{batch}", NETWORKS[network]
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.toml").exists():
-            text = Path(given).read_text() if given.endswith(".toml") else subprocess.run(
-                [self.chosen.program, "presets", given], capture_output=True, text=True, check=True).stdout
-            (folder / "config.toml").write_text(text)
-        return folder
+        """The folder where a network begins, which ours writes."""
+        return self.folder / f"{network}-{batch}"
 
     def program(self, network: str, batch: int, start: Path, steps: int) -> list[str]:
         return [self.chosen.program, "benchmark", "training", NETWORKS[network], "--batch", str(batch), "--steps",
@@ -185,7 +184,10 @@ class Comparison:
         starts = {network: self.start(network, batch) for network in self.chosen.networks}
         waiting, running, began = dict(starts), [], time.monotonic()
         for network, start in starts.items():
-            running.append((network, "ours", self.begin(self.program(network, batch, start, 10))))
+            try:
+                running.append((network, "ours", self.begin(self.program(network, batch, start, 10))))
+            except OSError:  # which its row will tell
+                waiting.pop(network)
         while waiting and time.monotonic() < until and "torch" in self.chosen.contenders:
             for network in [name for name, start in waiting.items() if (start / "weights.safetensors").exists()]:
                 command = self.command("torch", [waiting.pop(network)], ["compiled"], self.chosen.precisions)

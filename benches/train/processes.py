@@ -41,10 +41,16 @@ class CardMemory:
 
 def rows(command: list[str], surroundings: dict[str, str], seconds: float, memory: CardMemory | None,
          folder: Path) -> Iterator[dict]:
-    """The JSON lines that a process prints, as they come; a last one with `error` where it fails or is out of time."""
+    """The JSON lines that a process prints, as they come; a last one with `error` where it does not start, fails or is
+    out of time."""
     complaint = []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings,
-                               cwd=folder)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=surroundings, cwd=folder)
+    except OSError as error:
+        print(f"{command[0]} does not start: {error.strerror}", file=sys.stderr)
+        yield {"error": f"it does not start: {error.strerror}"}
+        return
     listener = threading.Thread(target=lambda: complaint.extend(process.stderr), daemon=True)
     listener.start()
     late = threading.Event()

@@ -21,12 +21,14 @@ def text(result: dict) -> str:
 
 
 def head(machine: dict, result: dict) -> str:
-    limits = [f"{machine[kind] / 1e12:.1f} TFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
+    limits = [f"{machine[kind] / 1e9:,.0f} GFLOP/s in {kind}" for kind in ("f32", "tf32", "bf16") if kind in machine]
     limits += [f"{machine['bytes'] / 1e9:.0f} GB/s copied"] if "bytes" in machine else []
+    loops = any(row["contender"] == "jax" for row in result["rows"])
+    loop = "; JAX takes all steps in one loop, whose later calls are its windows" if loops else ""
     warm = "; of first steps an earlier process has compiled the kernels" if result.get("compiled before") else ""
     return (f"{machine.get('device', 'an unknown machine')}; PyTorch {machine.get('torch', '-')} reaches "
             f"{', '.join(limits) or 'nothing'}. {result['steps']} steps in windows of ten after {result['warmup']} that "
-            f"warm up; the loss is that of the last window{warm}.")
+            f"warm up; the loss is that of the last window{loop}{warm}.")
 
 
 def place(rows: list[dict], row: dict) -> int:

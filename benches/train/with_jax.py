@@ -1,6 +1,8 @@
 """Training in JAX: with_jax.py START... where each START is a folder of compare.py.
 
-Prints one JSON object a row. Every window of steps is one compiled loop on the device.
+Prints one JSON object a row. All steps of a folder, those that warm up first, are one compiled loop on the device,
+where batches are gathered and noise is drawn. Its first call has the loss and warms up; others, which go on from there,
+are timed as a whole. Images are NHWC and kernels HWIO, as XLA takes them fastest.
 """
 
 import argparse
@@ -18,8 +20,12 @@ import optax
 from jax import lax
 from safetensors.numpy import load_file
 
+#: Steps over which a loss is the mean.
 WINDOW = 10
-LAYOUT = ("NCHW", "OIHW", "NCHW")
+#: Calls of the loop that are timed.
+REPETITIONS = 3
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+HEAD = [{"block": "dense"}]
 
 
 def activation(kind, x):
@@ -35,18 +41,28 @@ def activation(kind, x):
     return x
 
 
+def laid_out(block, weight):
+    """A weight of PyTorch's in the layout here; the kernel of a transposed convolution is that of a plain one."""
+    match block["block"]:
+        case "dense":
+            return weight.T
+        case "conv":
+            return weight.transpose(2, 3, 1, 0)
+        case "deconv":
+            return weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
+
+
 def affine(block, weight, bias, x):
     if block["block"] == "dense":
-        return x @ weight.T + bias
+        return x @ weight + bias
     stride, padding = block.get("stride", 1), block.get("padding", 0)
     if block["block"] == "conv":
         y = lax.conv_general_dilated(x, weight, [stride] * 2, [(padding, padding)] * 2, dimension_numbers=LAYOUT)
     else:
-        around = weight.shape[2] - 1 - padding
+        around = weight.shape[0] - 1 - padding
         sides = (around, around + block.get("output_padding", 0))
-        flipped = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
-        y = lax.conv_general_dilated(x, flipped, [1, 1], [sides] * 2, [stride] * 2, dimension_numbers=LAYOUT)
-    return y + bias[:, None, None]
+        y = lax.conv_general_dilated(x, weight, [1, 1], [sides] * 2, [stride] * 2, dimension_numbers=LAYOUT)
+    return y + bias
 
 
 def run(blocks, weights, x, skips):
@@ -55,31 +71,32 @@ def run(blocks, weights, x, skips):
             case "dense" | "conv" | "deconv":
                 x = activation(block.get("activation"), affine(block, *weights[str(number)], x))
             case "flatten":
-                x = x.reshape(len(x), -1)
+                # The next layer's inputs are numbered as in CHW.
+                x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
             case "unflatten":
-                x = x.reshape(-1, block["channels"], block["height"], block["width"])
+                x = x.reshape(-1, block["channels"], block["height"], block["width"]).transpose(0, 2, 3, 1)
             case "crop":
-                top, left = (x.shape[2] - block["height"]) // 2, (x.shape[3] - block["width"]) // 2
-                x = x[:, :, top:top + block["height"], left:left + block["width"]]
+                top, left = (x.shape[1] - block["height"]) // 2, (x.shape[2] - block["width"]) // 2
+                x = x[:, top:top + block["height"], left:left + block["width"]]
             case "tap":
                 skips[block["skip"]] = x
             case "join":
                 skip = skips[block["skip"]]
                 sides = [(missing // 2, missing - missing // 2)
-                         for missing in (x.shape[2] - skip.shape[2], x.shape[3] - skip.shape[3])]
-                x = jnp.concatenate([x, jnp.pad(skip, [(0, 0), (0, 0), *sides])], 1)
+                         for missing in (x.shape[1] - skip.shape[1], x.shape[2] - skip.shape[2])]
+                x = jnp.concatenate([x, jnp.pad(skip, [(0, 0), *sides, (0, 0)])], 3)
             case other:
                 raise ValueError(f"no JAX for the block {other}")
     return x
 
 
-def terms(config, features, weights, images, key):
+def terms(config, features, weights, images, epsilon):
     """The loss of a batch."""
-    skips, head = {}, [{"block": "dense"}]
+    skips = {}
     encoded = run(config["model"]["encoder"], weights["encoder"], images, skips)
-    mean = run(head, weights["mean"], encoded, {})
-    log_var = run(head, weights["log_var"], encoded, {})
-    latent = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
+    mean = run(HEAD, weights["mean"], encoded, {})
+    log_var = run(HEAD, weights["log_var"], encoded, {})
+    latent = mean + jnp.exp(0.5 * log_var) * epsilon
     decoded = run(config["model"]["decoder"], weights["decoder"], latent, skips)
     bernoulli = config["model"]["likelihood"]["kind"] == "bernoulli"
     error = optax.sigmoid_binary_cross_entropy(decoded, images) if bernoulli else jnp.square(decoded - images)
@@ -88,57 +105,68 @@ def terms(config, features, weights, images, key):
     loss = loss + config["train"].get("beta", 1.0) * kl.mean()
     if features is None:
         return loss
-    description, fixed = features
+    description, frozen = features
     ours, theirs = {}, {}
-    run(description["blocks"], fixed, jax.nn.sigmoid(decoded) if bernoulli else decoded, ours)
-    run(description["blocks"], fixed, images, theirs)
+    run(description["blocks"], frozen, jax.nn.sigmoid(decoded) if bernoulli else decoded, ours)
+    run(description["blocks"], frozen, images, theirs)
     distance = sum(jnp.square(ours[tap] - theirs[tap]).reshape(len(images), -1).mean(1) for tap in ours)
     return loss + config["train"]["perceptual"]["weight"] * distance.mean()
 
 
-def numbered(weights: dict, name: str) -> dict:
+def numbered(blocks: list[dict], stored: dict, name: str) -> dict:
     """Weight and bias of every block of a network, by its number."""
     found = {}
-    for key, value in weights.items():
+    for key, value in stored.items():
         if key.startswith(f"{name}.layers."):
             number, kind = key.split(".")[2], key.split(".")[-1]
+            value = laid_out(blocks[int(number)], value) if kind == "weight" else value
             found.setdefault(number, [None, None])[kind == "bias"] = jnp.asarray(value)
     return found
 
 
 def measure(start: Path, config: dict, features, warmup: int) -> dict:
-    stored = load_file(start / "weights.safetensors")
-    order, images = jnp.asarray(np.load(start / "order.npy")), jnp.asarray(np.load(start / "images.npy"))
+    stored, model = load_file(start / "weights.safetensors"), config["model"]
+    order = jnp.asarray(np.load(start / "order.npy"))
+    images = jnp.asarray(np.load(start / "images.npy").transpose(0, 2, 3, 1))
     began = time.perf_counter()
-    weights = {name: numbered(stored, name) for name in ("encoder", "mean", "log_var", "decoder")}
+    blocks = {"encoder": model["encoder"], "mean": HEAD, "log_var": HEAD, "decoder": model["decoder"]}
+    weights = {name: numbered(blocks[name], stored, name) for name in blocks}
     optimizer = optax.adamw(config["train"]["learning_rate"], weight_decay=config["train"].get("weight_decay", 0.0))
+    loss_of = jax.value_and_grad(partial(terms, config, features))
+
+    def epoch(state, images, order):
+        def step(state, indices):
+            weights, moments, key = state
+            key, drawn = jax.random.split(key)
+            epsilon = jax.random.normal(drawn, (len(indices), model["latent"]))
+            loss, gradients = loss_of(weights, images[indices], epsilon)
+            updates, moments = optimizer.update(gradients, moments, weights)
+            return (optax.apply_updates(weights, updates), moments, key), loss
+
+        return lax.scan(step, state, order)
+
     state = weights, optimizer.init(weights), jax.random.key(0)
-
-    def step(state, indices):
-        weights, moments, key = state
-        key, drawn = jax.random.split(key)
-        loss, gradients = jax.value_and_grad(partial(terms, config, features))(weights, images[indices], drawn)
-        updates, moments = optimizer.update(gradients, moments, weights)
-        return (optax.apply_updates(weights, updates), moments, key), loss
-
-    window = jax.jit(lambda state, order: lax.scan(step, state, order), donate_argnums=0)
-    first = 0.0
-    for done in range(0, warmup, WINDOW):
-        state, losses = window(state, order[done:min(done + WINDOW, warmup)])
-        losses.block_until_ready()
-        first = first or time.perf_counter() - began
-    # The last of those may have been shorter, and every length is compiled by itself.
-    window = window.lower(state, order[:WINDOW]).compile()
-    warm = time.perf_counter() - began
-    rates, means, batch = [], [], order.shape[1]
-    for done in range(warmup, len(order) - WINDOW + 1, WINDOW):
+    loop = jax.jit(epoch, donate_argnums=0).lower(state, images, order).compile()
+    compiled, taken, losses = time.perf_counter() - began, [], []
+    for _ in range(1 + REPETITIONS):
         begun = time.perf_counter()
-        state, losses = window(state, order[done:done + WINDOW])
-        means.append(float(np.asarray(losses).mean()))
-        rates.append(WINDOW * batch / (time.perf_counter() - begun))
-    rates.sort()
-    return {"first_step_s": first, "warmup_s": warm, "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]],
-            "losses": [means[0], means[-1]]}
+        state, made = loop(state, images, order)
+        losses.append(np.asarray(made))
+        taken.append(time.perf_counter() - begun)
+    rates = sorted(order.size / seconds for seconds in taken[1:])
+    measured = losses[0][warmup:]
+    windows = measured[:len(measured) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(1)
+    # A loop tells of no step before its end: the first is as long as any other.
+    return {"first_step_s": compiled + taken[0] / len(order), "warmup_s": compiled + taken[0],
+            "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]],
+            "losses": [float(windows[0]), float(windows[-1])]}
+
+
+def fixed(description: dict, stored: dict) -> dict:
+    """Weights of a feature network, which are stored under the names of its layers, by the numbers of its blocks."""
+    blocks = [(n, block) for n, block in enumerate(description["blocks"]) if block["block"] in ("conv", "dense")]
+    return {str(n): [jnp.asarray(laid_out(block, stored[f"{layer}.weight"])), jnp.asarray(stored[f"{layer}.bias"])]
+            for (n, block), layer in zip(blocks, description["weights"]["layers"])}
 
 
 def main() -> None:
@@ -153,10 +181,7 @@ def main() -> None:
         if config["train"].get("perceptual"):
             description = tomllib.loads(chosen.features.read_text())
             stored = load_file(chosen.features.parent / description["weights"]["file"])
-            numbers = [n for n, block in enumerate(description["blocks"]) if block["block"] in ("conv", "dense")]
-            fixed = {str(n): [jnp.asarray(stored[f"{layer}.{kind}"]) for kind in ("weight", "bias")]
-                     for n, layer in zip(numbers, description["weights"]["layers"])}
-            features = description, fixed
+            features = description, fixed(description, stored)
         for precision in chosen.precisions:
             jax.config.update("jax_default_matmul_precision", "tensorfloat32" if precision == "tf32" else "highest")
             try:
