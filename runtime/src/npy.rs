@@ -1,4 +1,4 @@
-//! `.npy` arrays, read with their declared size held against what is there.
+//! `.npy` arrays, read with their declared size held against what is there, and written whole or row by row.
 
 mod rows;
 

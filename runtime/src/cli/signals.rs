@@ -23,10 +23,18 @@ pub(super) struct Signals {
 impl Signals {
     /// Watches for signals. A second one ends the process at once.
     pub(super) fn watch() -> Result<Self> {
-        let (again, last) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
             flag::register(signal, Arc::clone(&again))?;
+        }
+        Self::noted()
+    }
+
+    /// Notes the last signal.
+    fn noted() -> Result<Self> {
+        let last = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM] {
             flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
         }
         Ok(Self { last })
@@ -34,7 +42,7 @@ impl Signals {
 
     /// Has a signal end the process as it does without this, and without what is begun to be written.
     pub(super) fn abandon() -> Result<()> {
-        let signals = Self::watch()?;
+        let signals = Self::noted()?;
         let end = move || {
             while signals.received().is_none() {
                 thread::sleep(NOTICED);

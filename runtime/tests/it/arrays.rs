@@ -1,7 +1,6 @@
 //! `.npy` files and numbers on the command line.
 
 use std::fs;
-use std::path::Path;
 
 use ndarray::{Array1, Array2, Array3, Array4, ShapeBuilder};
 use vae_infer::npy;

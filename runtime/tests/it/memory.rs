@@ -83,17 +83,16 @@ fn an_array_takes_no_more_memory_than_its_first_images() {
         };
         let out = folder.path().join("x.npy");
         let mut child = spawned(command([arguments, &["-o", out.to_str().unwrap()]].concat()));
-        let mut early = 0;
+        let mut early = None;
         loop {
             let (bytes, now) = (written(), peak(&child));
-            assert!(
-                !out.exists() && child.try_wait().unwrap().is_none(),
-                "it ended: {arguments:?}"
-            );
-            if early == 0 || bytes < EARLY * IMAGE {
-                early = now;
+            let ended = out.exists() || child.try_wait().unwrap().is_some();
+            assert!(!ended, "it ended: {arguments:?}");
+            if bytes >= EARLY * IMAGE {
+                early = early.or(Some(now));
             }
-            assert!(now < MOST.min(early + SLACK), "{early} became {now} bytes: {arguments:?}");
+            let most = early.map_or(MOST, |early| early + SLACK);
+            assert!(now < most, "{early:?} became {now} bytes: {arguments:?}");
             if bytes >= LATE * IMAGE {
                 break;
             }

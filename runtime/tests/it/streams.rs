@@ -5,8 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use ndarray::{Array1, Array3, ArrayD, Axis};
-use vae_infer::npy;
+use ndarray::{Array, Array1, Array3, Array4, ArrayD, Axis, IxDyn};
+use vae_infer::write::publish;
+use vae_infer::{Error, npy};
 
 use crate::fixture::{all_well, command, encoded, not_refused, ring, rings, run, signal, succeed};
 
@@ -30,6 +31,57 @@ fn listing(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// An array's file, written in parts of so many rows.
+fn written(array: &ArrayD<f32>, part: usize) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let mut rows = npy::Rows::create(&path, &array.shape()[1..]).unwrap();
+    for part in array.axis_chunks_iter(Axis(0), part) {
+        rows.add(part).unwrap();
+    }
+    publish([rows.finish().unwrap()]).unwrap();
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn a_file_has_the_same_bytes_whatever_it_is_written_in() {
+    for shape in [&[7][..], &[0, 3], &[70, 3], &[9, 5, 4], &[100, 28, 28, 1], &[1, 2, 3, 4]] {
+        let array = Array::from_shape_fn(IxDyn(shape), |at| {
+            at.slice().iter().fold(0, |sum, i| 10 * sum + i) as f32
+        });
+        for part in [1, 4, 64] {
+            assert_eq!(written(&array, part), npy::encode(&array), "{shape:?} by {part}");
+        }
+    }
+}
+
+/// Its header needs a line more for the largest number of rows than for two.
+#[test]
+fn a_header_that_was_made_too_long_is_padded() {
+    let array = ArrayD::from_elem(IxDyn(&[2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0.5);
+    let (long, short) = (written(&array, 1), npy::encode(&array));
+    assert_eq!((long.len(), short.len()), (192 + 8, 128 + 8));
+    assert_eq!(npy::floats("long", &long).unwrap(), array);
+}
+
+#[test]
+fn rows_of_another_shape_are_refused_and_what_is_dropped_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let mut rows = npy::Rows::create(&path, &[2, 3, 1]).unwrap();
+    rows.add(Array4::<f32>::zeros((5, 2, 3, 1)).view()).unwrap();
+    for wrong in [vec![], vec![5], vec![5, 2, 3], vec![5, 3, 2, 1]] {
+        let refused = rows.add(ArrayD::<f32>::zeros(wrong).view());
+        assert!(matches!(refused, Err(Error::Shape { .. })), "{refused:?}");
+    }
+    let file = rows.finish().unwrap();
+    let there = || fs::read_dir(&folder).unwrap().count();
+    assert_eq!((there(), path.exists()), (1, false));
+    drop(file);
+    assert_eq!(there(), 0);
+    assert!(npy::Rows::<f32>::create(&path, &[1; 100_000]).is_err());
 }
 
 /// Standard output has all at once.
