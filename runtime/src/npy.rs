@@ -1,4 +1,6 @@
-//! `.npy` arrays, read with their declared size held against what is there.
+//! `.npy` arrays, read with their declared size held against what is there, and written whole or row by row.
+
+mod rows;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -10,6 +12,8 @@ use ndarray_npy::{ReadNpyExt, WritableElement, WriteNpyExt};
 
 use crate::images::{Picture, Pixels};
 use crate::{Error, write};
+
+pub use rows::Rows;
 
 /// The first bytes of every `.npy` file.
 pub const MAGIC: &[u8] = b"\x93NUMPY";

@@ -1,6 +1,6 @@
 //! Writing files and folders so that a name never stands for half of one.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,9 +23,7 @@ pub fn atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
 ///
 /// As there.
 pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let file = sibling(path, content, 0o777).map_err(Error::write(path))?;
-    file.persist(path).map_err(|e| Error::write(path)(e.error))?;
-    Ok(())
+    publish([StagedFile::holding(path, content, 0o777)?])
 }
 
 /// Writes files that belong together: none gets its name before all are on the disk.
@@ -34,12 +32,22 @@ pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
 ///
 /// [`Error::Write`] for the first that cannot be written.
 pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
-    let mut written = Vec::with_capacity(files.len());
-    for (path, content) in files {
-        written.push((*path, sibling(path, content, 0o666).map_err(Error::write(*path))?));
+    let staged = files.iter().map(|(path, content)| StagedFile::holding(path, content, 0o666));
+    publish(staged.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Gives files that belong together their names, when all are on the disk; what stands there makes room.
+///
+/// # Errors
+///
+/// [`Error::Write`] for the first that cannot be written.
+pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error> {
+    let files: Vec<_> = files.into_iter().collect();
+    for StagedFile { made, path, .. } in &files {
+        made.as_file().sync_all().map_err(Error::write(path))?;
     }
-    for (path, file) in written {
-        file.persist(path).map_err(|e| Error::write(path)(e.error))?;
+    for StagedFile { made, path, .. } in files {
+        made.persist(&path).map_err(|e| Error::write(path)(e.error))?;
     }
     Ok(())
 }
@@ -47,20 +55,111 @@ pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
 /// How often a folder is removed that others still fill.
 const TRIES: usize = 100;
 
-/// The temporary names of all folders that this process has begun to fill.
+/// The temporary names of what this process has begun to fill.
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
     STAGED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes every [`Staged`] folder that has not got its name: for a program that is about to end
-/// without dropping them.
+/// Removes every [`Staged`] folder and [`StagedFile`] that has not got its name: for a program that is
+/// about to end without dropping them.
 pub fn abandon() {
-    for folder in staged().iter() {
-        // Those that have their names are not there any more. Whoever fills one may add a file while
+    for path in staged().iter() {
+        let remove = || match path.is_dir() {
+            true => std::fs::remove_dir_all(path),
+            false => std::fs::remove_file(path),
+        };
+        // Those that have their names are not there any more. Whoever fills a folder may add a file while
         // it is emptied, and then it takes another try.
-        let _ = (0..TRIES).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
+        let _ = (0..TRIES).find(|_| remove().is_ok() || !path.exists());
+    }
+}
+
+/// A temporary name while something is filled under it.
+#[derive(Debug)]
+struct Begun(PathBuf);
+
+impl Begun {
+    /// What `make` makes, and the name of it, which nothing that ends the process comes between.
+    fn new<T>(
+        make: impl FnOnce() -> io::Result<T>,
+        name: impl FnOnce(&T) -> &Path,
+    ) -> io::Result<(T, Self)> {
+        let mut staged = staged();
+        let made = make()?;
+        let name = name(&made).to_owned();
+        staged.push(name.clone());
+        Ok((made, Self(name)))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        staged().retain(|name| *name != self.0);
+    }
+}
+
+/// A file that is filled beside its final place and gets its name from [`publish`] when it is whole; dropped
+/// before that, it leaves nothing.
+#[derive(Debug)]
+#[must_use = "a file that is not published is removed"]
+pub struct StagedFile {
+    made: NamedTempFile,
+    path: PathBuf,
+    _begun: Begun,
+}
+
+impl StagedFile {
+    /// Makes the file that is to become `path`, under a hidden name beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn new(path: &Path) -> Result<Self, Error> {
+        Self::with_mode(path, 0o666)
+    }
+
+    /// What it is to become.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// On Unix it gets the mode's bits that the user's mask leaves.
+    fn with_mode(path: &Path, mode: u32) -> Result<Self, Error> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(mode));
+        }
+        #[cfg(not(unix))]
+        let _ = mode;
+        let make = || builder.prefix(".vae-").tempfile_in(parent(path));
+        let (made, begun) = Begun::new(make, NamedTempFile::path).map_err(Error::write(path))?;
+        Ok(Self { made, path: path.into(), _begun: begun })
+    }
+
+    fn holding(path: &Path, content: &[u8], mode: u32) -> Result<Self, Error> {
+        let mut staged = Self::with_mode(path, mode)?;
+        staged.write_all(content).map_err(Error::write(path))?;
+        Ok(staged)
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        self.made.write(content)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.made.flush()
+    }
+}
+
+impl Seek for StagedFile {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        self.made.seek(place)
     }
 }
 
@@ -70,6 +169,7 @@ pub fn abandon() {
 pub struct Staged {
     made: TempDir,
     folder: PathBuf,
+    _begun: Begun,
 }
 
 impl Staged {
@@ -89,11 +189,9 @@ impl Staged {
             let missing = format!("there is no folder `{}`", parent(folder).display());
             return Err(Error::write(folder)(io::Error::other(missing)));
         }
-        let mut staged = staged();
-        let made = builder.prefix(".vae-").tempdir_in(parent(folder));
-        let made = made.map_err(Error::write(folder))?;
-        staged.push(made.path().into());
-        Ok(Self { made, folder: folder.into() })
+        let make = || builder.prefix(".vae-").tempdir_in(parent(folder));
+        let (made, begun) = Begun::new(make, TempDir::path).map_err(Error::write(folder))?;
+        Ok(Self { made, folder: folder.into(), _begun: begun })
     }
 
     /// Where it is filled.
@@ -107,7 +205,7 @@ impl Staged {
     ///
     /// [`Error::Write`], where something stands there and `replace` is not set too.
     pub fn publish(self, replace: bool) -> Result<(), Error> {
-        let Self { made, folder } = self;
+        let Self { made, folder, _begun } = self;
         // Whoever abandons it waits until one of the two stands under the name.
         let _staged = staged();
         let rename = || {
@@ -137,20 +235,4 @@ fn parent(path: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
-}
-
-/// A temporary file beside a path. On Unix it gets the mode's bits that the user's mask leaves.
-fn sibling(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
-    let mut file = builder.prefix(".vae-").tempfile_in(parent(path))?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    Ok(file)
 }

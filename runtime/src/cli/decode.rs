@@ -1,14 +1,16 @@
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use ndarray::{Array2, Array4, ArrayView2, Axis, Slice};
-use vae_infer::{Decoder, Error, ImageSpec, images, npy};
+use ndarray::{Array2, Axis};
+use vae_infer::{Decoder, Error, images, npy};
 
-use super::options::{BATCH, Options, affordable};
-use super::output::{self, Kind, Results, Target};
+use super::options::{BATCH, Options};
+use super::output::{self, Target};
 use super::pictures;
+use super::results::{Images, Results};
 
 /// Decode latent vectors into images
 #[derive(Args)]
@@ -30,10 +32,13 @@ impl Decode {
             output::check(path, options.force, [self.latents.as_path()])?;
         }
         let latents = read(&self.latents, bundle.manifest.latent)?;
-        let images =
-            decode(&mut options.decoder(&bundle)?, &bundle.manifest.image, latents.view())?;
-        let mut results = Results::default();
-        results.add(&target, grid(&bundle.manifest.image, &target, &images)?);
+        let spec = &bundle.manifest.image;
+        let mut decoder = options.decoder(&bundle)?;
+        let mut results = Results::new()?;
+        let mut images = Images::open(target, pictures::grid_png, spec, latents.nrows())?;
+        let part = |range: Range<usize>| Ok(latents.slice_axis(Axis(0), range.into()).to_owned());
+        decode(&mut decoder, latents.nrows(), part, &mut images)?;
+        images.close(&mut results)?;
         results.write()
     }
 }
@@ -52,32 +57,20 @@ fn read(path: &Path, latent: usize) -> Result<Array2<f32>> {
     }
 }
 
-/// Decodes latent vectors, a batch at a time.
+/// Decodes so many latent vectors, a batch at a time.
 ///
 /// # Shapes
 ///
-/// latents: `[N, Z]`, output: `[N, C, H, W]`
+/// latents: those in a range, `[n, Z]`
 pub(super) fn decode(
     decoder: &mut Decoder,
-    spec: &ImageSpec,
-    latents: ArrayView2<f32>,
-) -> Result<Array4<f32>> {
-    let [channels, height, width] = spec.shape();
-    let count = latents.nrows();
-    affordable(count.checked_mul(channels * height * width))?;
-    let mut images = Array4::zeros((count, channels, height, width));
+    count: usize,
+    mut latents: impl FnMut(Range<usize>) -> Result<Array2<f32>>,
+    images: &mut Images,
+) -> Result<()> {
     for first in (0..count).step_by(BATCH) {
-        let range = Slice::from(first..count.min(first + BATCH));
-        let decoded = decoder.decode(latents.slice_axis(Axis(0), range), &[])?;
-        images.slice_axis_mut(Axis(0), range).assign(&decoded);
+        let latents = latents(first..count.min(first.saturating_add(BATCH)))?;
+        images.take(decoder.decode(latents.view(), &[])?.view())?;
     }
-    Ok(images)
-}
-
-/// The file that shows images: an array, or a grid.
-pub(super) fn grid(spec: &ImageSpec, target: &Target, images: &Array4<f32>) -> Result<Vec<u8>> {
-    match target.kind() {
-        Kind::Npy => Ok(pictures::images_npy(spec, images.view())),
-        Kind::Png => pictures::grid_png(spec, images.view()),
-    }
+    Ok(())
 }

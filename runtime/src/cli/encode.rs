@@ -2,14 +2,15 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ndarray::Array2;
 use serde::Serialize;
-use vae_infer::npy;
+use vae_infer::manifest::PosteriorKind;
+use vae_infer::npy::Rows;
 
 use super::inputs::Inputs;
 use super::lines::Lines;
 use super::options::{Format, Options};
-use super::output::{self, NpyPath, Results};
+use super::output::{self, NpyPath};
+use super::results::Results;
 
 /// Encode images: the mean and the log-variance of their posteriors
 ///
@@ -48,8 +49,15 @@ impl Encode {
         let format = options.format(Format::Json);
         let mut lines = if outputs.is_empty() { Lines::new(format) } else { Lines::none(format) };
 
-        let latent = bundle.manifest.latent;
-        let (mut means, mut log_vars) = (Vec::<f32>::new(), Vec::<f32>::new());
+        if self.out_log_var.is_some() && bundle.manifest.posterior == PosteriorKind::Point {
+            bail!("`{}` is a plain autoencoder: it has no log-variances", bundle.manifest.name);
+        }
+        let mut results = Results::new()?;
+        let rows = |path: &Option<NpyPath>| {
+            let rows = |path: &NpyPath| Rows::create(&path.0, &[bundle.manifest.latent]);
+            path.as_ref().map(rows).transpose()
+        };
+        let (mut means, mut log_vars) = (rows(&self.output)?, rows(&self.out_log_var)?);
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let mut encoder = options.encoder(&bundle)?;
         for items in pipeline.batches() {
@@ -60,26 +68,18 @@ impl Encode {
                 let log_var = posterior.log_var.as_ref().map(|l| l.row(i).to_vec());
                 lines.print(&Line { name: &picture.name, mean, log_var }, text)?;
             }
-            if !outputs.is_empty() {
-                means.extend(posterior.mean.iter());
-                log_vars.extend(posterior.log_var.iter().flatten());
+            if let Some(means) = &mut means {
+                means.add(posterior.mean.view())?;
             } else if !lines.wanted() {
                 break;
             }
+            if let (Some(log_vars), Some(log_var)) = (&mut log_vars, &posterior.log_var) {
+                log_vars.add(log_var.view())?;
+            }
         }
 
-        let mut results = Results::default();
-        if let Some(path) = &self.output {
-            let rows = means.len() / latent;
-            results.add_file(&path.0, npy::encode(&Array2::from_shape_vec((rows, latent), means)?));
-        }
-        if let Some(path) = &self.out_log_var {
-            if log_vars.is_empty() {
-                bail!("`{}` is a plain autoencoder: it has no log-variances", bundle.manifest.name);
-            }
-            let rows = log_vars.len() / latent;
-            results
-                .add_file(&path.0, npy::encode(&Array2::from_shape_vec((rows, latent), log_vars)?));
+        for rows in means.into_iter().chain(log_vars) {
+            results.add_rows(rows)?;
         }
         results.write()?;
         lines.flush()

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -8,9 +9,10 @@ use ndarray::Array2;
 use vae_infer::images::{self, Picture};
 
 use super::decode::decode;
-use super::options::{Options, affordable};
-use super::output::{self, Kind, Results, Target};
+use super::options::Options;
+use super::output::{self, Target};
 use super::pictures;
+use super::results::{Images, Results};
 
 /// Draw the way from one image to another through latent space
 ///
@@ -40,23 +42,21 @@ impl Interpolate {
         if let Some(path) = target.path() {
             output::check(path, options.force, [self.from.as_path(), self.to.as_path()])?;
         }
-        affordable(self.steps.checked_mul(manifest.image.shape().iter().product()))?;
         let ends = options.image(&bundle).batch(&[one(&self.from)?, one(&self.to)?])?;
 
+        let mut results = Results::new()?;
+        let mut images = Images::open(target, pictures::row_png, &manifest.image, self.steps)?;
         let mut model = options.load(&bundle)?;
         let mean = model.encode(ends.view())?.posterior.mean;
         let last = (self.steps - 1) as f32;
-        let latents = Array2::from_shape_fn((self.steps, manifest.latent), |(step, z)| {
-            let t = step as f32 / last;
-            (1.0 - t) * mean[[0, z]] + t * mean[[1, z]]
-        });
-        let images = decode(&mut model.decoder, &manifest.image, latents.view())?;
-        let mut results = Results::default();
-        let bytes = match target.kind() {
-            Kind::Npy => pictures::images_npy(&manifest.image, images.view()),
-            Kind::Png => pictures::row_png(&manifest.image, images.view())?,
+        let way = |range: Range<usize>| {
+            Ok(Array2::from_shape_fn((range.len(), manifest.latent), |(step, z)| {
+                let t = (range.start + step) as f32 / last;
+                (1.0 - t) * mean[[0, z]] + t * mean[[1, z]]
+            }))
         };
-        results.add(&target, bytes);
+        decode(&mut model.decoder, self.steps, way, &mut images)?;
+        images.close(&mut results)?;
         results.write()
     }
 }

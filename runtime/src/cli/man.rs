@@ -7,7 +7,8 @@ use vae_infer::Error;
 
 use super::Cli;
 use super::options::Options;
-use super::output::{self, Results};
+use super::output;
+use super::results::Results;
 
 /// Print the manual page, or write those of all commands into a folder
 #[derive(Args)]
@@ -25,13 +26,13 @@ impl Man {
             return Ok(io::stdout().lock().write_all(&page(command)?)?);
         };
         std::fs::create_dir_all(folder).map_err(Error::write(folder))?;
-        let mut results = Results::default();
+        let mut results = Results::new()?;
         let commands = command.get_subcommands().filter(|c| c.get_name() != "help").cloned();
         for command in commands.chain([command.clone()]) {
             let name = command.get_display_name().unwrap_or(command.get_name());
             let path = folder.join(format!("{name}.1"));
             output::check(&path, options.force, [] as [&Path; 0])?;
-            results.add_file(&path, page(command)?);
+            results.add_file(&path, &page(command)?)?;
         }
         results.write()
     }

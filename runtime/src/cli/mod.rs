@@ -35,6 +35,7 @@ mod progress;
 mod raw;
 mod reconstruct;
 mod report;
+mod results;
 mod sample;
 mod say;
 mod score;

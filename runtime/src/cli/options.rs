@@ -24,7 +24,9 @@ pub(super) const BATCH: usize = 64;
 pub(super) const DRAWS: usize = 16;
 
 /// The most memory that a result may take which is collected before it is written.
-const MAX_RESULT_BYTES: u64 = 8 << 30;
+const MAX_HELD_BYTES: u64 = 8 << 30;
+/// The longest file that there can be.
+const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
@@ -254,11 +256,20 @@ impl Options {
     }
 }
 
-/// Refuses a result of so many `f32` values that it is surely a mistake.
+/// Refuses a result of so many `f32` values that is collected in memory, where it is surely a mistake.
 pub(super) fn affordable(values: Option<usize>) -> Result<()> {
+    within(values, MAX_HELD_BYTES, "hint: -o FILE.npy is written image by image")
+}
+
+/// Refuses a file of so many `f32` values that there cannot be.
+pub(super) fn storable(values: Option<usize>) -> Result<()> {
+    within(values, MAX_FILE_BYTES, "hint: fewer images")
+}
+
+fn within(values: Option<usize>, most: u64, hint: &str) -> Result<()> {
     let bytes = values.and_then(|n| (n as u64).checked_mul(4));
-    if bytes.is_none_or(|bytes| bytes > MAX_RESULT_BYTES) {
-        bail!("the result would take more than {} GiB", MAX_RESULT_BYTES >> 30);
+    if bytes.is_none_or(|bytes| bytes > most) {
+        bail!("the result would take more than {} GiB ({hint})", most >> 30);
     }
     Ok(())
 }

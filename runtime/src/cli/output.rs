@@ -1,12 +1,12 @@
 //! Where results go, checked before anything is computed.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
-use vae_infer::{Error, write};
+use anyhow::{Result, bail};
+use vae_infer::Error;
 
 /// A place for results, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,32 +126,4 @@ pub(super) fn distinct(paths: &[&Path]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Files that get their names together, and what goes to standard output.
-#[derive(Default)]
-pub(super) struct Results {
-    files: Vec<(PathBuf, Vec<u8>)>,
-    stdout: Vec<u8>,
-}
-
-impl Results {
-    pub(super) fn add(&mut self, target: &Target, content: Vec<u8>) {
-        match target.path() {
-            Some(path) => self.files.push((path.into(), content)),
-            None => self.stdout = content,
-        }
-    }
-
-    pub(super) fn add_file(&mut self, path: &Path, content: Vec<u8>) {
-        self.files.push((path.into(), content));
-    }
-
-    pub(super) fn write(self) -> Result<()> {
-        let files: Vec<_> =
-            self.files.iter().map(|(path, content)| (path.as_path(), content.as_slice())).collect();
-        write::together(&files)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&self.stdout).and_then(|()| out.flush()).context("standard output")
-    }
 }

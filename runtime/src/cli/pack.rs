@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::options::Options;
-use super::output::{self, Results};
+use super::output;
+use super::results::Results;
 
 /// Write the model as one file, which --model takes like its folder
 ///
@@ -20,8 +21,8 @@ pub(super) struct Pack {
 impl Pack {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         output::check(&self.output, options.force, options.model())?;
-        let mut results = Results::default();
-        results.add_file(&self.output, options.bundle()?.pack()?);
+        let mut results = Results::new()?;
+        results.add_file(&self.output, &options.bundle()?.pack()?)?;
         results.write()
     }
 }

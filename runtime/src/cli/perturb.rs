@@ -1,17 +1,21 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use ndarray::{Array1, Array2, Array4, Axis, Slice};
+use ndarray::{Array1, Array2, Axis};
+use vae_infer::images::{self, Picture};
 use vae_infer::manifest::PosteriorKind;
-use vae_infer::{Bundle, Encoding, Error, Model, Posterior, images, noise, npy};
+use vae_infer::npy::{self, Rows};
+use vae_infer::{Bundle, Encoding, Error, ImageSpec, Model, Posterior, noise};
 
 use super::ids::Ids;
 use super::inputs::Inputs;
-use super::options::{BATCH, Options, affordable, scale};
-use super::output::{self, NpyPath, Results, Target};
+use super::options::{BATCH, Options, scale};
+use super::output::{self, NpyPath, Target};
+use super::pictures;
+use super::results::{Images, Results};
 
 /// Make noisy variants of images by way of their latent vectors
 ///
@@ -68,16 +72,36 @@ impl Perturb {
             output::check(path, options.force, inputs.paths().chain(labels))?;
         }
 
-        let (chosen, count) = self.read(options, &bundle, &inputs)?;
-        let labels = self.labels(&chosen, count)?;
-        let mut model = options.load(&bundle)?;
-        let perturbed = self.perturb(&mut model, &bundle, &chosen, noise, options.seed)?;
+        let spec = options.image(&bundle);
+        let labels = self.labels.as_deref().map(Labels::read).transpose()?;
+        let mut results = Results::new()?;
+        let images = Images::open(target, pictures::grid_png, &spec, self.copies)?;
+        let labels = match (labels, labels_path) {
+            (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),
+            _ => None,
+        };
+        let pipeline = inputs.pipeline(Some(&spec), options)?;
+        let model = options.load(&bundle)?;
+        let seed = options.seed;
+        let mut variants = Variants { asked: self, spec, model, noise, seed, images, labels };
 
-        let mut results = Results::default();
-        results.add(&target, super::decode::grid(&bundle.manifest.image, &target, &perturbed)?);
-        if let (Some(path), Some(labels)) = (labels_path, labels) {
-            results.add_file(path, npy::encode(&labels));
+        let (mut chosen, mut count) = (Vec::with_capacity(BATCH), 0);
+        for items in pipeline.batches() {
+            for item in items? {
+                if variants.wanted(count) {
+                    chosen.push((count, item.picture));
+                }
+                count += 1;
+                if chosen.len() == BATCH {
+                    variants.add(&mut chosen)?;
+                }
+            }
         }
+        variants.add(&mut chosen)?;
+        if let Some(ids) = &self.ids {
+            ids.check(count)?;
+        }
+        variants.close(count, &mut results)?;
         results.write()
     }
 
@@ -93,82 +117,77 @@ impl Perturb {
             (None, PosteriorKind::Point) => Ok(Noise::Latent),
         }
     }
+}
 
-    /// The chosen images and the number of all.
-    fn read(&self, options: &Options, bundle: &Bundle, inputs: &Inputs) -> Result<(Chosen, usize)> {
-        let spec = options.image(bundle);
-        let (mut pixels, mut ids, mut count) = (Vec::new(), Vec::new(), 0);
-        for items in inputs.pipeline(Some(&spec), options)?.batches() {
-            for item in items? {
-                if self.ids.as_ref().is_none_or(|ids| ids.contains(count)) {
-                    pixels.extend(spec.tensor(&item.picture)?);
-                    ids.push(count);
-                }
-                count += 1;
-            }
-        }
-        if let Some(ids) = &self.ids {
-            ids.check(count)?;
-        }
-        let [channels, height, width] = spec.shape();
-        let images = Array4::from_shape_vec((ids.len(), channels, height, width), pixels)?;
-        let all = ids.len().checked_mul(self.copies);
-        affordable(all.and_then(|n| n.checked_mul(channels * height * width)))?;
-        Ok((Chosen { ids, images }, count))
-    }
+/// The label of every input image.
+struct Labels {
+    name: String,
+    labels: Vec<i64>,
+}
 
-    fn labels(&self, chosen: &Chosen, count: usize) -> Result<Option<Array1<i64>>> {
-        let Some(path) = &self.labels else { return Ok(None) };
+impl Labels {
+    fn read(path: &Path) -> Result<Self> {
         let (name, bytes) = images::content(path)?;
         let labels = npy::labels(&name, &bytes)?;
-        if labels.len() != count {
-            bail!("`{name}` holds {} labels for {count} images", labels.len());
-        }
-        let repeated =
-            chosen.ids.iter().flat_map(|&id| std::iter::repeat_n(labels[id], self.copies));
-        Ok(Some(repeated.collect()))
-    }
-
-    fn perturb(
-        &self,
-        model: &mut Model,
-        bundle: &Bundle,
-        chosen: &Chosen,
-        noise: Noise,
-        seed: u64,
-    ) -> Result<Array4<f32>> {
-        let (_, channels, height, width) = chosen.images.dim();
-        let count = chosen.ids.len() * self.copies;
-        let mut perturbed = Array4::zeros((count, channels, height, width));
-        for first in (0..chosen.ids.len()).step_by(BATCH) {
-            let range = Slice::from(first..chosen.ids.len().min(first + BATCH));
-            let encoding = model.encode(chosen.images.slice_axis(Axis(0), range))?;
-            for row in 0..encoding.posterior.mean.nrows() {
-                let id = chosen.ids[first + row];
-                for copy in (0..self.copies).step_by(BATCH) {
-                    let copies = BATCH.min(self.copies - copy);
-                    let repeated = repeat(&encoding, row, copies);
-                    let posterior = match noise {
-                        Noise::Posterior => repeated.posterior,
-                        Noise::Latent => Posterior { log_var: None, ..repeated.posterior },
-                    };
-                    let epsilon = epsilon(seed, id, copy, copies, bundle.manifest.latent)?;
-                    let latents = posterior.draw(&epsilon, self.sigma)?;
-                    let images = model.decode(latents.view(), &repeated.skips)?;
-                    let place = (first + row) * self.copies + copy;
-                    let place = Slice::from(place..place + copies);
-                    perturbed.slice_axis_mut(Axis(0), place).assign(&images);
-                }
-            }
-        }
-        Ok(perturbed)
+        Ok(Self { name, labels })
     }
 }
 
-/// The images that are varied, `[N, C, H, W]`, and their indices among all.
-struct Chosen {
-    ids: Vec<usize>,
-    images: Array4<f32>,
+/// Variants that are being made.
+struct Variants<'a> {
+    asked: &'a Perturb,
+    spec: ImageSpec,
+    model: Model,
+    noise: Noise,
+    seed: u64,
+    images: Images,
+    /// Where labels are wanted, with the file of those of the variants.
+    labels: Option<(Labels, Rows<i64>)>,
+}
+
+impl Variants<'_> {
+    /// Whether an image is varied. One that has no label need not be: there will be no result.
+    fn wanted(&self, id: usize) -> bool {
+        self.asked.ids.as_ref().is_none_or(|ids| ids.contains(id))
+            && self.labels.as_ref().is_none_or(|(labels, _)| id < labels.labels.len())
+    }
+
+    /// Adds the variants of images that have these indices among all.
+    fn add(&mut self, chosen: &mut Vec<(usize, Picture)>) -> Result<()> {
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let (ids, pictures): (Vec<_>, Vec<_>) = chosen.drain(..).unzip();
+        let encoding = self.model.encode(self.spec.batch(&pictures)?.view())?;
+        for (row, id) in ids.into_iter().enumerate() {
+            for copy in (0..self.asked.copies).step_by(BATCH) {
+                let copies = BATCH.min(self.asked.copies - copy);
+                let repeated = repeat(&encoding, row, copies);
+                let posterior = match self.noise {
+                    Noise::Posterior => repeated.posterior,
+                    Noise::Latent => Posterior { log_var: None, ..repeated.posterior },
+                };
+                let epsilon = epsilon(self.seed, id, copy, copies, posterior.mean.ncols())?;
+                let latents = posterior.draw(&epsilon, self.asked.sigma)?;
+                self.images.take(self.model.decode(latents.view(), &repeated.skips)?.view())?;
+                if let Some((labels, rows)) = &mut self.labels {
+                    rows.add(Array1::from_elem(copies, labels.labels[id]).view())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the results, when so many images have come.
+    fn close(self, count: usize, results: &mut Results) -> Result<()> {
+        if let Some((Labels { name, labels }, rows)) = self.labels {
+            if labels.len() != count {
+                bail!("`{name}` holds {} labels for {count} images", labels.len());
+            }
+            results.add_rows(rows)?;
+        }
+        self.images.close(results)
+    }
 }
 
 /// One image's encoding, as often as there are copies.

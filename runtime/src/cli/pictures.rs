@@ -5,7 +5,7 @@ use std::io::Cursor;
 use anyhow::{Result, bail};
 use image::{DynamicImage, ImageFormat};
 use ndarray::{Array4, ArrayView4};
-use vae_infer::{ImageSpec, npy};
+use vae_infer::ImageSpec;
 
 /// The longest side of a picture that is drawn.
 const MAX_SIDE: usize = 32_768;
@@ -38,11 +38,9 @@ fn tiled_png(spec: &ImageSpec, images: ArrayView4<f32>, columns: usize) -> Resul
     png(&spec.sheet(images, columns))
 }
 
-/// The `.npy` file `[N, H, W, C]` with all images, their values clamped to the model's range, so
-/// that it can be read as input again.
-pub(super) fn images_npy(spec: &ImageSpec, images: ArrayView4<f32>) -> Vec<u8> {
+/// Images as `.npy` files have them, `[N, H, W, C]`: their values are clamped to the model's range, so that they can
+/// be read as input again.
+pub(super) fn channels_last(spec: &ImageSpec, images: ArrayView4<f32>) -> Array4<f32> {
     let [black, white] = spec.range;
-    let last: Array4<f32> =
-        images.permuted_axes([0, 2, 3, 1]).as_standard_layout().mapv(|v| v.clamp(black, white));
-    npy::encode(&last)
+    images.permuted_axes([0, 2, 3, 1]).as_standard_layout().mapv(|v| v.clamp(black, white))
 }

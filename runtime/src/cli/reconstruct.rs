@@ -3,9 +3,9 @@ mod folder;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
+use ndarray::{ArrayView3, Axis};
 use serde::Serialize;
 use vae_infer::engine::Backend;
 use vae_infer::{ImageSpec, score};
@@ -13,9 +13,13 @@ use vae_infer::{ImageSpec, score};
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
 use super::options::{Format, Options};
-use super::output::{self, Kind, Results, Target};
+use super::output::{self, Kind, Target};
 use super::pictures;
+use super::results::{Images, Results};
 use folder::Folder;
+
+/// What is wrong with a picture of several images.
+const MORE: &str = "a .png holds one image, and there are more (hint: -o FOLDER or -o X.npy)";
 
 /// Encode images and decode them again, and say how far the result is
 ///
@@ -39,14 +43,15 @@ impl Reconstruct {
         let bundle = options.bundle()?;
         let spec = options.image(&bundle);
         let inputs = Inputs::find(&self.images)?;
-        let mut sink = match &self.output {
-            Some(path) => Sink::open(Target::of(path)?, self.side_by_side, options, &inputs)?,
-            None => Sink::Nothing,
-        };
+        let target = self.output.as_deref().map(Target::of).transpose()?;
         let format = options.format(Format::Json);
-        let mut lines = match sink {
-            Sink::Whole { target: Target::Stdout(_), .. } => Lines::none(format),
+        let mut lines = match target {
+            Some(Target::Stdout(_)) => Lines::none(format),
             _ => Lines::new(format),
+        };
+        let mut sink = match target {
+            Some(target) => Sink::open(target, self.side_by_side, &spec, options, &inputs)?,
+            None => Sink::Nothing,
         };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
@@ -66,7 +71,7 @@ impl Reconstruct {
                 break;
             }
         }
-        sink.close(&spec)?;
+        sink.close()?;
         lines.flush()
     }
 }
@@ -74,12 +79,12 @@ impl Reconstruct {
 /// Where reconstructions go.
 enum Sink {
     Nothing,
-    /// One file, or standard output.
+    /// One file, or standard output, and the images that it has room for.
     Whole {
-        target: Target,
+        results: Results,
+        images: Images,
+        room: usize,
         side_by_side: bool,
-        values: Vec<f32>,
-        count: usize,
     },
     Folder(Folder),
 }
@@ -88,29 +93,29 @@ impl Sink {
     fn open(
         target: Target,
         side_by_side: bool,
+        spec: &ImageSpec,
         options: &Options,
         inputs: &Inputs,
     ) -> Result<Self> {
-        let force = options.force;
         if side_by_side && target.kind() == Kind::Npy {
             bail!("--side-by-side draws pictures, not arrays (hint: -o X.png or -o FOLDER)");
         }
-        match target {
+        let target = match target {
             Target::Folder(folder) => {
-                Ok(Self::Folder(Folder::open(folder, side_by_side, options, inputs)?))
+                return Ok(Self::Folder(Folder::open(folder, side_by_side, options, inputs)?));
             }
-            target => {
-                if let Some(path) = target.path() {
-                    output::check(path, force, inputs.paths())?;
-                }
-                if target.kind() == Kind::Png && inputs.paths().nth(1).is_some() {
-                    bail!(
-                        "a .png holds one image, and there are more (hint: -o FOLDER or -o X.npy)"
-                    );
-                }
-                Ok(Self::Whole { target, side_by_side, values: Vec::new(), count: 0 })
-            }
+            target => target,
+        };
+        if let Some(path) = target.path() {
+            output::check(path, options.force, inputs.paths())?;
         }
+        let room = if target.kind() == Kind::Png { 1 } else { usize::MAX };
+        if room == 1 && inputs.paths().nth(1).is_some() {
+            bail!("{MORE}");
+        }
+        let results = Results::new()?;
+        let images = Images::open(target, pictures::row_png, spec, 1)?;
+        Ok(Self::Whole { results, images, room, side_by_side })
     }
 
     fn take(
@@ -121,45 +126,27 @@ impl Sink {
         decoded: ArrayView3<f32>,
     ) -> Result<()> {
         match self {
-            Self::Nothing => {}
-            Self::Whole { target, side_by_side, values, count } => {
-                *count += 1;
-                if target.kind() == Kind::Png && *count > 1 {
-                    bail!(
-                        "a .png holds one image, and there are more (hint: -o FOLDER or -o X.npy)"
-                    );
-                }
+            Self::Nothing => Ok(()),
+            Self::Whole { images, room, side_by_side, .. } => {
+                *room = room.checked_sub(1).context(MORE)?;
                 if *side_by_side {
-                    values.extend(original.iter());
+                    images.take(original.insert_axis(Axis(0)))?;
                 }
-                values.extend(decoded.iter());
+                images.take(decoded.insert_axis(Axis(0)))
             }
-            Self::Folder(folder) => folder.take(spec, stem, original, decoded)?,
+            Self::Folder(folder) => folder.take(spec, stem, original, decoded),
         }
-        Ok(())
     }
 
-    fn close(self, spec: &ImageSpec) -> Result<()> {
+    fn close(self) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Whole { target, side_by_side, values, count } => {
-                let count = if side_by_side { 2 * count } else { count };
-                let [channels, height, width] = spec.shape();
-                let images = Array4::from_shape_vec((count, channels, height, width), values)?;
-                let bytes = content(spec, target.kind(), images.view())?;
-                let mut results = Results::default();
-                results.add(&target, bytes);
+            Self::Whole { mut results, images, .. } => {
+                images.close(&mut results)?;
                 results.write()
             }
             Self::Folder(folder) => folder.publish(),
         }
-    }
-}
-
-fn content(spec: &ImageSpec, kind: Kind, images: ArrayView4<f32>) -> Result<Vec<u8>> {
-    match kind {
-        Kind::Npy => Ok(pictures::images_npy(spec, images)),
-        Kind::Png => pictures::row_png(spec, images),
     }
 }
 

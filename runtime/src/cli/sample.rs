@@ -1,13 +1,17 @@
 use std::ffi::OsString;
+use std::ops::Range;
 
 use anyhow::Result;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use vae_infer::{Error, noise, npy};
+use vae_infer::npy::Rows;
+use vae_infer::{Error, noise};
 
-use super::decode::{decode, grid};
-use super::options::{Options, affordable, scale};
-use super::output::{self, NpyPath, Results, Target};
+use super::decode::decode;
+use super::options::{Options, scale, storable};
+use super::output::{self, NpyPath, Target};
+use super::pictures;
+use super::results::{Images, Results};
 
 /// Draw images that the model has never seen
 ///
@@ -46,18 +50,23 @@ impl Sample {
         for path in paths {
             output::check(path, options.force, [])?;
         }
-        affordable(self.n.checked_mul(manifest.latent))?;
-        affordable(self.n.checked_mul(manifest.image.shape().iter().product()))?;
+        storable(self.n.checked_mul(manifest.latent))?;
         let mut decoder = options.decoder(&bundle)?;
 
-        let mut latents = noise::standard_normal(options.seed, 0, self.n, manifest.latent);
-        latents *= self.temperature;
-        let images = decode(&mut decoder, &manifest.image, latents.view())?;
-        let mut results = Results::default();
-        results.add(&target, grid(&manifest.image, &target, &images)?);
-        if let Some(path) = latents_path {
-            results.add_file(path, npy::encode(&latents));
-        }
+        let mut results = Results::new()?;
+        let mut images = Images::open(target, pictures::grid_png, &manifest.image, self.n)?;
+        let out_latents = latents_path.map(|path| Rows::create(path, &[manifest.latent]));
+        let mut out_latents = out_latents.transpose()?;
+        let draw = |range: Range<usize>| {
+            let (first, count) = (range.start as u64, range.len());
+            let mut latents = noise::standard_normal(options.seed, first, count, manifest.latent);
+            latents *= self.temperature;
+            out_latents.as_mut().map_or(Ok(()), |rows| rows.add(latents.view()))?;
+            Ok(latents)
+        };
+        decode(&mut decoder, self.n, draw, &mut images)?;
+        images.close(&mut results)?;
+        out_latents.map_or(Ok(()), |rows| results.add_rows(rows))?;
         results.write()
     }
 }

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use anyhow::Result;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::inputs::Item;
-use super::signals::Signals;
+use super::signals::{NOTICED, Signals};
 
-/// How long a signal goes unnoticed while no image comes.
-const NOTICED: Duration = Duration::from_millis(100);
 /// A batch of this many bytes of pixels is full, whatever the number of its images.
 pub(super) const BATCH_BYTES: usize = 256 << 20;
 

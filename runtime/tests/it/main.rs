@@ -14,6 +14,8 @@ mod formats;
 mod images;
 mod library;
 mod masks;
+#[cfg(target_os = "linux")]
+mod memory;
 mod models;
 mod native;
 mod onnx;
@@ -26,6 +28,7 @@ mod report;
 mod schema;
 mod selftest;
 mod shapes;
+mod streams;
 mod tiles;
 mod tune;
 mod watch;

@@ -11,6 +11,7 @@ use vae_infer::{Error, ImageSpec};
 
 use super::super::inputs::Inputs;
 use super::super::options::Options;
+use super::super::signals::Signals;
 use super::super::writers::Writers;
 use super::super::{output, pictures};
 
@@ -38,6 +39,7 @@ impl Folder {
             let place = place.display();
             bail!("cannot write `{place}`: it exists and is not a folder (hint: another -o)");
         }
+        Signals::abandon()?;
         let staging = Staged::new(&place)?;
         Ok(Self {
             place,
