@@ -23,7 +23,7 @@ pub fn atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
 ///
 /// As there.
 pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
-    publish([StagedFile::holding(path, content, 0o777)?])
+    publish([StagedFile::with_mode(path, content, 0o777)?])
 }
 
 /// Writes files that belong together: none gets its name before all are on the disk.
@@ -32,7 +32,7 @@ pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
 ///
 /// [`Error::Write`] for the first that cannot be written.
 pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
-    let staged = files.iter().map(|(path, content)| StagedFile::holding(path, content, 0o666));
+    let staged = files.iter().map(|(path, content)| StagedFile::with(path, content));
     publish(staged.collect::<Result<Vec<_>, _>>()?)
 }
 
@@ -42,11 +42,14 @@ pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
 ///
 /// [`Error::Write`] for the first that cannot be written.
 pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error> {
-    let files: Vec<_> = files.into_iter().collect();
-    for StagedFile { made, path, .. } in &files {
+    let parts = files.into_iter().map(|StagedFile { made, path, begun }| ((made, path), begun));
+    let (files, _begun): (Vec<_>, Vec<_>) = parts.unzip();
+    for (made, path) in &files {
         made.as_file().sync_all().map_err(Error::write(path))?;
     }
-    for StagedFile { made, path, .. } in files {
+    // Whoever abandons them waits until all have their names.
+    let _staged = staged();
+    for (made, path) in files {
         made.persist(&path).map_err(|e| Error::write(path)(e.error))?;
     }
     Ok(())
@@ -63,9 +66,10 @@ fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
 }
 
 /// Removes every [`Staged`] folder and [`StagedFile`] that has not got its name: for a program that is
-/// about to end without dropping them.
+/// about to end without dropping them. Nothing can be begun or get its name after it.
 pub fn abandon() {
-    for path in staged().iter() {
+    let staged = staged();
+    for path in staged.iter() {
         let remove = || match path.is_dir() {
             true => std::fs::remove_dir_all(path),
             false => std::fs::remove_file(path),
@@ -74,6 +78,7 @@ pub fn abandon() {
         // it is emptied, and then it takes another try.
         let _ = (0..TRIES).find(|_| remove().is_ok() || !path.exists());
     }
+    std::mem::forget(staged);
 }
 
 /// A temporary name while something is filled under it.
@@ -107,7 +112,7 @@ impl Drop for Begun {
 pub struct StagedFile {
     made: NamedTempFile,
     path: PathBuf,
-    _begun: Begun,
+    begun: Begun,
 }
 
 impl StagedFile {
@@ -117,7 +122,16 @@ impl StagedFile {
     ///
     /// [`Error::Write`].
     pub fn new(path: &Path) -> Result<Self, Error> {
-        Self::with_mode(path, 0o666)
+        Self::with(path, &[])
+    }
+
+    /// As [`new`](Self::new), with its first content.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn with(path: &Path, content: &[u8]) -> Result<Self, Error> {
+        Self::with_mode(path, content, 0o666)
     }
 
     /// What it is to become.
@@ -126,7 +140,7 @@ impl StagedFile {
     }
 
     /// On Unix it gets the mode's bits that the user's mask leaves.
-    fn with_mode(path: &Path, mode: u32) -> Result<Self, Error> {
+    fn with_mode(path: &Path, content: &[u8], mode: u32) -> Result<Self, Error> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
@@ -137,11 +151,7 @@ impl StagedFile {
         let _ = mode;
         let make = || builder.prefix(".vae-").tempfile_in(parent(path));
         let (made, begun) = Begun::new(make, NamedTempFile::path).map_err(Error::write(path))?;
-        Ok(Self { made, path: path.into(), _begun: begun })
-    }
-
-    fn holding(path: &Path, content: &[u8], mode: u32) -> Result<Self, Error> {
-        let mut staged = Self::with_mode(path, mode)?;
+        let mut staged = Self { made, path: path.into(), begun };
         staged.write_all(content).map_err(Error::write(path))?;
         Ok(staged)
     }

@@ -243,12 +243,12 @@ impl RunConfig {
 
     /// This configuration with another one's settings that no result depends on: where images are kept, and how
     /// often weights are saved.
-    pub fn kept_as(&self, other: &Self) -> Self {
-        let mut kept = self.clone();
-        kept.data.memory_mib = other.data.memory_mib;
-        kept.train.resident_mib = other.train.resident_mib;
-        kept.train.save_minutes = other.train.save_minutes;
-        kept
+    pub fn stored_like(&self, other: &Self) -> Self {
+        let mut stored = self.clone();
+        stored.data.memory_mib = other.data.memory_mib;
+        stored.train.resident_mib = other.train.resident_mib;
+        stored.train.save_minutes = other.train.save_minutes;
+        stored
     }
 
     /// The lines in which two configurations differ, as `-` and `+` lines.

@@ -264,20 +264,20 @@ fn answer(name: &str, device: Device) -> Result<Device> {
     }
 }
 
-/// Runs a closure; what broke down first in it, on whichever thread, becomes the error, in one line and without a
-/// word on standard error.
+/// Runs a closure, before anything else runs; what broke down first in it, on whichever thread, becomes the error, in
+/// one line and without a word on standard error.
 fn quietly<T>(run: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
     let first = Arc::new(Mutex::new(None));
     let (seen, before) = (Arc::clone(&first), take_hook());
     set_hook(Box::new(move |info| {
         let mut first = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let message = info.payload_as_str().unwrap_or_default();
-        first.get_or_insert_with(|| message.lines().next().unwrap_or_default().to_owned());
+        *first = first.take().or_else(|| message.lines().next().map(str::to_owned));
     }));
     let answer = catch_unwind(run);
     set_hook(before);
     let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-    answer.map_err(|_| first.filter(|line| !line.is_empty()).unwrap_or("no reason given".into()))
+    answer.map_err(|_| first.unwrap_or_else(|| "no reason given".to_owned()))
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -118,10 +118,20 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
-/// Refuses two outputs under one name.
+/// A path by its folder's own name, where there is such a folder.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Refuses two outputs under one name, however it is spelled.
 pub(super) fn distinct(paths: &[&Path]) -> Result<()> {
+    let places: Vec<_> = paths.iter().map(|path| place(path)).collect();
     for (i, path) in paths.iter().enumerate() {
-        if paths[..i].contains(path) {
+        if places[..i].contains(&places[i]) {
             bail!("`{}` is named for two outputs", path.display());
         }
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ndarray::{Array4, ArrayView4};
 use ndarray_npy::WritableElement;
+use vae_infer::ImageSpec;
 use vae_infer::npy::{self, Rows};
 use vae_infer::write::{self, StagedFile};
-use vae_infer::{Error, ImageSpec};
 
 use super::options::{affordable, storable};
 use super::output::{Kind, Target};
@@ -37,9 +37,7 @@ impl Results {
     }
 
     pub(super) fn add_file(&mut self, path: &Path, content: &[u8]) -> Result<()> {
-        let mut file = StagedFile::new(path)?;
-        file.write_all(content).map_err(Error::write(path))?;
-        self.files.push(file);
+        self.files.push(StagedFile::with(path, content)?);
         Ok(())
     }
 
@@ -84,7 +82,7 @@ impl Images {
             }
             target => {
                 affordable(values)?;
-                Sink::Held { target, draw, values: Vec::new() }
+                Sink::Held { target, draw, values: Vec::with_capacity(values.unwrap_or(0)) }
             }
         };
         Ok(Self { spec: spec.clone(), sink })

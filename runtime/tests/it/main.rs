@@ -28,6 +28,7 @@ mod report;
 mod schema;
 mod selftest;
 mod shapes;
+#[cfg(unix)]
 mod streams;
 mod tiles;
 mod tune;

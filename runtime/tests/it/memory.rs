@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::fixture::{command, rings, signal};
 
@@ -68,14 +69,12 @@ fn a_folder_takes_no_more_memory_than_its_first_images() {
     assert_eq!(bytes, 128 + IMAGE * (LATE + UNREAD));
 }
 
-/// Arrays without an end, as far as these tests go, and what a signal leaves of them.
+/// Arrays that are far from their end when they are looked at for the last time, and what a signal leaves of them.
 #[test]
 fn an_array_takes_no_more_memory_than_its_first_images() {
     let inputs = tempfile::tempdir().unwrap();
     let image = rings(inputs.path(), 1)[0].to_str().unwrap().to_owned();
-    for arguments in
-        [&["sample", "-n", "1000000000"][..], &["perturb", &image, "--copies", "4294967295"]]
-    {
+    for arguments in [&["sample", "-n", "200000"][..], &["perturb", &image, "--copies", "200000"]] {
         let folder = tempfile::tempdir().unwrap();
         let written = || {
             let mut entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
@@ -96,6 +95,7 @@ fn an_array_takes_no_more_memory_than_its_first_images() {
             if bytes >= LATE * IMAGE {
                 break;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
         signal(&child, "TERM");
         assert!(!child.wait().unwrap().success());

@@ -138,7 +138,7 @@ fn same_inputs(begun: &RunInfo, info: &RunInfo) -> Result<()> {
 /// Opens a run that was begun, locks it, and reads its newest checkpoint.
 fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkpoint>)> {
     let run = Run::open(&options.out)?;
-    let begun = run.config()?.kept_as(config);
+    let begun = run.config()?.stored_like(config);
     if begun != *config {
         let differences = begun.diff(config);
         bail!(

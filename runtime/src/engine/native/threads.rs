@@ -1,5 +1,6 @@
 //! Threads that compute beside the caller's.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -26,6 +27,11 @@ struct Helpers {
     called: AtomicUsize,
     /// They wait for a piece, or compute one.
     awake: AtomicUsize,
+}
+
+thread_local! {
+    /// Whether this thread is one of them.
+    static HELPS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Threads for the time of a call.
@@ -68,7 +74,7 @@ impl Taken {
     /// model's other graph comes next.
     pub(super) fn each<T: Send>(&self, shares: &mut [T], run: impl Fn(&mut T) + Send + Sync) {
         let Some((own, others)) = shares.split_first_mut() else { return };
-        self.team(1 + others.len());
+        self.0.call(others.len());
         let (run, left) = (&run, &AtomicUsize::new(others.len()));
         self.0.pool.in_place_scope(|scope| {
             for share in others {
@@ -84,9 +90,8 @@ impl Taken {
 
     /// The caller's thread with others, which are woken now: within a step there is no time for it.
     pub(super) fn team(&self, size: usize) -> Team<'_> {
-        let team = Team { threads: &self.0, size };
-        team.call();
-        team
+        self.0.call(size - 1);
+        Team { threads: &self.0, size }
     }
 }
 
@@ -96,20 +101,23 @@ impl Drop for Taken {
     }
 }
 
-impl Team<'_> {
-    /// Calls the helpers that have not come, or have gone.
-    fn call(&self) {
-        let Threads { pool, helpers, .. } = self.threads;
-        while helpers.called.load(Ordering::Relaxed) < self.size - 1 {
-            helpers.called.fetch_add(1, Ordering::Relaxed);
+impl Threads {
+    /// Calls as many helpers as are wanted, where some of them have gone or never came. Every thread is asked: of calls
+    /// that any may take, one that is awake would take them all.
+    fn call(&self, count: usize) {
+        let helpers = &self.helpers;
+        if helpers.called.load(Ordering::Relaxed) < count {
+            helpers.called.store(count, Ordering::Relaxed);
             let helpers = Arc::clone(helpers);
-            pool.spawn(move || helpers.help());
+            self.pool.spawn_broadcast(move |_| helpers.help(count));
         }
     }
+}
 
+impl Team<'_> {
     /// Runs all pieces of a step, each by whichever thread is free and awake.
     pub(super) fn share<T: Send>(&self, pieces: Vec<T>, run: impl Fn(T) + Send + Sync) {
-        self.call();
+        self.threads.call(self.size - 1);
         let Threads { pool, helpers, .. } = self.threads;
         let most = pieces.len().saturating_sub(1);
         let (queue, at_work) = (&Mutex::new(pieces.into_iter()), &AtomicUsize::new(0));
@@ -137,9 +145,16 @@ impl Team<'_> {
 }
 
 impl Helpers {
-    /// Takes pieces until there were none for a while.
-    fn help(&self) {
-        self.awake.fetch_add(1, Ordering::Relaxed);
+    /// Takes pieces until there were none for a while, where there are not as many helpers as are wanted.
+    fn help(&self, wanted: usize) {
+        if HELPS.get() {
+            return;
+        }
+        let join = |awake| (awake < wanted).then_some(awake + 1);
+        if self.awake.fetch_update(Ordering::Relaxed, Ordering::Relaxed, join).is_err() {
+            return;
+        }
+        HELPS.set(true);
         let mut last = Instant::now();
         while last.elapsed() < PATIENCE {
             match rayon::yield_now() {
@@ -147,8 +162,11 @@ impl Helpers {
                 _ => std::hint::spin_loop(),
             }
         }
+        HELPS.set(false);
         self.awake.fetch_sub(1, Ordering::Relaxed);
-        self.called.fetch_sub(1, Ordering::Relaxed);
+        // Others may have been called and gone in the meantime.
+        let leave = |called: usize| called.checked_sub(1);
+        let _ = self.called.fetch_update(Ordering::Relaxed, Ordering::Relaxed, leave);
     }
 }
 
@@ -173,6 +191,22 @@ mod tests {
         drop(first);
         let third = Taken::new(3).expect("threads");
         assert!(Arc::ptr_eq(&kept, &third.0), "those that are free are taken");
+    }
+
+    #[test]
+    fn helpers_are_called_once_and_go() {
+        let taken = Taken::new(3).expect("threads");
+        let helpers = &taken.0.helpers;
+        let mut most = 0;
+        for _ in 0..100 {
+            taken.each(&mut [0; 4], |share| *share += 1);
+            taken.team(3).share(vec![0; 9], drop);
+            most = most.max(helpers.awake.load(Ordering::Relaxed));
+        }
+        assert!(most <= 3, "{most} of three threads help");
+        while [&helpers.called, &helpers.awake].iter().any(|n| n.load(Ordering::Relaxed) > 0) {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub fn version(options: &EngineOptions) -> Result<String, Error> {
 
 /// What tells a build from others in the library's words about itself.
 fn build(info: &str) -> &str {
-    let parts = info.trim_start_matches("ORT Build Info: ").split(", ");
-    parts.clone().find(|part| part.starts_with("git-commit-id=")).unwrap_or(info)
+    info.split(", ").find(|part| part.starts_with("git-commit-id=")).unwrap_or(info)
 }
 
 /// Loads the library and gives its path and the builder of its environment.

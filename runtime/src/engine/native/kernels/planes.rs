@@ -14,6 +14,7 @@ pub(in super::super) struct Planes<'a> {
 impl<'a> Planes<'a> {
     /// Memory as `count` planes, each `len` numbers behind the one before.
     pub(in super::super) fn of(memory: &'a mut [f32], count: usize, len: usize) -> Self {
+        debug_assert!(count <= MOST);
         let (mut planes, mut rest) = (none(), memory);
         for plane in &mut planes[..count - 1] {
             (*plane, rest) = rest.split_at_mut(len);

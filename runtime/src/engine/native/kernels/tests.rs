@@ -11,7 +11,9 @@ use super::*;
 pub(in super::super) fn instruction_sets() -> Vec<Arch> {
     let mut sets = vec![Arch::new(), Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
-    sets.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    if let Arch::V4(v4) = Arch::new() {
+        sets.push(Arch::V3(*v4));
+    }
     sets
 }
 
@@ -90,7 +92,7 @@ struct Case {
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
     let portable = sums(Arch::Scalar, case);
-    for arch in instruction_sets() {
+    for arch in instruction_sets().into_iter().filter(|arch| !matches!(arch, Arch::Scalar)) {
         for (place, (a, b)) in sums(arch, case).iter().zip(&portable).enumerate() {
             let near = (a - b).abs() <= 1e-5 * b.abs().max(1.0);
             prop_assert!(near, "{arch:?} at {place}: {a}, and {b} in portable code");
