@@ -13,7 +13,7 @@ use crate::write::StagedFile;
 
 /// An array `[N, ...]` on its way to a file: no more of it is in memory than the rows that are added.
 ///
-/// The file has the bytes that [`write`](super::write) gives all rows together. Only where a row has more than three
+/// The file has the bytes that [`write`](super::write()) gives all rows together. Only where a row has more than three
 /// dimensions may its header be longer.
 ///
 /// ```
