@@ -1,9 +1,8 @@
 //! Results as pictures and as arrays.
 
-use std::io::Cursor;
-
 use anyhow::{Result, bail};
-use image::{DynamicImage, ImageFormat};
+use image::DynamicImage;
+use image::codecs::png::PngEncoder;
 use ndarray::{Array4, ArrayView4};
 use vae_infer::ImageSpec;
 
@@ -12,9 +11,9 @@ const MAX_SIDE: usize = 32_768;
 
 /// The content of a PNG file.
 pub(super) fn png(picture: &DynamicImage) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png)?;
-    Ok(bytes.into_inner())
+    let mut bytes = Vec::new();
+    picture.write_with_encoder(PngEncoder::new(&mut bytes))?;
+    Ok(bytes)
 }
 
 /// The PNG file with all images in a grid, row by row, in nearly as many columns as rows.

@@ -112,7 +112,9 @@ impl Function {
         };
         match self {
             Self::Activation(Activation::Identity) => {}
-            Self::Activation(activation) => arch.dispatch(Activate { activation, values }),
+            Self::Activation(activation) => {
+                arch.dispatch(Activate { activations: &[activation], values });
+            }
             Self::Elu(alpha) => each(&|x| if x < 0.0 { alpha * x.exp_m1() } else { x }),
             Self::Softplus => each(&|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
             Self::Exp => each(&f32::exp),

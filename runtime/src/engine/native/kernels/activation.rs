@@ -1,6 +1,6 @@
 //! Elementwise functions of one number.
 
-use pulp::{Simd, WithSimd};
+use pulp::{Simd, WithSimd, bytemuck};
 
 use super::rounding::Rounding;
 
@@ -19,28 +19,18 @@ pub(in super::super) enum Activation {
 
 impl Activation {
     /// What several functions, one after the other, make of vectors.
+    ///
+    /// The one that most layers have takes less time than a call, and is compiled into every kernel.
     #[inline(always)]
     pub(super) fn each<S: Simd>(activations: &[Self], simd: S, values: &mut [S::f32s]) {
-        for activation in activations {
-            // Functions that take less time than asking which one it is have loops of their own.
-            match *activation {
-                Self::Identity => {}
-                Self::Relu => {
-                    for value in values.iter_mut() {
-                        *value = Self::Relu.of(simd, *value);
-                    }
-                }
-                Self::LeakyRelu(slope) => {
-                    for value in values.iter_mut() {
-                        *value = Self::LeakyRelu(slope).of(simd, *value);
-                    }
-                }
-                other => {
-                    for value in values.iter_mut() {
-                        *value = other.of(simd, *value);
-                    }
+        match activations {
+            [] => {}
+            [Self::Relu] => {
+                for value in values {
+                    *value = Self::Relu.of(simd, *value);
                 }
             }
+            _ => simd.vectorize(Activate { activations, values: bytemuck::cast_slice_mut(values) }),
         }
     }
 
@@ -110,9 +100,9 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(y), exponent))
 }
 
-/// A function applied to numbers where they lie.
+/// Functions applied to numbers where they lie, one after the other.
 pub(in super::super) struct Activate<'a> {
-    pub(in super::super) activation: Activation,
+    pub(in super::super) activations: &'a [Activation],
     pub(in super::super) values: &'a mut [f32],
 }
 
@@ -121,13 +111,15 @@ impl WithSimd for Activate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (vectors, rest) = S::as_mut_simd_f32s(self.values);
-        for vector in vectors {
-            *vector = self.activation.of(simd, *vector);
-        }
-        if !rest.is_empty() {
-            let last = self.activation.of(simd, simd.partial_load_f32s(rest));
-            simd.partial_store_f32s(rest, last);
+        for &activation in self.activations {
+            let (vectors, rest) = S::as_mut_simd_f32s(self.values);
+            for vector in vectors {
+                *vector = activation.of(simd, *vector);
+            }
+            if !rest.is_empty() {
+                let last = activation.of(simd, simd.partial_load_f32s(rest));
+                simd.partial_store_f32s(rest, last);
+            }
         }
     }
 }
@@ -151,7 +143,7 @@ mod tests {
         for arch in super::super::instruction_sets() {
             for (activation, exact) in exact {
                 let mut y = x.clone();
-                arch.dispatch(Activate { activation, values: &mut y });
+                arch.dispatch(Activate { activations: &[activation], values: &mut y });
                 for (x, y) in x.iter().zip(&y) {
                     let expected = exact(f64::from(*x));
                     let error = (f64::from(*y) - expected).abs();
@@ -169,7 +161,7 @@ mod tests {
         for activation in [Activation::Relu, Activation::Clip(0.0, 1.0), Activation::Sigmoid] {
             for arch in super::super::instruction_sets() {
                 let mut values = [f32::NAN; 3];
-                arch.dispatch(Activate { activation, values: &mut values });
+                arch.dispatch(Activate { activations: &[activation], values: &mut values });
                 assert!(values.iter().all(|v| v.is_nan()), "{activation:?} gives {values:?}");
             }
         }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use super::super::pack::{Panels, Weights};
 use super::super::step::Part;
@@ -62,13 +62,40 @@ pub(in super::super) struct Correlate<'a> {
 
 /// The weights of one or two vectors of outputs.
 #[derive(Clone, Copy)]
-struct Panel<'a, S: Simd> {
+struct Panel<'a> {
     /// The first of them.
     output: usize,
-    bias: &'a [S::f32s],
-    weights: &'a [S::f32s],
+    bias: &'a [f32],
+    weights: &'a [f32],
     /// What is read behind them.
     next: Next,
+}
+
+/// `P` positions and the weights of `V` vectors of outputs.
+struct Block<'a, 'b, const P: usize, const V: usize> {
+    layer: &'a mut Correlate<'b>,
+    panel: Panel<'a>,
+    /// The first position.
+    at: usize,
+    ahead: Ahead,
+}
+
+impl<const P: usize, const V: usize> WithSimd for Block<'_, '_, P, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { layer, panel, at, ahead } = self;
+        let [bias, weights] = [panel.bias, panel.weights].map(|numbers| S::as_simd_f32s(numbers).0);
+        let mut sums = [[simd.splat_f32s(0.0); V]; P];
+        for sums in &mut sums {
+            sums[..V].copy_from_slice(&bias[..V]);
+        }
+        let (bases, places) = layer.places::<P>(at);
+        let sums = tile::<S, P, V>(simd, layer.input, &bases, layer.runs, weights, ahead, sums);
+        let left = layer.panels.outputs - panel.output;
+        layer.store(simd, &places, panel.output, left, sums);
+    }
 }
 
 impl WithSimd for Correlate<'_> {
@@ -156,7 +183,7 @@ impl Correlate<'_> {
         let mut output = self.outputs.start;
         let mut at = panels.depth * output;
         while output < self.outputs.end {
-            let bias = S::as_simd_f32s(&panels.bias[output..]).0;
+            let bias = &panels.bias[output..];
             match &panels.weights {
                 Weights::Halves(halves) => {
                     let len = panels.depth * S::F32_LANES;
@@ -170,8 +197,7 @@ impl Correlate<'_> {
                     let vectors = panels.vectors(output);
                     let len = panels.depth * vectors * S::F32_LANES;
                     let (weights, next) = weights.values()[at..].split_at(len);
-                    let (weights, next) = (S::as_simd_f32s(weights).0, Next::of(next, len));
-                    let panel = Panel { output, bias, weights, next };
+                    let panel = Panel { output, bias, weights, next: Next::of(next, len) };
                     match vectors {
                         2 => self.panel::<S, 2>(simd, panel),
                         _ => self.panel::<S, 1>(simd, panel),
@@ -186,7 +212,7 @@ impl Correlate<'_> {
 
     /// One panel of weights at all positions, which are shared out evenly.
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, panel: Panel<S>) {
+    fn panel<S: Simd, const V: usize>(&mut self, simd: S, panel: Panel) {
         let positions = self.positions();
         let blocks = positions.len().div_ceil(most::<S>(V));
         let mut at = positions.start;
@@ -204,7 +230,7 @@ impl Correlate<'_> {
         simd: S,
         at: usize,
         count: usize,
-        panel: Panel<S>,
+        panel: Panel,
         ahead: Ahead,
     ) {
         match count {
@@ -224,21 +250,16 @@ impl Correlate<'_> {
         }
     }
 
-    #[inline(always)]
+    /// A function of its own for every size: a compiler takes several times as long for one with all of them.
+    #[inline(never)]
     fn block<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
         at: usize,
-        Panel { output, weights, bias, .. }: Panel<S>,
+        panel: Panel,
         ahead: Ahead,
     ) {
-        let mut sums = [[simd.splat_f32s(0.0); V]; P];
-        for sums in &mut sums {
-            sums[..V].copy_from_slice(&bias[..V]);
-        }
-        let (bases, places) = self.places::<P>(at);
-        let sums = tile::<S, P, V>(simd, self.input, &bases, self.runs, weights, ahead, sums);
-        self.store(simd, &places, output, self.panels.outputs - output, sums);
+        simd.vectorize(Block::<P, V> { layer: self, panel, at, ahead });
     }
 
     /// Writes a panel's sums, no more than are left, from `offset` behind every place on. Sums without a place are
@@ -253,23 +274,36 @@ impl Correlate<'_> {
         mut sums: [[S::f32s; V]; P],
     ) {
         Activation::each(self.activations, simd, sums.as_flattened_mut());
+        let width = V * S::F32_LANES;
+        if left < width {
+            let sums = bytemuck::cast_slice(sums.as_flattened());
+            return self.store_some(places, offset, left, sums, width);
+        }
         for (place, sums) in places.iter().zip(&sums) {
-            let target = self.output.at(0, place + offset);
-            let target = &mut target[..left.min(V * S::F32_LANES)];
-            let (vectors, rest) = S::as_mut_simd_f32s(target);
-            for (target, sum) in vectors.iter_mut().zip(sums) {
-                *target = *sum;
-            }
-            if !rest.is_empty() {
-                simd.partial_store_f32s(rest, sums[left / S::F32_LANES]);
-            }
+            let target = &mut self.output.at(0, place + offset)[..width];
+            S::as_mut_simd_f32s(target).0.copy_from_slice(sums);
+        }
+    }
+
+    /// Writes the first `left` sums of every place, which has `width` of them.
+    #[inline(never)]
+    fn store_some(
+        &mut self,
+        places: &[usize],
+        offset: usize,
+        left: usize,
+        sums: &[f32],
+        width: usize,
+    ) {
+        for (place, sums) in places.iter().zip(sums.chunks_exact(width)) {
+            self.output.at(0, place + offset)[..left].copy_from_slice(&sums[..left]);
         }
     }
 
     /// A panel of half-precision weights. Where more positions meet it than are computed at once, it is
     /// widened once for all.
     #[inline(always)]
-    fn halves<S: Simd>(&mut self, simd: S, panel: Panel<S>, halves: &Halves, pairs: &[u32]) {
+    fn halves<S: Simd>(&mut self, simd: S, panel: Panel, halves: &Halves, pairs: &[u32]) {
         let at_once = (S::REGISTER_COUNT - 7) / 2;
         match (self.runs.len(), self.positions().len()) {
             (1, 1) => return self.few_halves::<S, 1>(simd, panel, halves, pairs),
@@ -288,7 +322,7 @@ impl Correlate<'_> {
         room.resize((2 * pairs.len()).max(room.len()), 0.0);
         let widened = &mut room[..2 * pairs.len()];
         halves.widen(simd, pairs, widened);
-        self.panel::<S, 2>(simd, Panel { weights: S::as_simd_f32s(widened).0, ..panel });
+        self.panel::<S, 2>(simd, Panel { weights: widened, ..panel });
         *self.room = room;
     }
 
@@ -297,7 +331,7 @@ impl Correlate<'_> {
     fn few_halves<S: Simd, const P: usize>(
         &mut self,
         simd: S,
-        Panel { output, bias, .. }: Panel<S>,
+        Panel { output, bias, .. }: Panel,
         halves: &Halves,
         pairs: &[u32],
     ) {
@@ -306,6 +340,7 @@ impl Correlate<'_> {
         let last = bases[positions.len() - 1];
         bases[positions.len()..].fill(last);
         let inputs = bases.map(|base| &self.input[base + run.offset..][..run.len]);
+        let bias = S::as_simd_f32s(bias).0;
         let sums = [[bias[0], bias[1]]; P];
         let sums = halves.tile(simd, inputs, pairs, sums);
         for (place, sums) in places.iter().zip(sums).take(positions.len()) {

@@ -20,7 +20,7 @@ pub(in super::super) fn instruction_sets() -> Vec<Arch> {
 /// What an instruction set makes of a grid of positions: `rows` by `columns`, of `runs` of `len` numbers
 /// each, with a step between positions. `apart` of the output, in rows and in columns, is the next position's.
 fn sums(arch: Arch, case: &Case) -> Vec<f32> {
-    let Case { outputs, rows, columns, step, runs, len, apart, form } = *case;
+    let Case { outputs, rows, columns, step, runs, len, apart, form, activations } = *case;
     let width = columns * step + len;
     let runs: Vec<Run> = (0..runs).map(|run| Run { offset: run * width, len }).collect();
     let depth = runs.len() * len;
@@ -56,7 +56,7 @@ fn sums(arch: Arch, case: &Case) -> Vec<f32> {
     let layer = Correlate {
         panels: &panels,
         runs: &runs,
-        activations: &[Activation::LeakyRelu(0.25)],
+        activations,
         grid: Grid {
             rows,
             columns,
@@ -88,7 +88,16 @@ struct Case {
     len: usize,
     apart: usize,
     form: Form,
+    activations: &'static [Activation],
 }
+
+/// None, the one that is compiled into the kernels, one that is called, and two.
+const ACTIVATIONS: [&[Activation]; 4] = [
+    &[],
+    &[Activation::Relu],
+    &[Activation::LeakyRelu(0.25)],
+    &[Activation::Clip(-1.0, 1.5), Activation::Sigmoid],
+];
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
     let portable = sums(Arch::Scalar, case);
@@ -112,9 +121,10 @@ proptest! {
         (runs, len) in (1..=3_usize, 1..=40_usize),
         apart in 1..=2_usize,
         half in any::<bool>(),
+        activations in prop::sample::select(&ACTIVATIONS[..]),
     ) {
         let form = if half { Form::Halves } else { Form::Plain };
-        agree(&Case { outputs, rows, columns, step, runs, len, apart, form })?;
+        agree(&Case { outputs, rows, columns, step, runs, len, apart, form, activations })?;
     }
 
     #[test]
@@ -123,9 +133,10 @@ proptest! {
         (rows, columns) in (2..=5_usize, 64..=150_usize),
         (runs, len) in (1..=3_usize, 1..=9_usize),
         apart in 1..=2_usize,
+        activations in prop::sample::select(&ACTIVATIONS[..]),
     ) {
         let form = Form::Rows;
-        agree(&Case { outputs, rows, columns, step: 1, runs, len, apart, form })?;
+        agree(&Case { outputs, rows, columns, step: 1, runs, len, apart, form, activations })?;
     }
 
     #[test]
@@ -136,11 +147,12 @@ proptest! {
         (runs, len) in (1..=3_usize, 1..=40_usize),
         apart in 1..=2_usize,
         zero in 0..=255_u8,
+        activations in prop::sample::select(&ACTIVATIONS[..]),
     ) {
         let rounding = Rounding { scale: 0.02, low: -f32::from(zero), high: 255.0 - f32::from(zero) };
         let form = Form::Integers { rounding, adjacent };
         let outputs = phases * adjacent;
-        agree(&Case { outputs, rows, columns, step, runs, len, apart, form })?;
+        agree(&Case { outputs, rows, columns, step, runs, len, apart, form, activations })?;
     }
 }
 

@@ -6,7 +6,10 @@ use super::super::Correlate;
 use super::Order;
 use super::dots::Dots;
 #[cfg(target_arch = "x86_64")]
-use super::{pairs::Pairs, x86::Vnni};
+use super::{
+    pairs::{IntegerSimd, Pairs},
+    x86::Vnni,
+};
 
 #[cfg(target_arch = "aarch64")]
 pulp::simd_type! {

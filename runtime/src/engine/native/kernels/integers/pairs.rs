@@ -21,6 +21,8 @@ pub(super) trait IntegerSimd: Copy {
     type Pairs: Copy;
     type Sums: Copy;
 
+    /// Runs what is compiled for these vectors.
+    fn vectorize(self, run: impl NullaryFnOnce<Output = ()>);
     fn floats(self) -> Self::Floats;
     fn zero(self) -> Self::Sums;
     /// The same pair for every sum.
@@ -102,20 +104,42 @@ impl Correlate<'_> {
         }
     }
 
-    #[inline(always)]
+    /// A function of its own for every size: a compiler takes several times as long for one with all of them.
+    #[inline(never)]
     fn integer_block<I: IntegerSimd, const P: usize, const V: usize, const U: usize>(
         &mut self,
         simd: I,
         block: &IntegerBlock,
         at: usize,
     ) {
-        let (bases, places) = self.places::<P>(at);
+        simd.vectorize(PairsBlock::<I, P, V, U> { simd, layer: self, block, at });
+    }
+}
+
+/// `P` positions and the weights of `V` vectors of outputs, whose sums grow in `U` parts.
+struct PairsBlock<'a, 'b, I, const P: usize, const V: usize, const U: usize> {
+    simd: I,
+    layer: &'a mut Correlate<'b>,
+    block: &'a IntegerBlock<'a>,
+    /// The first position.
+    at: usize,
+}
+
+impl<I: IntegerSimd, const P: usize, const V: usize, const U: usize> NullaryFnOnce
+    for PairsBlock<'_, '_, I, P, V, U>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, layer, block, at } = self;
+        let (bases, places) = layer.places::<P>(at);
         let sums = block.sums::<I, P, V, U>(simd, &bases);
         let output = block.panel.output;
         let lanes = <I::Floats as Simd>::F32_LANES;
         let floats = simd.floats();
         let scale = I::Floats::as_simd_f32s(&block.panels.scale[output..][..V * lanes]).0;
-        let bias = I::Floats::as_simd_f32s(&self.panels.bias[output..][..V * lanes]).0;
+        let bias = I::Floats::as_simd_f32s(&layer.panels.bias[output..][..V * lanes]).0;
         let mut scaled = [[floats.splat_f32s(0.0); V]; P];
         for p in 0..P {
             for v in 0..V {
@@ -123,7 +147,7 @@ impl Correlate<'_> {
                 scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
             }
         }
-        self.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
+        layer.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
     }
 }
 

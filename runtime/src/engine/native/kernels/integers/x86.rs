@@ -30,11 +30,6 @@ impl Vnni {
     pub(super) fn of(v4: V4) -> Option<Self> {
         Some(Self { v4, features: Features::try_new()? })
     }
-
-    #[inline(always)]
-    pub(super) fn vectorize(self, run: impl NullaryFnOnce<Output = ()>) {
-        self.features.vectorize(run);
-    }
 }
 
 impl IntegerSimd for Vnni {
@@ -42,6 +37,11 @@ impl IntegerSimd for Vnni {
     type Weights = __m256i;
     type Pairs = __m512i;
     type Sums = __m512i;
+
+    #[inline(always)]
+    fn vectorize(self, run: impl NullaryFnOnce<Output = ()>) {
+        self.features.vectorize(run);
+    }
 
     #[inline(always)]
     fn floats(self) -> V4 {
@@ -84,6 +84,11 @@ impl IntegerSimd for V3 {
     type Weights = __m128i;
     type Pairs = __m256i;
     type Sums = __m256i;
+
+    #[inline(always)]
+    fn vectorize(self, run: impl NullaryFnOnce<Output = ()>) {
+        V3::vectorize(self, run);
+    }
 
     #[inline(always)]
     fn floats(self) -> V3 {
