@@ -70,7 +70,7 @@ fn bernoulli(logits: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
 
 /// The squared error, summed over pixels.
 fn squared_error(decoded: Tensor<4>, image: Tensor<4>) -> Tensor<1> {
-    #[cfg(feature = "libtorch")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     if let Some(loss) = extension::squared_error(&decoded, &image) {
         return loss;
     }

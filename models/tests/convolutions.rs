@@ -5,7 +5,7 @@ mod devices;
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use vae_models::{
     Activation, Block, Features, Initialization, Layer, Network, NetworkConfig, Shape, Skips,
 };
@@ -18,15 +18,25 @@ struct Case {
     image: [usize; 3],
 }
 
-fn conv(channels: usize, kernel: usize, stride: usize, padding: usize, relu: bool) -> Block {
-    let activation = if relu { Activation::Relu } else { Activation::Identity };
-    Block::Conv { channels, kernel, stride, padding, activation }
+fn conv(channels: usize, kernel: usize, stride: usize, padding: usize) -> Block {
+    Block::Conv { channels, kernel, stride, padding, activation: Activation::Relu }
 }
 
 fn deconv(channels: usize, kernel: usize, stride: usize, padding: usize, added: usize) -> Block {
     let (activation, output_padding) = (Activation::Relu, added);
     Block::Deconv { channels, kernel, stride, padding, output_padding, activation }
 }
+
+/// The same block with another activation than ReLU.
+fn with(new: Activation, mut block: Block) -> Block {
+    if let Block::Conv { activation, .. } | Block::Deconv { activation, .. } = &mut block {
+        *activation = new;
+    }
+    block
+}
+
+/// Those that are a part of the layer.
+const ENDS: [Activation; 3] = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Sigmoid];
 
 /// Every small kernel, stride and padding, and images that are no multiple of them; batches that no
 /// group divides, of which one image is too large to be multiplied at once.
@@ -35,18 +45,28 @@ fn cases() -> Vec<Case> {
     for (kernel, stride) in (1..5).flat_map(|kernel| (1..4).map(move |stride| (kernel, stride))) {
         for padding in 0..kernel.min(3) {
             let image = [1 + kernel, 5 + stride, 8];
-            let (batch, relu) = (1 + 3 * padding, padding % 2 == 0);
-            cases.push(Case { block: conv(3, kernel, stride, padding, relu), batch, image });
+            let batch = 1 + 3 * padding;
+            cases.push(Case { block: conv(3, kernel, stride, padding), batch, image });
             for added in 0..stride {
                 let block = deconv(2, kernel, stride, padding, added);
                 cases.push(Case { block, batch, image });
             }
         }
     }
-    cases.push(Case { block: conv(4, 3, 2, 1, true), batch: 37, image: [2, 9, 7] });
-    cases.push(Case { block: deconv(4, 3, 2, 1, 1), batch: 37, image: [2, 9, 7] });
-    cases.push(Case { block: conv(2, 3, 1, 1, false), batch: 2, image: [2, 70, 90] });
-    cases.push(Case { block: deconv(2, 3, 2, 1, 0), batch: 2, image: [2, 40, 60] });
+    let activations = ENDS.into_iter().chain([Activation::Identity, Activation::Silu]).cycle();
+    for (case, activation) in cases.iter_mut().zip(activations) {
+        case.block = with(activation, case.block.clone());
+    }
+    for activation in ENDS {
+        for (block, batch, image) in [
+            (conv(4, 3, 2, 1), 37, [2, 9, 7]),
+            (deconv(4, 3, 2, 1, 1), 37, [2, 9, 7]),
+            (conv(2, 3, 1, 1), 2, [2, 70, 90]),
+            (deconv(2, 3, 2, 1, 0), 2, [2, 40, 60]),
+        ] {
+            cases.push(Case { block: with(activation, block), batch, image });
+        }
+    }
     cases
 }
 
@@ -105,7 +125,7 @@ fn forward(network: &Network, x: Tensor<4>) -> Tensor<4> {
 #[test]
 fn sums_do_not_depend_on_the_number_of_threads() {
     let device = Device::flex().autodiff();
-    for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+    for block in [conv(5, 3, 2, 1), deconv(5, 3, 2, 1, 1)] {
         let (network, x) = network(&Case { block, batch: 50, image: [3, 12, 11] }, &device);
         let found = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -133,7 +153,7 @@ fn a_constant_image_and_an_untrained_network_have_the_same_output() {
 fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
     for device in devices() {
         let device = device.autodiff();
-        for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
+        for block in [conv(5, 3, 2, 1), deconv(5, 3, 2, 1, 1)] {
             let (network, x) = network(&Case { block, batch: 5, image: [3, 12, 11] }, &device);
             let [_, expected, ..] = gradients(layer(&network), &x, |x| forward(&network, x));
             let (frozen, x) = (network.no_grad(), x.require_grad());
@@ -146,17 +166,19 @@ fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
 
 #[test]
 fn what_is_not_a_number_stays_so() {
-    for device in devices() {
+    let blocks = || [conv(5, 3, 2, 1), deconv(5, 3, 2, 1, 1)];
+    let cases = ENDS.into_iter().flat_map(|end| blocks().map(|block| with(end, block)));
+    for (device, block) in
+        devices().into_iter().flat_map(|d| cases.clone().map(move |b| (d.clone(), b)))
+    {
         let device = device.autodiff();
-        for block in [conv(5, 3, 2, 1, true), deconv(5, 3, 2, 1, 1)] {
-            let (network, x) = network(&Case { block, batch: 2, image: [3, 12, 11] }, &device);
-            let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
-            let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
-            let broken: Vec<_> = output.iter::<f32>().map(f32::is_nan).collect();
-            let (first, second) = broken.split_at(broken.len() / 2);
-            assert!(!first.contains(&true) && !second.contains(&false));
-            assert!(weight.iter::<f32>().all(f32::is_nan));
-        }
+        let (network, x) = network(&Case { block, batch: 2, image: [3, 12, 11] }, &device);
+        let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
+        let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
+        let broken: Vec<_> = output.iter::<f32>().map(f32::is_nan).collect();
+        let (first, second) = broken.split_at(broken.len() / 2);
+        assert!(!first.contains(&true) && !second.contains(&false));
+        assert!(weight.iter::<f32>().all(f32::is_nan));
     }
 }
 
@@ -175,7 +197,7 @@ fn outputs_and_gradients_are_those_of_burn() {
                     Layer::Deconv(conv) => conv.forward(x),
                     Layer::Dense(_) => panic!("no convolution"),
                 };
-                if block.activation() == Activation::Relu { activation::relu(y) } else { y }
+                block.activation().forward(y)
             });
             let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
             for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {

@@ -4,7 +4,7 @@ mod devices;
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, Tolerance, activation};
 use vae_models::{
@@ -20,18 +20,23 @@ struct Case {
     activation: Activation,
 }
 
+/// Activations that are a part of the layer.
+const ENDS: [Activation; 3] = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Sigmoid];
+
 /// Layers around the width of a part, and one of which a part is large enough to be shared out itself.
 fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (features, units) in [(1, 1), (2, 256), (784, 63), (3, 64), (130, 65), (65, 200), (257, 2)]
     {
         for (batch, activation) in
-            [(1, Activation::Relu), (37, Activation::Identity), (128, Activation::Relu)]
+            [(1, Activation::LeakyRelu(0.1)), (37, Activation::Identity), (128, Activation::Relu)]
         {
             cases.push(Case { batch, features, units, activation });
         }
     }
-    cases.push(Case { batch: 300, features: 400, units: 70, activation: Activation::Sigmoid });
+    for activation in ENDS {
+        cases.push(Case { batch: 300, features: 400, units: 70, activation });
+    }
     cases
 }
 
@@ -90,11 +95,7 @@ fn outputs_and_gradients_are_those_of_burn() {
             let (network, x) = network(&case, &device);
             let layer = layer(&network);
             let ours = gradients(layer, &x, |x| forward(&network, x));
-            let theirs = gradients(layer, &x, |x| match case.activation {
-                Activation::Relu => activation::relu(layer.forward(x)),
-                Activation::Sigmoid => activation::sigmoid(layer.forward(x)),
-                _ => layer.forward(x),
-            });
+            let theirs = gradients(layer, &x, |x| case.activation.forward(layer.forward(x)));
             let names = ["output", "input's gradient", "weight's gradient", "bias's gradient"];
             let of = format!("{} x {} to {}", case.batch, case.features, case.units);
             for ((ours, theirs), name) in ours.iter().zip(&theirs).zip(names) {
@@ -139,15 +140,33 @@ fn sums_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn what_is_not_a_number_stays_so() {
-    for device in devices() {
-        let device = device.autodiff();
-        let case = Case { batch: 2, features: 3, units: 70, activation: Activation::Relu };
-        let (network, x) = network(&case, &device);
+    let cases = devices().into_iter().flat_map(|device| ENDS.map(|end| (device.clone(), end)));
+    for (device, activation) in cases {
+        let case = Case { batch: 2, features: 3, units: 70, activation };
+        let (network, x) = network(&case, &device.autodiff());
         let x = Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1) * f32::NAN], 0);
         let [output, _, weight, _] = gradients(layer(&network), &x, |x| forward(&network, x));
         let broken = output.iter::<f32>().map(|y| y.is_nan());
         assert_eq!(broken.collect::<Vec<_>>(), [[false; 70], [true; 70]].concat());
         assert!(weight.iter::<f32>().all(f32::is_nan));
+    }
+}
+
+#[test]
+fn a_sigmoid_has_its_values_where_they_are_nearly_0_and_1() {
+    for device in devices() {
+        let case = Case { batch: 1, features: 1, units: 81, activation: Activation::Sigmoid };
+        let (mut network, _) = network(&case, &device);
+        let logits = Tensor::<1, Int>::arange(-40..41, &device).float() * 3.0;
+        for layer in network.layers_mut() {
+            let Layer::Dense(dense) = layer else { panic!("no dense layer") };
+            dense.bias = Some(Param::from_tensor(logits.clone()));
+        }
+        let found = forward(&network, Tensor::zeros([1, 1], &device)).into_data();
+        for (y, logit) in found.iter::<f32>().zip(logits.into_data().iter::<f64>()) {
+            let expected = 1.0 / (1.0 + (-logit).exp());
+            assert!((f64::from(y) - expected).abs() <= 2e-7 * expected + 2e-38, "{y} at {logit}");
+        }
     }
 }
 

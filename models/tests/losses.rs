@@ -84,6 +84,57 @@ fn the_slope_of_a_loss_is_what_the_mean_is_off_by() {
 }
 
 #[test]
+fn losses_of_large_images_and_their_slopes_are_their_formulas() {
+    let shape = [3, 2, 7, 11];
+    let len = 2 * 7 * 11;
+    for device in devices() {
+        let device = device.autodiff();
+        device.seed(7);
+        let decoded = Tensor::<4>::random(shape, Distribution::Normal(0.0, 3.0), &device);
+        let image = Tensor::<4>::random(shape, Distribution::Uniform(0.0, 1.0), &device);
+        let factors = [1.0, -2.0, 0.5];
+        for likelihood in [Likelihood::Bernoulli, Likelihood::SquaredError] {
+            let tracked = decoded.clone().detach().require_grad();
+            let loss = likelihood.negative_log(tracked.clone(), image.clone());
+            let gradients = (loss.clone() * Tensor::from_floats(factors, &device)).sum().backward();
+            let slopes = tracked.grad(&gradients).expect("it is asked for").into_data();
+            let (slopes, loss) = (slopes.iter::<f64>(), loss.into_data());
+            let [decoded, image] = [&decoded, &image].map(|t| t.clone().into_data());
+            let mut expected = [0.0; 3];
+            let pixels = decoded.iter::<f64>().zip(image.iter::<f64>()).zip(slopes);
+            for (i, ((d, x), slope)) in pixels.enumerate() {
+                let (term, by_decoded) = match likelihood {
+                    Likelihood::Bernoulli => {
+                        let softplus = d.max(0.0) + (-d.abs()).exp().ln_1p();
+                        (softplus - x * d, 1.0 / (1.0 + (-d).exp()) - x)
+                    }
+                    _ => ((d - x).powi(2), 2.0 * (d - x)),
+                };
+                expected[i / len] += term;
+                let off = (slope - by_decoded * f64::from(factors[i / len])).abs();
+                assert!(off < 1e-5, "the slope of pixel {i} is off by {off} in {likelihood:?}");
+            }
+            for (loss, expected) in loss.iter::<f64>().zip(expected) {
+                assert!((loss / expected - 1.0).abs() < 1e-6, "{loss} is not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_gives_no_loss() {
+    for device in devices() {
+        let mut pixels = [0.5; 130];
+        pixels[100] = f32::NAN;
+        let decoded = Tensor::<1>::from_floats(pixels, &device).reshape([1, 1, 10, 13]);
+        for likelihood in [Likelihood::Bernoulli, Likelihood::SquaredError] {
+            let loss = likelihood.negative_log(decoded.clone(), decoded.zeros_like());
+            assert!(loss.into_scalar::<f32>().is_nan(), "{likelihood:?}");
+        }
+    }
+}
+
+#[test]
 fn squared_error_is_summed() {
     let expected = sum(|d, x| (d - x).powi(2));
     for got in negative_log(Likelihood::SquaredError) {

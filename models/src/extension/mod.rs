@@ -4,6 +4,7 @@
 //! nothing where that backend is none of those in this folder; what asks then does as Burn does. A backend brings its
 //! [`Layer`](layer::Layer)s and its [`Loss`](loss::Loss)es; their place among Burn's gradients is the same for all.
 
+mod end;
 #[cfg(feature = "flex")]
 mod flex;
 mod layer;
@@ -14,6 +15,7 @@ mod loss;
 use burn::tensor::Tensor;
 
 use crate::block::Activation;
+use end::End;
 
 #[cfg(feature = "libtorch")]
 pub use libtorch::TorchScript;
@@ -34,19 +36,14 @@ pub(crate) fn dense(
     bias: Tensor<1>,
     activation: Activation,
 ) -> Option<Tensor<2>> {
+    let end = End::of(activation);
     #[cfg(feature = "flex")]
-    {
-        let relu = activation == Activation::Relu;
-        if let Some(output) = layer::apply(flex::Dense { relu }, input, &weight, &bias) {
-            return Some(behind(output, activation, relu));
-        }
+    if let Some(output) = layer::apply(flex::Dense(end), input, &weight, &bias) {
+        return Some(behind(output, activation, end));
     }
     #[cfg(feature = "libtorch")]
-    {
-        let end = libtorch::End::of(activation);
-        if let Some(output) = layer::apply(libtorch::Dense(end), input, &weight, &bias) {
-            return Some(behind(output, activation, end.is_some()));
-        }
+    if let Some(output) = layer::apply(libtorch::Dense(end), input, &weight, &bias) {
+        return Some(behind(output, activation, end));
     }
     None
 }
@@ -59,28 +56,27 @@ pub(crate) fn convolution(
     steps: Steps,
     activation: Activation,
 ) -> Option<Tensor<4>> {
+    let end = End::of(activation);
     #[cfg(feature = "flex")]
     {
-        let relu = activation == Activation::Relu;
-        let of = flex::convolution(steps, input.dims(), weight.dims(), relu);
+        let of = flex::convolution(steps, input.dims(), weight.dims(), end);
         if let Some(output) = layer::apply(of, input, &weight, &bias) {
-            return Some(behind(output, activation, relu));
+            return Some(behind(output, activation, end));
         }
     }
     #[cfg(feature = "libtorch")]
     {
-        let end = libtorch::End::of(activation);
         let of = libtorch::Convolution { steps, end };
         if let Some(output) = layer::apply(of, input, &weight, &bias) {
-            return Some(behind(output, activation, end.is_some()));
+            return Some(behind(output, activation, end));
         }
     }
     None
 }
 
-/// A layer's output behind its activation, which the layer may have applied.
-fn behind<const D: usize>(output: Tensor<D>, activation: Activation, applied: bool) -> Tensor<D> {
-    if applied { output } else { activation.forward(output) }
+/// A layer's output behind its activation, which is applied already where the layer has it as its end.
+fn behind<const D: usize>(output: Tensor<D>, activation: Activation, end: End) -> Tensor<D> {
+    if end == End::Nothing { activation.forward(output) } else { output }
 }
 
 /// The binary cross-entropy of logits in nats, summed over pixels: `[B, C, H, W]` to `[B]`.
@@ -97,9 +93,16 @@ pub(crate) fn bernoulli(logits: &Tensor<4>, image: &Tensor<4>) -> Option<Tensor<
 }
 
 /// The squared error, summed over pixels: `[B, C, H, W]` to `[B]`.
-#[cfg(feature = "libtorch")]
 pub(crate) fn squared_error(decoded: &Tensor<4>, image: &Tensor<4>) -> Option<Tensor<1>> {
-    loss::apply(libtorch::SquaredError, decoded, image)
+    #[cfg(feature = "flex")]
+    if let Some(loss) = loss::apply(flex::SquaredError, decoded, image) {
+        return Some(loss);
+    }
+    #[cfg(feature = "libtorch")]
+    if let Some(loss) = loss::apply(libtorch::SquaredError, decoded, image) {
+        return Some(loss);
+    }
+    None
 }
 
 /// Rows and columns of zeros at the top, the bottom, the left and the right of images, or taken away there where their

@@ -7,19 +7,19 @@ use rayon::prelude::*;
 use super::matrix::{contiguous, tensor, values};
 use super::window::Window;
 use super::work::{Work, add};
-use super::{Gradients, Layer, Wanted};
+use super::{End, Gradients, Layer, Wanted};
 
 /// The groups that a batch is shared out in. What is summed over a batch is summed within every group and
 /// then over the groups in their order, so that a sum does not depend on the number of threads.
 const GROUPS: usize = 16;
 
-/// A convolution or a transposed one, with its bias and, where it has one, its ReLU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A convolution or a transposed one, with its bias and its end.
+#[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Convolution {
     pub(super) window: Window,
     /// Whether it leads from the small image to the large one.
     pub(super) transposed: bool,
-    pub(super) relu: bool,
+    pub(super) end: End,
 }
 
 impl Convolution {

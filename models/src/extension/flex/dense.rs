@@ -2,22 +2,21 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::matrix::{contiguous, tensor, values, whole};
 use super::work::add;
-use super::{Gradients, Layer, Wanted};
+use super::{End, Gradients, Layer, Wanted};
 
 /// Columns of a product that a thread finds at once, as wide as the widest kernel of `flex`'s products.
 const COLUMNS: usize = 64;
 /// Numbers of a gradient that a thread takes at once.
 const SHARE: usize = 16 * 1024;
 
-/// A dense layer and, where it has one, its ReLU.
+/// A dense layer and its end.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Dense {
-    pub(in super::super) relu: bool,
-}
+pub(in super::super) struct Dense(pub(in super::super) End);
 
 impl Layer<Flex> for Dense {
     fn takes(&self, dtype: DType) -> bool {
@@ -35,9 +34,7 @@ impl Layer<Flex> for Dense {
         let bias = values(&bias);
         product(&input, weight, |first, row| {
             add(row, &bias[first..][..row.len()]);
-            if self.relu {
-                row.iter_mut().for_each(|y| *y = if *y <= 0.0 { 0.0 } else { *y });
-            }
+            Arch::new().dispatch(|| self.0.finish(row));
         })
     }
 
@@ -50,13 +47,12 @@ impl Layer<Flex> for Dense {
         wanted: Wanted,
     ) -> Gradients<Flex> {
         let mut gradient = whole(gradient);
-        if self.relu {
+        if self.0 != End::Nothing {
             let output = contiguous(output);
             let outputs = values(&output).par_chunks(SHARE);
             let gradients = gradient.storage_mut::<f32>().par_chunks_mut(SHARE);
             gradients.zip(outputs).for_each(|(gradients, outputs)| {
-                let pairs = gradients.iter_mut().zip(outputs);
-                pairs.for_each(|(gradient, y)| *gradient = if *y <= 0.0 { 0.0 } else { *gradient });
+                Arch::new().dispatch(|| self.0.turn(gradients, outputs));
             });
         }
         let of_input =

@@ -86,26 +86,26 @@ impl Phases {
         }
     }
 
-    /// Puts a large image together; `finish` gets every number with its channel's bias added.
+    /// Puts a large image together; `finish` gets every channel of it with its number.
     #[inline(always)]
     pub(super) fn join(
         &self,
         phases: &[f32],
         image: &mut [f32],
-        bias: &[f32],
-        finish: impl Fn(f32) -> f32,
+        finish: impl Fn(usize, &mut [f32]),
     ) {
         let [height, width] = self.window.large;
         let channels =
             image.chunks_exact_mut(height * width).zip(phases.chunks_exact(self.channel));
-        for ((image, phases), bias) in channels.zip(bias) {
-            for (image, row) in image.chunks_exact_mut(width).zip(&self.rows) {
+        for (channel, (image, phases)) in channels.enumerate() {
+            for (line, row) in image.chunks_exact_mut(width).zip(&self.rows) {
                 for columns in &self.columns {
                     let from = &phases[row + columns.place..][..columns.count];
-                    let to = image[columns.first..].iter_mut().step_by(self.window.stride[1]);
-                    to.zip(from).for_each(|(to, from)| *to = finish(from + bias));
+                    let to = line[columns.first..].iter_mut().step_by(self.window.stride[1]);
+                    to.zip(from).for_each(|(to, from)| *to = *from);
                 }
             }
+            finish(channel, image);
         }
     }
 }

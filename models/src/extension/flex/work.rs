@@ -78,7 +78,10 @@ impl Work {
     #[inline(always)]
     pub(super) fn forward(mut self, input: &[f32], bias: &[f32], output: &mut [f32]) {
         let (of, step) = (self.of, self.images());
-        let finish = |sum: f32| if of.relu && sum <= 0.0 { 0.0 } else { sum };
+        let finish = |channel: usize, sums: &mut [f32]| {
+            sums.iter_mut().for_each(|sum| *sum += bias[channel]);
+            of.end.finish(sums);
+        };
         let inputs = input.chunks(step * of.input_len());
         for (input, output) in inputs.zip(output.chunks_mut(step * of.output_len())) {
             let images = input.len() / of.input_len();
@@ -89,13 +92,13 @@ impl Work {
                     let windows = self.small.times(&self.transposed);
                     self.add_up(&part, values(&windows));
                 }
-                self.join(output, bias, finish);
+                self.join(output, finish);
             } else {
                 self.split(input);
                 for part in self.parts(images) {
                     self.gather(&part);
                     let small = self.windows.times(&self.weight);
-                    self.unpack(&part, values(&small), output, |sum, c| finish(sum + bias[c]));
+                    self.unpack(&part, values(&small), output, finish);
                 }
             }
         }
@@ -115,7 +118,6 @@ impl Work {
         let (of, window, step) = (self.of, self.of.window, self.images());
         let mut weight_sums = vec![0.0; window.weights() * window.small_channels];
         let mut bias_sums = vec![0.0; of.output_channels()];
-        let no_bias = vec![0.0; window.channels];
         let (mut masked, count) = (vec![], input.len() / of.input_len());
         for first in (0..count).step_by(step) {
             let images = step.min(count - first);
@@ -125,10 +127,7 @@ impl Work {
             let mut wanted = wanted.as_deref_mut().map(|wanted| &mut wanted[inputs]);
             masked.clear();
             masked.extend_from_slice(gradient);
-            if of.relu {
-                let pairs = masked.iter_mut().zip(&output[outputs]);
-                pairs.for_each(|(gradient, y)| *gradient = if *y <= 0.0 { 0.0 } else { *gradient });
-            }
+            of.end.turn(&mut masked, &output[outputs]);
             for image in masked.chunks_exact(of.output_len()) {
                 let planes = image.chunks_exact(of.output_len() / of.output_channels());
                 bias_sums.iter_mut().zip(planes).for_each(|(sum, plane)| *sum += total(plane));
@@ -154,7 +153,7 @@ impl Work {
                 match &mut wanted {
                     Some(wanted) if of.transposed => {
                         let small = self.windows.times(&self.weight);
-                        self.unpack(&part, values(&small), wanted, |sum, _| sum);
+                        self.unpack(&part, values(&small), wanted, |_, _| ());
                     }
                     Some(_) => {
                         let windows = self.small.times(&self.transposed);
@@ -164,7 +163,7 @@ impl Work {
                 }
             }
             if let (Some(wanted), false) = (wanted, of.transposed) {
-                self.join(wanted, &no_bias, |sum| sum);
+                self.join(wanted, |_, _| ());
             }
         }
         [weight_sums, bias_sums]
@@ -184,12 +183,13 @@ impl Work {
         self.sums.resize(images * self.phases.len, 0.0);
     }
 
-    /// Puts together the large images that windows were added up to.
+    /// Puts together the large images that windows were added up to; `finish` gets stretches of them, each with the
+    /// number of its channel.
     #[inline(always)]
-    fn join(&self, images: &mut [f32], bias: &[f32], finish: impl Fn(f32) -> f32) {
+    fn join(&self, images: &mut [f32], finish: impl Fn(usize, &mut [f32])) {
         let (len, image) = (self.phases.len, self.of.window.large_len());
         let images = images.chunks_exact_mut(image).zip(self.sums.chunks_exact(len));
-        images.for_each(|(image, phases)| self.phases.join(phases, image, bias, &finish));
+        images.for_each(|(image, phases)| self.phases.join(phases, image, &finish));
     }
 
     /// Fills the matrix of windows.
@@ -240,14 +240,14 @@ impl Work {
         }
     }
 
-    /// Puts small images in their place; `finish` gets every number and its channel.
+    /// Puts small images in their place; `finish` gets stretches of them, each with the number of its channel.
     #[inline(always)]
     fn unpack(
         &self,
         part: &Part,
         small: &[f32],
         images: &mut [f32],
-        finish: impl Fn(f32, usize) -> f32,
+        finish: impl Fn(usize, &mut [f32]),
     ) {
         let [height, width] = self.of.window.small;
         let (plane, pitch) = (height * width, self.phases.pitch);
@@ -255,9 +255,11 @@ impl Work {
             let images = images.chunks_exact_mut(self.of.window.small_len());
             for (image, place) in images.zip(row.chunks(part.width)) {
                 let lines = &mut image[channel * plane..][part.rows.start * width..];
+                let lines = &mut lines[..part.rows.len() * width];
                 for (line, place) in lines.chunks_exact_mut(width).zip(place.chunks(pitch)) {
-                    line.iter_mut().zip(place).for_each(|(to, from)| *to = finish(*from, channel));
+                    line.copy_from_slice(&place[..width]);
                 }
+                finish(channel, lines);
             }
         }
     }

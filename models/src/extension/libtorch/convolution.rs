@@ -21,7 +21,7 @@ const MOST: usize = i32::MAX as usize;
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Convolution {
     pub(in super::super) steps: Steps,
-    pub(in super::super) end: Option<End>,
+    pub(in super::super) end: End,
 }
 
 impl Layer<LibTorch> for Convolution {
@@ -53,10 +53,7 @@ impl Layer<LibTorch> for Convolution {
         gradient: TchTensor,
         wanted: Wanted,
     ) -> Gradients<LibTorch> {
-        let gradient = match self.end {
-            Some(end) => end.before(&gradient.tensor, &output.tensor),
-            None => gradient.tensor,
-        };
+        let gradient = self.end.before(gradient.tensor, &output.tensor);
         let Steps { stride, padding, transposed } = self.steps;
         let [stride, padding, added] = [stride, padding, transposed.unwrap_or_default()].map(list);
         let [of_input, of_weight, of_bias] = SCRIPT.tensors(
@@ -87,11 +84,11 @@ pub(super) fn with_end(
     weight: &Tensor,
     bias: &Tensor,
     Steps { stride, padding, transposed }: Steps,
-    end: Option<End>,
+    end: End,
 ) -> Tensor {
     let [stride, padding, added] = [stride, padding, transposed.unwrap_or_default()].map(list);
     if transposed.is_none()
-        && matches!(end, Some(End::Relu))
+        && end == End::Relu
         && input.device().is_cuda()
         && tch::Cuda::cudnn_is_available()
         && values(input, weight) <= MOST
@@ -108,10 +105,7 @@ pub(super) fn with_end(
         added,
         1,
     );
-    match end {
-        Some(end) => end.apply(output),
-        None => output,
-    }
+    end.apply(output)
 }
 
 fn list(numbers: [usize; 2]) -> [i64; 2] {

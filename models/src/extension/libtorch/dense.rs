@@ -7,7 +7,7 @@ use super::{End, Gradients, Layer, Wanted, takes};
 
 /// A dense layer and its end.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Dense(pub(in super::super) Option<End>);
+pub(in super::super) struct Dense(pub(in super::super) End);
 
 impl Layer<LibTorch> for Dense {
     fn takes(&self, dtype: DType) -> bool {
@@ -22,11 +22,7 @@ impl Layer<LibTorch> for Dense {
     /// - output: `[B, F']`
     fn forward(&self, input: &TchTensor, weight: &TchTensor, bias: &TchTensor) -> TchTensor {
         let (input, weight, bias) = (&input.tensor, &weight.tensor, &bias.tensor);
-        let output = bias.addmm(input, weight);
-        TchTensor::new(match self.0 {
-            Some(end) => end.apply(output),
-            None => output,
-        })
+        TchTensor::new(self.0.apply(bias.addmm(input, weight)))
     }
 
     fn backward(
@@ -37,10 +33,7 @@ impl Layer<LibTorch> for Dense {
         gradient: TchTensor,
         wanted: Wanted,
     ) -> Gradients<LibTorch> {
-        let gradient = match self.0 {
-            Some(end) => end.before(&gradient.tensor, &output.tensor),
-            None => gradient.tensor,
-        };
+        let gradient = self.0.before(gradient.tensor, &output.tensor);
         let of_input = || gradient.mm(&weight.tensor.tr());
         let of_weight = || input.tensor.tr().mm(&gradient);
         let of_bias = || gradient.sum_dim_intlist(0_i64, false, None::<Kind>);

@@ -21,13 +21,12 @@ mod script;
 use burn::tensor::DType;
 
 use super::Steps;
+use super::end::End;
 use super::layer::{Gradients, Layer, Training, Wanted};
 use super::loss::Loss;
-use crate::block::Activation;
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
-pub(super) use end::End;
 pub(super) use frame::frame;
 pub(super) use likelihood::{Bernoulli, SquaredError};
 pub use script::TorchScript;

@@ -60,13 +60,7 @@ impl Phases {
     }
 
     /// The output behind its end.
-    pub(super) fn apply(
-        self,
-        input: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        end: Option<End>,
-    ) -> Tensor {
+    pub(super) fn apply(self, input: &Tensor, weight: &Tensor, bias: &Tensor, end: End) -> Tensor {
         let given = |first: &Tensor| IValue::Tensor(first.shallow_clone());
         let number = |number: usize| IValue::Int(number as i64);
         let Self { stride, padding, reach } = self;
@@ -90,7 +84,7 @@ mod tests {
     #[test]
     fn phases_are_the_transposed_convolution() {
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        let ends = [Some(End::Relu), Some(End::Sigmoid), Some(End::LeakyRelu(0.2)), None];
+        let ends = [End::Relu, End::Sigmoid, End::LeakyRelu(0.2), End::Nothing];
         for ([kernel, stride, padding, added, reach], end) in [
             [3, 2, 1, 1, 1],
             [4, 2, 1, 0, 1],
