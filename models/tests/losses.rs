@@ -111,7 +111,7 @@ fn losses_of_large_images_and_their_slopes_are_their_formulas() {
                     _ => ((d - x).powi(2), 2.0 * (d - x)),
                 };
                 expected[i / len] += term;
-                let off = (slope - by_decoded * f64::from(factors[i / len])).abs();
+                let off = (slope - by_decoded * factors[i / len]).abs();
                 assert!(off < 1e-5, "the slope of pixel {i} is off by {off} in {likelihood:?}");
             }
             for (loss, expected) in loss.iter::<f64>().zip(expected) {
