@@ -27,7 +27,7 @@ fn deconv(channels: usize, kernel: usize, stride: usize, padding: usize, added: 
     Block::Deconv { channels, kernel, stride, padding, output_padding, activation }
 }
 
-/// The same block with another activation than ReLU.
+/// The same block with the given activation.
 fn with(new: Activation, mut block: Block) -> Block {
     if let Block::Conv { activation, .. } | Block::Deconv { activation, .. } = &mut block {
         *activation = new;
@@ -35,7 +35,7 @@ fn with(new: Activation, mut block: Block) -> Block {
     block
 }
 
-/// Those that are a part of the layer.
+/// Activations that are a part of the layer.
 const ENDS: [Activation; 3] = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Sigmoid];
 
 /// Every small kernel, stride and padding, and images that are no multiple of them; batches that no
