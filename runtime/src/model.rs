@@ -368,7 +368,11 @@ impl Network {
 
 /// Whether all numbers are; looked at by the block, so that a block can be looked at in vectors.
 fn is_finite(tensor: &ArrayViewD<f32>) -> bool {
-    let finite = |block: &[f32]| block.iter().fold(true, |all, v| all & v.is_finite());
+    // One that is not has all bits of its exponent, which the last of them carries into the sign's.
+    const EXPONENT: u32 = 0x7f80_0000;
+    const LAST: u32 = 0x0080_0000;
+    let carry = |v: &f32| (v.to_bits() & EXPONENT) + LAST;
+    let finite = |block: &[f32]| block.iter().fold(0, |all, v| all | carry(v)) >> 31 == 0;
     match tensor.as_slice_memory_order() {
         Some(values) => values.chunks(1024).all(finite),
         None => tensor.iter().all(|v| v.is_finite()),

@@ -26,8 +26,7 @@ fn header(element: &str, shape: &str) -> String {
 
 #[test]
 fn unusable_arrays_are_refused() {
-    let nan = npy::encode(&Array4::from_elem((1, 28, 28, 1), f32::NAN));
-    let bright = npy::encode(&Array4::from_elem((1, 28, 28, 1), 1.5_f32));
+    let with = |value| npy::encode(&Array4::from_elem((1, 28, 28, 1), value));
     let mut long = npy::encode(&Array3::<u8>::zeros((1, 28, 28)));
     long.push(0);
     let cases: Vec<(&str, &str, Vec<u8>)> = vec![
@@ -49,8 +48,9 @@ fn unusable_arrays_are_refused() {
         ("N6 rank 1", "shape", npy::encode(&Array1::<f32>::zeros(784))),
         ("N6 channels last", "shape", npy::encode(&Array4::<f32>::zeros((1, 1, 28, 28)))),
         ("N7 trailing bytes", "bytes follow", long),
-        ("N8 NaN", "not finite", nan),
-        ("out of range", "holds 1.5", bright),
+        ("N8 NaN", "not finite", with(f32::NAN)),
+        ("N8 infinity", "not finite", with(f32::NEG_INFINITY)),
+        ("out of range", "holds 1.5", with(1.5)),
         ("no image", "shape", npy::encode(&Array3::<u8>::zeros((0, 28, 28)))),
         ("only magic", "header", b"\x93NUMPY".to_vec()),
         ("no header", "not a usable", raw(1, "nonsense", &[])),

@@ -1,7 +1,5 @@
 //! Weights in the order in which the kernels read them.
 
-use half::f16;
-
 use super::kernels::{Halves, IntegerPanel, IntegerPanels, Order, Registers, Rounding, Run};
 
 /// The weights of a layer, or of one phase of it.
@@ -66,20 +64,6 @@ impl Layer<'_> {
     fn weight(&self, output: usize, input: usize) -> f32 {
         self.weights[self.outputs[output] + self.inputs[input]] * self.scale[output]
     }
-
-    /// The weights in half precision, where it holds them and the kernel can widen them.
-    fn halves(&self, lanes: usize) -> Option<Weights> {
-        let values = along_outputs(self, |_| 2 * lanes);
-        let sizes = || values.iter().map(|value| value.abs());
-        let least = sizes().filter(|&size| size > 0.0).fold(f32::INFINITY, f32::min);
-        let shift = Halves::shift(least, sizes().fold(0.0, f32::max))?;
-        let half = |value: f32| u32::from(f16::from_f32(value * 2.0_f32.powi(shift)).to_bits());
-        let pairs = values.chunks(2 * lanes).flat_map(|both| {
-            let (low, high) = both.split_at(lanes);
-            low.iter().zip(high).map(|(low, high)| half(*low) | half(*high) << 16)
-        });
-        Some(Weights::Halves(Halves { pairs: pairs.collect(), shift }))
-    }
 }
 
 impl Panels {
@@ -106,7 +90,11 @@ impl Panels {
                 Weights::Positions { offsets: offsets.collect(), weights }
             }
             _ if narrow => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
-            Form::Halves => layer.halves(lanes).unwrap_or_else(along),
+            Form::Halves => {
+                let values = along_outputs(&layer, |_| 2 * lanes);
+                let halves = Halves::pack(&values, 2 * lanes, registers.halves);
+                halves.map_or_else(along, Weights::Halves)
+            }
             Form::Plain => along(),
         };
         let (depth, mut bias) = (layer.inputs.len(), layer.bias.to_vec());
@@ -136,7 +124,7 @@ impl Panels {
     pub(super) fn bytes(&self) -> usize {
         match &self.weights {
             Weights::Outputs(weights) | Weights::Inputs(weights) => weights.values().len() * 4,
-            Weights::Halves(weights) => weights.pairs.len() * 4,
+            Weights::Halves(weights) => weights.bytes(),
             Weights::Positions { weights, .. } => weights.len() * 4,
             Weights::Integers(panels) => panels.weights.values().len(),
         }

@@ -8,6 +8,7 @@ const DISTANCE: usize = 2048;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Next {
     place: *const f32,
+    /// The space that they take, in numbers of single precision.
     len: usize,
 }
 
@@ -15,35 +16,36 @@ pub(super) struct Next {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
     place: *const f32,
+    /// From a block's to the next one's.
+    hop: usize,
     step: usize,
 }
 
 impl Next {
-    /// The first `len` of some numbers.
     #[inline(always)]
-    pub(super) fn of<T>(numbers: &[T], len: usize) -> Self {
-        Self { place: numbers.as_ptr().cast(), len: len.min(numbers.len()) }
+    pub(super) fn of<T>(weights: &[T]) -> Self {
+        Self { place: weights.as_ptr().cast(), len: size_of_val(weights) / size_of::<f32>() }
     }
 
-    /// The share of a block, of so many that read `weights` one after the other. If there is but one, it asks for
-    /// its own.
+    /// What so many blocks ask for, which read `weights` of `depth` inputs one after the other: a share of these
+    /// numbers each. If there is but one, it asks for its own.
     #[inline(always)]
-    pub(super) fn share<T>(
-        self,
-        weights: &[T],
-        block: usize,
-        blocks: usize,
-        depth: usize,
-    ) -> Ahead {
-        let (place, len) = match blocks {
-            1 => (weights.as_ptr().cast::<f32>().wrapping_add(DISTANCE), size_of_val(weights) / 4),
-            _ => (self.place.wrapping_add(block * self.len / blocks), self.len / blocks),
+    pub(super) fn share(self, weights: &[f32], blocks: usize, depth: usize) -> Ahead {
+        let (place, hop) = match blocks {
+            1 => (weights.as_ptr().wrapping_add(DISTANCE), weights.len()),
+            _ => (self.place, self.len / blocks),
         };
-        Ahead { place, step: len.div_ceil(depth.max(1)) }
+        Ahead { place, hop, step: hop.div_ceil(depth.max(1)) }
     }
 }
 
 impl Ahead {
+    /// What the block with a number asks for.
+    #[inline(always)]
+    pub(super) fn of_block(self, number: usize) -> Self {
+        Self { place: self.place.wrapping_add(number * self.hop), ..self }
+    }
+
     /// Asks for the line with what belongs to one input; processors fetch that line's neighbour too.
     #[inline(always)]
     pub(super) fn ask(&mut self) {

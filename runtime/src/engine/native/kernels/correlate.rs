@@ -9,9 +9,10 @@ use super::super::pack::{Panels, Weights};
 use super::super::step::Part;
 use super::activation::Activation;
 use super::ahead::{Ahead, Next};
-use super::halves::Halves;
+use super::few::Singles;
+use super::grid::{Blocks, Grid};
+use super::halves::HalfArch;
 use super::integers::IntegerArch;
-use super::narrow::{Fold, LANES, narrow};
 use super::planes::Planes;
 use super::tile::{Run, tile};
 
@@ -24,23 +25,6 @@ const STRIP: usize = 128 * 1024;
 const fn most<S: Simd>(vectors: usize) -> usize {
     let fit = if S::IS_SCALAR { 4 } else { (S::REGISTER_COUNT - vectors - 1) / vectors };
     if fit < MOST { fit } else { MOST }
-}
-
-/// Positions on a grid, and where their inputs and outputs lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Grid {
-    /// Rows of positions.
-    pub(in super::super) rows: usize,
-    /// Positions in a row.
-    pub(in super::super) columns: usize,
-    /// Outputs in a row, of all phases.
-    pub(in super::super) width: usize,
-    /// The input's place at the first position, and its steps from row to row and in a row.
-    pub(in super::super) input: [usize; 3],
-    /// The output's likewise.
-    pub(in super::super) output: [usize; 3],
-    /// From an output to the next at one position: 1, or the numbers of a plane.
-    pub(in super::super) channel: usize,
 }
 
 /// A layer, or a phase of one, over some rows of its grid.
@@ -62,21 +46,20 @@ pub(in super::super) struct Correlate<'a> {
 
 /// The weights of one or two vectors of outputs.
 #[derive(Clone, Copy)]
-struct Panel<'a> {
+pub(super) struct Panel<'a> {
     /// The first of them.
-    output: usize,
-    bias: &'a [f32],
-    weights: &'a [f32],
+    pub(super) output: usize,
+    pub(super) bias: &'a [f32],
+    pub(super) weights: &'a [f32],
     /// What is read behind them.
-    next: Next,
+    pub(super) next: Next,
 }
 
-/// `P` positions and the weights of `V` vectors of outputs.
+/// Blocks of `P` positions and the weights of `V` vectors of outputs.
 struct Block<'a, 'b, const P: usize, const V: usize> {
     layer: &'a mut Correlate<'b>,
-    panel: Panel<'a>,
-    /// The first position.
-    at: usize,
+    panel: &'a Panel<'a>,
+    blocks: &'a Blocks,
     ahead: Ahead,
 }
 
@@ -85,16 +68,20 @@ impl<const P: usize, const V: usize> WithSimd for Block<'_, '_, P, V> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layer, panel, at, ahead } = self;
+        let Self { layer, panel, blocks, ahead } = self;
         let [bias, weights] = [panel.bias, panel.weights].map(|numbers| S::as_simd_f32s(numbers).0);
-        let mut sums = [[simd.splat_f32s(0.0); V]; P];
-        for sums in &mut sums {
-            sums[..V].copy_from_slice(&bias[..V]);
-        }
-        let (bases, places) = layer.places::<P>(at);
-        let sums = tile::<S, P, V>(simd, layer.input, &bases, layer.runs, weights, ahead, sums);
         let left = layer.panels.outputs - panel.output;
-        layer.store(simd, &places, panel.output, left, sums);
+        let mut cursor = layer.grid.cursor(blocks.at);
+        for number in blocks.numbers.clone() {
+            let mut sums = [[simd.splat_f32s(0.0); V]; P];
+            for sums in &mut sums {
+                sums[..V].copy_from_slice(&bias[..V]);
+            }
+            let (bases, places) = cursor.places(&layer.grid);
+            let ahead = ahead.of_block(number);
+            let sums = tile::<S, P, V>(simd, layer.input, &bases, layer.runs, weights, ahead, sums);
+            layer.store(simd, &places, panel.output, left, sums);
+        }
     }
 }
 
@@ -110,7 +97,14 @@ impl WithSimd for Correlate<'_> {
             (Weights::Inputs(_), _) => return self.narrow::<S, 4>(simd),
             (Weights::Positions { .. }, 1) => return self.along_rows::<S, 8, 1>(simd),
             (Weights::Positions { .. }, 2) => return self.along_rows::<S, 4, 2>(simd),
+            // No more sums than the registers hold.
+            (Weights::Positions { .. }, 3) if S::REGISTER_COUNT < 32 => {
+                return self.along_rows::<S, 3, 3>(simd);
+            }
             (Weights::Positions { .. }, 3) => return self.along_rows::<S, 4, 3>(simd),
+            (Weights::Positions { .. }, _) if S::REGISTER_COUNT < 32 => {
+                return self.along_rows::<S, 3, 4>(simd);
+            }
             (Weights::Positions { .. }, _) => return self.along_rows::<S, 4, 4>(simd),
             _ => {}
         }
@@ -125,6 +119,7 @@ impl Correlate<'_> {
     pub(in super::super) fn run(self, arch: Arch) {
         match &self.panels.weights {
             Weights::Integers(_) => IntegerArch::of(arch).run(self),
+            Weights::Halves(_) => HalfArch::of(arch).run(self),
             _ => arch.dispatch(self),
         }
     }
@@ -145,23 +140,7 @@ impl Correlate<'_> {
     /// Where the inputs and the outputs of consecutive positions begin.
     #[inline(always)]
     pub(super) fn places<const P: usize>(&self, at: usize) -> ([usize; P], [usize; P]) {
-        let Grid { columns, input, output, .. } = self.grid;
-        let (row, mut column) = (at / columns, at % columns);
-        let mut from = input[0] + row * input[1] + column * input[2];
-        let mut to = output[0] + row * output[1] + column * output[2];
-        let (mut inputs, mut outputs) = ([0; P], [0; P]);
-        for (i, o) in inputs.iter_mut().zip(&mut outputs) {
-            (*i, *o) = (from, to);
-            column += 1;
-            from += input[2];
-            to += output[2];
-            if column == columns {
-                column = 0;
-                from = from + input[1] - columns * input[2];
-                to = to + output[1] - columns * output[2];
-            }
-        }
-        (inputs, outputs)
+        self.grid.cursor(at).places(&self.grid)
     }
 
     /// The plane of an output, and how far it lies from its position's place there.
@@ -180,86 +159,74 @@ impl Correlate<'_> {
     #[inline(always)]
     fn strip<S: Simd>(&mut self, simd: S) {
         let panels = self.panels;
-        let mut output = self.outputs.start;
-        let mut at = panels.depth * output;
-        while output < self.outputs.end {
-            let bias = &panels.bias[output..];
-            match &panels.weights {
-                Weights::Halves(halves) => {
-                    let len = panels.depth * S::F32_LANES;
-                    let (pairs, next) = halves.pairs[at / 2..].split_at(len);
-                    let panel = Panel { output, bias, weights: &[], next: Next::of(next, len) };
-                    self.halves(simd, panel, halves, pairs);
-                    at += 2 * len;
-                    output += 2 * S::F32_LANES;
-                }
-                Weights::Outputs(weights) => {
-                    let vectors = panels.vectors(output);
-                    let len = panels.depth * vectors * S::F32_LANES;
-                    let (weights, next) = weights.values()[at..].split_at(len);
-                    let panel = Panel { output, bias, weights, next: Next::of(next, len) };
-                    match vectors {
-                        2 => self.panel::<S, 2>(simd, panel),
-                        _ => self.panel::<S, 1>(simd, panel),
-                    }
-                    at += len;
-                    output += vectors * S::F32_LANES;
-                }
-                Weights::Inputs(_) | Weights::Positions { .. } | Weights::Integers(_) => return,
+        let Weights::Outputs(weights) = &panels.weights else { return };
+        let Range { start: mut output, end } = self.outputs;
+        if self.positions().len() == 1 {
+            output = self.few::<_, 1, 4>(Singles(simd), output..end);
+            output = self.few::<_, 1, 2>(Singles(simd), output..end);
+        }
+        let mut rest = &weights.values()[panels.depth * output..];
+        while output < end {
+            let vectors = panels.vectors(output);
+            let len = panels.depth * vectors * S::F32_LANES;
+            let (weights, later) = rest.split_at(len);
+            rest = later;
+            let next = Next::of(&rest[..len.min(rest.len())]);
+            let panel = Panel { output, bias: &panels.bias[output..], weights, next };
+            match vectors {
+                2 => self.panel::<S, 2>(simd, &panel),
+                _ => self.panel::<S, 1>(simd, &panel),
             }
+            output += vectors * S::F32_LANES;
         }
     }
 
     /// One panel of weights at all positions, which are shared out evenly.
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, panel: Panel) {
-        let positions = self.positions();
-        let blocks = positions.len().div_ceil(most::<S>(V));
-        let mut at = positions.start;
-        for block in 0..blocks {
-            let end = positions.start + positions.len() * (block + 1) / blocks;
-            let ahead = panel.next.share(panel.weights, block, blocks, self.panels.depth);
-            self.block_of::<S, V>(simd, at, end - at, panel, ahead);
-            at = end;
+    pub(super) fn panel<S: Simd, const V: usize>(&mut self, simd: S, panel: &Panel) {
+        let shares = Blocks::of(self.positions(), most::<S>(V));
+        let blocks = shares[1].numbers.end;
+        let ahead = panel.next.share(panel.weights, blocks, self.panels.depth);
+        for blocks in shares.iter().filter(|blocks| !blocks.numbers.is_empty()) {
+            self.blocks_of::<S, V>(simd, blocks, panel, ahead);
         }
     }
 
     #[inline(always)]
-    fn block_of<S: Simd, const V: usize>(
+    fn blocks_of<S: Simd, const V: usize>(
         &mut self,
         simd: S,
-        at: usize,
-        count: usize,
-        panel: Panel,
+        blocks: &Blocks,
+        panel: &Panel,
         ahead: Ahead,
     ) {
-        match count {
-            1 => self.block::<S, 1, V>(simd, at, panel, ahead),
-            2 => self.block::<S, 2, V>(simd, at, panel, ahead),
-            3 => self.block::<S, 3, V>(simd, at, panel, ahead),
-            4 => self.block::<S, 4, V>(simd, at, panel, ahead),
-            5 if most::<S>(V) >= 5 => self.block::<S, 5, V>(simd, at, panel, ahead),
-            6 if most::<S>(V) >= 6 => self.block::<S, 6, V>(simd, at, panel, ahead),
-            7 if most::<S>(V) >= 7 => self.block::<S, 7, V>(simd, at, panel, ahead),
-            8 if most::<S>(V) >= 8 => self.block::<S, 8, V>(simd, at, panel, ahead),
-            9 if most::<S>(V) >= 9 => self.block::<S, 9, V>(simd, at, panel, ahead),
-            10 if most::<S>(V) >= 10 => self.block::<S, 10, V>(simd, at, panel, ahead),
-            11 if most::<S>(V) >= 11 => self.block::<S, 11, V>(simd, at, panel, ahead),
-            12 if most::<S>(V) >= 12 => self.block::<S, 12, V>(simd, at, panel, ahead),
+        match blocks.size {
+            1 => self.blocks::<S, 1, V>(simd, blocks, panel, ahead),
+            2 => self.blocks::<S, 2, V>(simd, blocks, panel, ahead),
+            3 => self.blocks::<S, 3, V>(simd, blocks, panel, ahead),
+            4 => self.blocks::<S, 4, V>(simd, blocks, panel, ahead),
+            5 if most::<S>(V) >= 5 => self.blocks::<S, 5, V>(simd, blocks, panel, ahead),
+            6 if most::<S>(V) >= 6 => self.blocks::<S, 6, V>(simd, blocks, panel, ahead),
+            7 if most::<S>(V) >= 7 => self.blocks::<S, 7, V>(simd, blocks, panel, ahead),
+            8 if most::<S>(V) >= 8 => self.blocks::<S, 8, V>(simd, blocks, panel, ahead),
+            9 if most::<S>(V) >= 9 => self.blocks::<S, 9, V>(simd, blocks, panel, ahead),
+            10 if most::<S>(V) >= 10 => self.blocks::<S, 10, V>(simd, blocks, panel, ahead),
+            11 if most::<S>(V) >= 11 => self.blocks::<S, 11, V>(simd, blocks, panel, ahead),
+            12 if most::<S>(V) >= 12 => self.blocks::<S, 12, V>(simd, blocks, panel, ahead),
             _ => unreachable!("no block is larger than the largest"),
         }
     }
 
     /// A function of its own for every size: a compiler takes several times as long for one with all of them.
     #[inline(never)]
-    fn block<S: Simd, const P: usize, const V: usize>(
+    fn blocks<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
-        at: usize,
-        panel: Panel,
+        blocks: &Blocks,
+        panel: &Panel,
         ahead: Ahead,
     ) {
-        simd.vectorize(Block::<P, V> { layer: self, panel, at, ahead });
+        simd.vectorize(Block::<P, V> { layer: self, panel, blocks, ahead });
     }
 
     /// Writes a panel's sums, no more than are left, from `offset` behind every place on. Sums without a place are
@@ -297,100 +264,6 @@ impl Correlate<'_> {
     ) {
         for (place, sums) in places.iter().zip(sums.chunks_exact(width)) {
             self.output.at(0, place + offset)[..left].copy_from_slice(&sums[..left]);
-        }
-    }
-
-    /// A panel of half-precision weights. Where more positions meet it than are computed at once, it is
-    /// widened once for all.
-    #[inline(always)]
-    fn halves<S: Simd>(&mut self, simd: S, panel: Panel, halves: &Halves, pairs: &[u32]) {
-        let at_once = (S::REGISTER_COUNT - 7) / 2;
-        match (self.runs.len(), self.positions().len()) {
-            (1, 1) => return self.few_halves::<S, 1>(simd, panel, halves, pairs),
-            (1, 2) => return self.few_halves::<S, 2>(simd, panel, halves, pairs),
-            (1, 3) => return self.few_halves::<S, 3>(simd, panel, halves, pairs),
-            (1, 4) => return self.few_halves::<S, 4>(simd, panel, halves, pairs),
-            (1, 5..=8) if at_once >= 8 => {
-                return self.few_halves::<S, 8>(simd, panel, halves, pairs);
-            }
-            (1, 9..=12) if at_once >= 12 => {
-                return self.few_halves::<S, 12>(simd, panel, halves, pairs);
-            }
-            _ => {}
-        }
-        let mut room = std::mem::take(self.room);
-        room.resize((2 * pairs.len()).max(room.len()), 0.0);
-        let widened = &mut room[..2 * pairs.len()];
-        halves.widen(simd, pairs, widened);
-        self.panel::<S, 2>(simd, Panel { weights: widened, ..panel });
-        *self.room = room;
-    }
-
-    /// Up to `P` positions; those that are missing are computed as the last one, and not kept.
-    #[inline(always)]
-    fn few_halves<S: Simd, const P: usize>(
-        &mut self,
-        simd: S,
-        Panel { output, bias, .. }: Panel,
-        halves: &Halves,
-        pairs: &[u32],
-    ) {
-        let (positions, run) = (self.positions(), self.runs[0]);
-        let (mut bases, places) = self.places::<P>(positions.start);
-        let last = bases[positions.len() - 1];
-        bases[positions.len()..].fill(last);
-        let inputs = bases.map(|base| &self.input[base + run.offset..][..run.len]);
-        let bias = S::as_simd_f32s(bias).0;
-        let sums = [[bias[0], bias[1]]; P];
-        let sums = halves.tile(simd, inputs, pairs, sums);
-        for (place, sums) in places.iter().zip(sums).take(positions.len()) {
-            self.store(simd, &[*place], output, self.panels.outputs - output, [sums]);
-        }
-    }
-
-    /// A layer with few outputs: as many positions at once as their sums fill a vector.
-    #[inline(always)]
-    fn narrow<S: Simd, const C: usize>(&mut self, simd: S) {
-        match S::F32_LANES / C {
-            16.. => self.few::<S, 16, C>(simd),
-            8.. => self.few::<S, 8, C>(simd),
-            5.. => self.few::<S, 5, C>(simd),
-            4.. => self.few::<S, 4, C>(simd),
-            2.. => self.few::<S, 2, C>(simd),
-            _ => self.few::<S, 1, C>(simd),
-        }
-    }
-
-    #[inline(always)]
-    fn few<S: Simd, const P: usize, const C: usize>(&mut self, simd: S) {
-        let Weights::Inputs(weights) = &self.panels.weights else { return };
-        let weights = S::as_simd_f32s(weights.values()).0;
-        let fold = Fold::new(simd);
-        let mut bias = [0.0; LANES];
-        for (lane, bias) in bias.iter_mut().enumerate() {
-            *bias = self.panels.bias[lane % C];
-        }
-        let bias = S::as_simd_f32s(&bias).0[0];
-        let positions = self.positions();
-        let mut at = positions.start;
-        while at < positions.end {
-            // What is behind the last position is computed at the last one, and not kept.
-            let count = P.min(positions.end - at);
-            let (mut bases, places) = self.places::<P>(at);
-            let last = bases[count - 1];
-            bases[count..].fill(last);
-            let sums = narrow::<S, P, C>(simd, fold, self.input, &bases, self.runs, weights);
-            let mut sums = [simd.add_f32s(sums, bias)];
-            Activation::each(self.activations, simd, &mut sums);
-            let mut values = [0.0; LANES];
-            S::as_mut_simd_f32s(&mut values).0[0] = sums[0];
-            for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
-                for (c, value) in values.iter().enumerate() {
-                    let (plane, shift) = self.plane(c);
-                    self.output.at(plane, place + shift)[0] = *value;
-                }
-            }
-            at += count;
         }
     }
 }

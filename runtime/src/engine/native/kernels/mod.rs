@@ -5,6 +5,8 @@
 mod activation;
 mod ahead;
 mod correlate;
+mod few;
+mod grid;
 mod halves;
 mod integers;
 mod narrow;
@@ -19,8 +21,10 @@ mod transpose;
 use pulp::{Arch, Simd, WithSimd};
 
 pub(super) use activation::{Activate, Activation};
-pub(super) use correlate::{Correlate, Grid};
-pub(super) use halves::Halves;
+pub(super) use correlate::Correlate;
+pub(super) use grid::Grid;
+use halves::HalfArch;
+pub(super) use halves::{HalfOrder, Halves};
 use integers::IntegerArch;
 pub(super) use integers::{IntegerPanel, IntegerPanels, Order};
 pub(super) use planes::Planes;
@@ -37,20 +41,22 @@ pub(super) struct Registers {
     pub(super) lanes: usize,
     /// Vector registers.
     pub(super) count: usize,
-    /// How weights that are integers lie.
+    /// How weights in half precision lie, and those that are integers.
+    pub(super) halves: HalfOrder,
     pub(super) integers: Order,
 }
 
 impl Registers {
     pub(super) fn of(arch: Arch) -> Self {
-        struct Ask(Order);
+        struct Ask(HalfOrder, Order);
         impl WithSimd for Ask {
             type Output = Registers;
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) -> Registers {
-                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, integers: self.0 }
+                let Self(halves, integers) = self;
+                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, halves, integers }
             }
         }
-        arch.dispatch(Ask(IntegerArch::of(arch).order()))
+        arch.dispatch(Ask(HalfArch::of(arch).order(), IntegerArch::of(arch).order()))
     }
 }

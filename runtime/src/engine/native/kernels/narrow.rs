@@ -1,9 +1,60 @@
-//! The inner loop of layers with fewer outputs than a vector has lanes: a vector holds products of one
-//! output, which are added up at the end.
+//! Layers with fewer outputs than a vector has lanes: a vector holds products of one output, which are added
+//! up at the end.
 
 use pulp::Simd;
 
+use super::super::pack::Weights;
+use super::activation::Activation;
+use super::correlate::Correlate;
 use super::tile::Run;
+
+impl Correlate<'_> {
+    /// A layer with few outputs: as many positions at once as their sums fill a vector.
+    #[inline(always)]
+    pub(super) fn narrow<S: Simd, const C: usize>(&mut self, simd: S) {
+        match S::F32_LANES / C {
+            16.. => self.narrow_of::<S, 16, C>(simd),
+            8.. => self.narrow_of::<S, 8, C>(simd),
+            5.. => self.narrow_of::<S, 5, C>(simd),
+            4.. => self.narrow_of::<S, 4, C>(simd),
+            2.. => self.narrow_of::<S, 2, C>(simd),
+            _ => self.narrow_of::<S, 1, C>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_of<S: Simd, const P: usize, const C: usize>(&mut self, simd: S) {
+        let Weights::Inputs(weights) = &self.panels.weights else { return };
+        let weights = S::as_simd_f32s(weights.values()).0;
+        let fold = Fold::new(simd);
+        let mut bias = [0.0; LANES];
+        for (lane, bias) in bias.iter_mut().enumerate() {
+            *bias = self.panels.bias[lane % C];
+        }
+        let bias = S::as_simd_f32s(&bias).0[0];
+        let positions = self.positions();
+        let mut at = positions.start;
+        while at < positions.end {
+            // What is behind the last position is computed at the last one, and not kept.
+            let count = P.min(positions.end - at);
+            let (mut bases, places) = self.places::<P>(at);
+            let last = bases[count - 1];
+            bases[count..].fill(last);
+            let sums = sums::<S, P, C>(simd, fold, self.input, &bases, self.runs, weights);
+            let mut sums = [simd.add_f32s(sums, bias)];
+            Activation::each(self.activations, simd, &mut sums);
+            let mut values = [0.0; LANES];
+            S::as_mut_simd_f32s(&mut values).0[0] = sums[0];
+            for (place, values) in places.iter().zip(values.chunks(C)).take(count) {
+                for (c, value) in values.iter().enumerate() {
+                    let (plane, shift) = self.plane(c);
+                    self.output.at(plane, place + shift)[0] = *value;
+                }
+            }
+            at += count;
+        }
+    }
+}
 
 /// The sums of `P` positions by `C` outputs, no more than a vector has lanes: that of position `p` and output
 /// `c` in lane `p C + c`.
@@ -11,7 +62,7 @@ use super::tile::Run;
 /// `weights` has for every run the vectors of the first output, then those of the second, and so on,
 /// each filled up with zeros.
 #[inline(always)]
-pub(super) fn narrow<S: Simd, const P: usize, const C: usize>(
+fn sums<S: Simd, const P: usize, const C: usize>(
     simd: S,
     fold: Fold<S>,
     input: &[f32],

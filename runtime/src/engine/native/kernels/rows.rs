@@ -4,7 +4,8 @@ use pulp::Simd;
 
 use super::super::pack::Weights;
 use super::activation::Activation;
-use super::correlate::{Correlate, Grid};
+use super::correlate::Correlate;
+use super::grid::Grid;
 use super::narrow::LANES;
 
 /// The positions of consecutive rows that are computed at once, at most.

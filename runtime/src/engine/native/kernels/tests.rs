@@ -4,7 +4,7 @@ use half::f16;
 use proptest::prelude::*;
 use pulp::Arch;
 
-use super::super::pack::{Form, Layer, Panels};
+use super::super::pack::{Form, Layer, Panels, Weights};
 use super::*;
 
 /// The instruction sets that this processor has, and portable code.
@@ -115,8 +115,8 @@ proptest! {
 
     #[test]
     fn sums_are_those_of_portable_code(
-        outputs in 1..=40_usize,
-        (rows, columns) in (1..=5_usize, 1..=30_usize),
+        outputs in prop_oneof![1..=40_usize, 1..=150_usize],
+        (rows, columns) in prop_oneof![Just((1, 1)), (1..=5_usize, 1..=30_usize)],
         step in 1..=3_usize,
         (runs, len) in (1..=3_usize, 1..=40_usize),
         apart in 1..=2_usize,
@@ -153,6 +153,62 @@ proptest! {
         let form = Form::Integers { rounding, adjacent };
         let outputs = phases * adjacent;
         agree(&Case { outputs, rows, columns, step, runs, len, apart, form, activations })?;
+    }
+}
+
+#[test]
+fn every_weight_in_half_precision_is_itself() {
+    let all = (0..=u16::MAX).map(f16::from_bits).map(f32::from);
+    let values: Vec<f32> = all.filter(|value| value.is_finite()).collect();
+    let ordinary: Vec<f32> = values.iter().copied().filter(|value| value.abs() <= 31.0).collect();
+    let archs = instruction_sets().into_iter();
+    for (arch, half) in
+        archs.flat_map(|arch| [HalfArch::of(arch), HalfArch::Bits(arch)].map(|half| (arch, half)))
+    {
+        let registers = Registers { halves: half.order(), ..Registers::of(arch) };
+        let weights = match registers.halves {
+            HalfOrder::Words => &ordinary,
+            HalfOrder::Sequence => &values,
+        };
+        let (runs, outputs) = ([Run { offset: 0, len: 1 }], weights.len());
+        let layer = Layer {
+            weights,
+            outputs: (0..outputs).collect(),
+            inputs: vec![0],
+            scale: &vec![1.0; outputs],
+            bias: &vec![0.0; outputs],
+            runs: &runs,
+            form: Form::Halves,
+        };
+        let panels = Panels::pack(layer, registers);
+        assert!(matches!(panels.weights, Weights::Halves(_)), "{half:?}");
+        // As they are read, and widened beforehand.
+        for rows in [1, 2, 20] {
+            let mut output = vec![f32::NAN; rows * outputs];
+            let layer = Correlate {
+                panels: &panels,
+                runs: &runs,
+                activations: &[],
+                grid: Grid {
+                    rows,
+                    columns: 1,
+                    width: 1,
+                    input: [0, 1, 0],
+                    output: [0, outputs, 0],
+                    channel: 1,
+                },
+                beside: &[],
+                rows: 0..rows,
+                input: &vec![1.0; rows],
+                output: Planes::of(&mut output, 1, 0),
+                outputs: 0..outputs,
+                room: &mut vec![],
+            };
+            half.run(layer);
+            for sums in output.chunks(outputs) {
+                assert!(sums == weights, "{half:?}, {rows} positions");
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use pulp::{NullaryFnOnce, Simd};
 
 use super::super::super::pack::Weights;
 use super::super::correlate::Correlate;
+use super::super::grid::Blocks;
 use super::{IntegerPanel, IntegerPanels};
 
 /// The positions that are computed at once, at most.
@@ -80,49 +81,50 @@ impl Correlate<'_> {
 
     #[inline(always)]
     fn integer_panel<I: IntegerSimd, const V: usize>(&mut self, simd: I, block: &IntegerBlock) {
-        let positions = self.positions();
-        let blocks = positions.len().div_ceil(most::<I>(V));
-        let mut at = positions.start;
-        for number in 0..blocks {
-            let end = positions.start + positions.len() * (number + 1) / blocks;
-            match end - at {
-                1 => self.integer_block::<I, 1, V, 4>(simd, block, at),
-                2 => self.integer_block::<I, 2, V, 2>(simd, block, at),
-                3 => self.integer_block::<I, 3, V, 1>(simd, block, at),
-                4 => self.integer_block::<I, 4, V, 1>(simd, block, at),
-                5 if most::<I>(V) >= 5 => self.integer_block::<I, 5, V, 1>(simd, block, at),
-                6 if most::<I>(V) >= 6 => self.integer_block::<I, 6, V, 1>(simd, block, at),
-                7 if most::<I>(V) >= 7 => self.integer_block::<I, 7, V, 1>(simd, block, at),
-                8 if most::<I>(V) >= 8 => self.integer_block::<I, 8, V, 1>(simd, block, at),
-                9 if most::<I>(V) >= 9 => self.integer_block::<I, 9, V, 1>(simd, block, at),
-                10 if most::<I>(V) >= 10 => self.integer_block::<I, 10, V, 1>(simd, block, at),
-                11 if most::<I>(V) >= 11 => self.integer_block::<I, 11, V, 1>(simd, block, at),
-                12 if most::<I>(V) >= 12 => self.integer_block::<I, 12, V, 1>(simd, block, at),
+        for blocks in Blocks::of(self.positions(), most::<I>(V)) {
+            match blocks.size {
+                _ if blocks.numbers.is_empty() => {}
+                1 => self.integer_blocks::<I, 1, V, 4>(simd, block, &blocks),
+                2 => self.integer_blocks::<I, 2, V, 2>(simd, block, &blocks),
+                3 => self.integer_blocks::<I, 3, V, 1>(simd, block, &blocks),
+                4 => self.integer_blocks::<I, 4, V, 1>(simd, block, &blocks),
+                5 if most::<I>(V) >= 5 => self.integer_blocks::<I, 5, V, 1>(simd, block, &blocks),
+                6 if most::<I>(V) >= 6 => self.integer_blocks::<I, 6, V, 1>(simd, block, &blocks),
+                7 if most::<I>(V) >= 7 => self.integer_blocks::<I, 7, V, 1>(simd, block, &blocks),
+                8 if most::<I>(V) >= 8 => self.integer_blocks::<I, 8, V, 1>(simd, block, &blocks),
+                9 if most::<I>(V) >= 9 => self.integer_blocks::<I, 9, V, 1>(simd, block, &blocks),
+                10 if most::<I>(V) >= 10 => {
+                    self.integer_blocks::<I, 10, V, 1>(simd, block, &blocks)
+                }
+                11 if most::<I>(V) >= 11 => {
+                    self.integer_blocks::<I, 11, V, 1>(simd, block, &blocks)
+                }
+                12 if most::<I>(V) >= 12 => {
+                    self.integer_blocks::<I, 12, V, 1>(simd, block, &blocks)
+                }
                 _ => unreachable!("no block is larger than the largest"),
             }
-            at = end;
         }
     }
 
     /// A function of its own for every size: a compiler takes several times as long for one with all of them.
     #[inline(never)]
-    fn integer_block<I: IntegerSimd, const P: usize, const V: usize, const U: usize>(
+    fn integer_blocks<I: IntegerSimd, const P: usize, const V: usize, const U: usize>(
         &mut self,
         simd: I,
         block: &IntegerBlock,
-        at: usize,
+        blocks: &Blocks,
     ) {
-        simd.vectorize(PairsBlock::<I, P, V, U> { simd, layer: self, block, at });
+        simd.vectorize(PairsBlock::<I, P, V, U> { simd, layer: self, block, blocks });
     }
 }
 
-/// `P` positions and the weights of `V` vectors of outputs, whose sums grow in `U` parts.
+/// Blocks of `P` positions and the weights of `V` vectors of outputs, whose sums grow in `U` parts.
 struct PairsBlock<'a, 'b, I, const P: usize, const V: usize, const U: usize> {
     simd: I,
     layer: &'a mut Correlate<'b>,
     block: &'a IntegerBlock<'a>,
-    /// The first position.
-    at: usize,
+    blocks: &'a Blocks,
 }
 
 impl<I: IntegerSimd, const P: usize, const V: usize, const U: usize> NullaryFnOnce
@@ -132,22 +134,25 @@ impl<I: IntegerSimd, const P: usize, const V: usize, const U: usize> NullaryFnOn
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, layer, block, at } = self;
-        let (bases, places) = layer.places::<P>(at);
-        let sums = block.sums::<I, P, V, U>(simd, &bases);
+        let Self { simd, layer, block, blocks } = self;
         let output = block.panel.output;
         let lanes = <I::Floats as Simd>::F32_LANES;
         let floats = simd.floats();
         let scale = I::Floats::as_simd_f32s(&block.panels.scale[output..][..V * lanes]).0;
         let bias = I::Floats::as_simd_f32s(&layer.panels.bias[output..][..V * lanes]).0;
-        let mut scaled = [[floats.splat_f32s(0.0); V]; P];
-        for p in 0..P {
-            for v in 0..V {
-                let sum = simd.to_floats(sums[p][v]);
-                scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
+        let mut cursor = layer.grid.cursor(blocks.at);
+        for _ in blocks.numbers.clone() {
+            let (bases, places) = cursor.places(&layer.grid);
+            let sums = block.sums::<I, P, V, U>(simd, &bases);
+            let mut scaled = [[floats.splat_f32s(0.0); V]; P];
+            for p in 0..P {
+                for v in 0..V {
+                    let sum = simd.to_floats(sums[p][v]);
+                    scaled[p][v] = floats.mul_add_e_f32s(sum, scale[v], bias[v]);
+                }
             }
+            layer.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
         }
-        layer.store(floats, &places, block.panel.place, block.panel.outputs, scaled);
     }
 }
 
