@@ -102,8 +102,8 @@ impl Gate<'_> {
         let full = full.each_ref().map(files);
         let manifest = &self.bundle.manifest;
         let reduced = [
-            (self.bundle.encoder(), &manifest.encoder),
-            (self.bundle.decoder(), &manifest.decoder),
+            (&self.bundle.encoder()[..], &manifest.encoder),
+            (&self.bundle.decoder()[..], &manifest.decoder),
         ];
         let full = full.each_ref().map(|(bytes, spec)| (&bytes[..], spec));
         Ok(timing::measure(full, reduced, probe.slice_axis(Axis(0), Slice::from(..1)), options)?)

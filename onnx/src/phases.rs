@@ -101,7 +101,7 @@ decoder = [
                 let graph = decoder_with(form, &vae, &config, image).expect("it fits");
                 let tract = EngineOptions::new(Engine::Tract);
                 let mut session = tract
-                    .load("decoder", &graph.to_bytes(), &graph.spec())
+                    .load("decoder", graph.to_bytes(), &graph.spec())
                     .expect("tract takes both");
                 session.run(&[latent.view()]).expect("it runs").remove(0)
             });

@@ -66,8 +66,8 @@ struct Pair {
 impl Pair {
     fn load([encoder, decoder]: [Half<'_>; 2], options: &EngineOptions) -> Result<Self, Error> {
         Ok(Self {
-            encoder: options.load("encoder", encoder.0, encoder.1)?,
-            decoder: options.load("decoder", decoder.0, decoder.1)?,
+            encoder: options.load("encoder", encoder.0.to_vec(), encoder.1)?,
+            decoder: options.load("decoder", decoder.0.to_vec(), decoder.1)?,
             skips: encoder.1.outputs.len() - (decoder.1.inputs.len() - 1),
         })
     }

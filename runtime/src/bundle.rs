@@ -4,11 +4,11 @@ mod archive;
 mod files;
 mod mark;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
@@ -25,12 +25,12 @@ pub struct Bundle {
     /// What it is and how to feed it.
     pub manifest: Manifest,
     source: PathBuf,
-    json: Cow<'static, [u8]>,
-    encoder: Cow<'static, [u8]>,
-    decoder: Cow<'static, [u8]>,
-    golden: Cow<'static, [u8]>,
+    json: Bytes,
+    encoder: Bytes,
+    decoder: Bytes,
+    golden: Bytes,
     /// Empty where the manifest names none.
-    statistics: Cow<'static, [u8]>,
+    statistics: Bytes,
 }
 
 /// The name of the manifest inside a bundle.
@@ -89,7 +89,7 @@ impl Bundle {
         let names = names(&manifest);
         plain(&names).map_err(wrong)?;
         files.hold_only(&names).map_err(wrong)?;
-        let mut file = |spec: &FileSpec| -> Result<Cow<'static, [u8]>, Error> {
+        let mut file = |spec: &FileSpec| -> Result<Bytes, Error> {
             let another_size = |got| {
                 let FileSpec { file, bytes, .. } = spec;
                 wrong(format!("{file} has {got} bytes, its manifest says {bytes}"))
@@ -115,7 +115,7 @@ impl Bundle {
             golden: file(&manifest.golden)?,
             statistics: match &manifest.anomaly {
                 Some(anomaly) => file(&anomaly.statistics)?,
-                None => Cow::Borrowed(&[]),
+                None => Bytes::new(),
             },
             json: json.into(),
             source,
@@ -173,11 +173,11 @@ impl Bundle {
         Self {
             manifest: Manifest::from_json(json).expect("the embedded manifest is tested"),
             source: "digits (embedded)".into(),
-            json: Cow::Borrowed(json),
-            encoder: Cow::Borrowed(include_bytes!("../assets/digits/encoder.onnx")),
-            decoder: Cow::Borrowed(include_bytes!("../assets/digits/decoder.onnx")),
-            golden: Cow::Borrowed(include_bytes!("../assets/digits/golden.safetensors")),
-            statistics: Cow::Borrowed(&[]),
+            json: Bytes::from_static(json),
+            encoder: Bytes::from_static(include_bytes!("../assets/digits/encoder.onnx")),
+            decoder: Bytes::from_static(include_bytes!("../assets/digits/decoder.onnx")),
+            golden: Bytes::from_static(include_bytes!("../assets/digits/golden.safetensors")),
+            statistics: Bytes::new(),
         }
     }
 
@@ -197,12 +197,12 @@ impl Bundle {
     }
 
     /// The encoder's ONNX file.
-    pub fn encoder(&self) -> &[u8] {
+    pub fn encoder(&self) -> &Bytes {
         &self.encoder
     }
 
     /// The decoder's ONNX file.
-    pub fn decoder(&self) -> &[u8] {
+    pub fn decoder(&self) -> &Bytes {
         &self.decoder
     }
 

@@ -17,6 +17,7 @@ mod tensor;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::Error;
@@ -125,16 +126,16 @@ pub struct Summary {
 ///
 /// [`Error::Graph`] with the name given by `graph`.
 pub fn inspect(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Summary, Error> {
-    parse(graph, onnx, spec).map(|parsed| parsed.summary)
+    parse(graph, &Bytes::copy_from_slice(onnx), spec).map(|parsed| parsed.summary)
 }
 
-/// A graph that [`inspect`] accepts.
+/// A graph that [`inspect`] accepts. Its weights stay where they are in the file.
 pub(crate) struct Parsed {
     pub(crate) graph: GraphProto,
     pub(crate) summary: Summary,
 }
 
-pub(crate) fn parse(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Parsed, Error> {
+pub(crate) fn parse(graph: &'static str, onnx: &Bytes, spec: &GraphSpec) -> Result<Parsed, Error> {
     checked(onnx, spec).map_err(|reason| Error::Graph { graph, reason })
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn parse(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Resul
 ///
 /// As there. A graph whose shapes cannot be followed has a cost, with the reason in its `work`.
 pub fn cost(graph: &'static str, onnx: &[u8], spec: &GraphSpec) -> Result<Cost, Error> {
-    let Parsed { graph, summary } = parse(graph, onnx, spec)?;
+    let Parsed { graph, summary } = parse(graph, &Bytes::copy_from_slice(onnx), spec)?;
     Ok(Cost::of(&graph, summary.opset))
 }
 
@@ -160,7 +161,7 @@ pub fn facts(
     spec: &GraphSpec,
     batch: usize,
 ) -> Result<BTreeMap<String, Fact>, Error> {
-    let parsed = parse(graph, onnx, spec)?;
+    let parsed = parse(graph, &Bytes::copy_from_slice(onnx), spec)?;
     facts_of(&parsed, batch).map_err(|reason| Error::Graph { graph, reason })
 }
 
@@ -169,8 +170,9 @@ pub(crate) fn facts_of(parsed: &Parsed, batch: usize) -> Result<BTreeMap<String,
     shape::infer(&parsed.graph, parsed.summary.opset, batch)
 }
 
-fn checked(onnx: &[u8], spec: &GraphSpec) -> Result<Parsed, String> {
-    let model = ModelProto::decode(onnx).map_err(|e| format!("it is not an ONNX file: {e}"))?;
+fn checked(onnx: &Bytes, spec: &GraphSpec) -> Result<Parsed, String> {
+    let model =
+        ModelProto::decode(onnx.clone()).map_err(|e| format!("it is not an ONNX file: {e}"))?;
     let opset = versions(&model)?;
     if let Some(function) = model.functions.first() {
         return Err(format!("it defines its own operator `{}`", function.name));

@@ -59,6 +59,7 @@ mod cache;
 pub mod compare;
 pub mod engine;
 mod error;
+mod finite;
 pub mod graph;
 pub mod images;
 pub mod machine;

@@ -1,9 +1,11 @@
 //! A model that is ready: its encoder, its decoder, or both.
 
+use bytes::Bytes;
 use ndarray::{Array4, ArrayD, ArrayView2, ArrayView4, ArrayViewD, Dimension};
 use ndarray::{Ix2, Ix4};
 
 use crate::engine::{Backend, EngineOptions, Session, Step};
+use crate::finite::all_finite;
 use crate::graph::with_outputs;
 use crate::manifest::{GraphSpec, Manifest, TensorSpec};
 use crate::score::{Score, score};
@@ -69,7 +71,7 @@ impl Encoder {
     /// [`Error::Graph`] or [`Error::Engine`].
     pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
         let spec = &bundle.manifest.encoder;
-        let network = Network::load("encoder", bundle.encoder(), spec, options)?;
+        let network = Network::load("encoder", bundle.encoder().clone(), spec, options)?;
         Ok(Self { network, manifest: bundle.manifest.clone() })
     }
 
@@ -82,7 +84,7 @@ impl Encoder {
         let mut spec = bundle.manifest.encoder.clone();
         let onnx = with_outputs(bundle.encoder(), &spec.layers);
         spec.outputs.extend(spec.layers.iter().cloned());
-        let network = Network::load("encoder", &onnx, &spec, options)?;
+        let network = Network::load("encoder", onnx, &spec, options)?;
         Ok(Self { network, manifest: bundle.manifest.clone() })
     }
 
@@ -136,7 +138,7 @@ impl Decoder {
     /// [`Error::Graph`] or [`Error::Engine`].
     pub fn load(bundle: &Bundle, options: &EngineOptions) -> Result<Self, Error> {
         let spec = &bundle.manifest.decoder;
-        let network = Network::load("decoder", bundle.decoder(), spec, options)?;
+        let network = Network::load("decoder", bundle.decoder().clone(), spec, options)?;
         Ok(Self { network, manifest: bundle.manifest.clone() })
     }
 
@@ -301,7 +303,7 @@ struct Network {
 impl Network {
     fn load(
         name: &'static str,
-        onnx: &[u8],
+        onnx: impl Into<Bytes>,
         spec: &GraphSpec,
         options: &EngineOptions,
     ) -> Result<Self, Error> {
@@ -357,25 +359,16 @@ impl Network {
                 let expected = format!("[B, {}] for `{}`", sizes.join(", "), spec.name);
                 return Err(Error::Shape { what, got: tensor.shape().to_vec(), expected });
             }
-            if !is_finite(tensor) {
+            let finite = match tensor.as_slice_memory_order() {
+                Some(values) => all_finite(values.iter().copied()),
+                None => all_finite(tensor.iter().copied()),
+            };
+            if !finite {
                 let what = format!("`{}`, {what} of the {},", spec.name, self.name);
                 return Err(Error::NotFinite { what });
             }
         }
         Ok(())
-    }
-}
-
-/// Whether all numbers are; looked at by the block, so that a block can be looked at in vectors.
-fn is_finite(tensor: &ArrayViewD<f32>) -> bool {
-    // One that is not has all bits of its exponent, which the last of them carries into the sign's.
-    const EXPONENT: u32 = 0x7f80_0000;
-    const LAST: u32 = 0x0080_0000;
-    let carry = |v: &f32| (v.to_bits() & EXPONENT) + LAST;
-    let finite = |block: &[f32]| block.iter().fold(0, |all, v| all | carry(v)) >> 31 == 0;
-    match tensor.as_slice_memory_order() {
-        Some(values) => values.chunks(1024).all(finite),
-        None => tensor.iter().all(|v| v.is_finite()),
     }
 }
 

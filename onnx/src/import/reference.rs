@@ -204,7 +204,7 @@ impl<'a> Network<'a> {
         let bytes = ModelProto { graph: Some(graph), ..model }.encode_to_vec();
         let file = FileSpec::of(format!("{}.onnx", source.role), &bytes);
         let spec = GraphSpec { file, inputs, outputs, layers: vec![] };
-        let session = options.load(source.role, &bytes, &spec).map_err(|e| source.blame(e))?;
+        let session = options.load(source.role, bytes, &spec).map_err(|e| source.blame(e))?;
         Ok(Self { source, session, outputs: spec.outputs, step: batch.unwrap_or(1) })
     }
 

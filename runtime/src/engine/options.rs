@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
@@ -85,9 +86,10 @@ impl EngineOptions {
     pub fn load(
         &self,
         name: &'static str,
-        onnx: &[u8],
+        onnx: impl Into<Bytes>,
         spec: &GraphSpec,
     ) -> Result<Box<dyn Session>, Error> {
+        let onnx = &onnx.into();
         let parsed = graph::parse(name, onnx, spec)?;
         match self.engine {
             Engine::Auto => self.first_that_takes(name, onnx, spec, &parsed),
@@ -99,7 +101,7 @@ impl EngineOptions {
     fn first_that_takes(
         &self,
         name: &'static str,
-        onnx: &[u8],
+        onnx: &Bytes,
         spec: &GraphSpec,
         parsed: &Parsed,
     ) -> Result<Box<dyn Session>, Error> {
@@ -121,7 +123,7 @@ impl EngineOptions {
         &self,
         engine: Engine,
         name: &'static str,
-        onnx: &[u8],
+        onnx: &Bytes,
         spec: &GraphSpec,
         parsed: &Parsed,
     ) -> Result<Box<dyn Session>, Error> {

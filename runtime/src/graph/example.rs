@@ -20,7 +20,7 @@ pub(super) fn zeros(name: &str, (code, bytes): (i32, usize), dims: &[usize]) -> 
         name: name.into(),
         data_type: code,
         dims: dims.iter().map(|&size| size as i64).collect(),
-        raw_data: vec![0; bytes * dims.iter().product::<usize>()],
+        raw_data: vec![0; bytes * dims.iter().product::<usize>()].into(),
         ..Default::default()
     }
 }

@@ -1,6 +1,7 @@
 //! The part of ONNX's protobuf schema that [`inspect`](super::inspect) looks at; decoding skips
 //! every other field. Field numbers are those of `onnx.proto3`.
 
+use bytes::Bytes;
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -105,8 +106,9 @@ pub(crate) struct TensorProto {
     pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub(crate) raw_data: Vec<u8>,
+    /// A part of the file.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
     #[prost(message, repeated, tag = "13")]

@@ -4,6 +4,7 @@ use half::f16;
 
 use super::element::Element;
 use super::proto::TensorProto;
+use crate::finite::all_finite;
 
 /// Checks a tensor.
 pub(super) fn check(tensor: &TensorProto) -> Result<(), String> {
@@ -48,8 +49,8 @@ fn is_finite(tensor: &TensorProto, element: Element) -> bool {
     match element {
         Element::F32 => {
             let (values, _) = raw.as_chunks::<4>();
-            tensor.float_data.iter().all(|v| v.is_finite())
-                && values.iter().all(|&b| f32::from_le_bytes(b).is_finite())
+            all_finite(tensor.float_data.iter().copied())
+                && all_finite(values.iter().map(|&bytes| f32::from_le_bytes(bytes)))
         }
         Element::F64 => {
             let (values, _) = raw.as_chunks::<8>();

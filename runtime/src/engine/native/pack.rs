@@ -78,7 +78,7 @@ impl Panels {
             && layer.runs.iter().all(|run| run.len >= lanes / 2);
         let along = || {
             let panel = |left| vectors(left, lanes) * lanes;
-            Weights::Outputs(Aligned::new(along_outputs(&layer, panel)))
+            Weights::Outputs(along_outputs(&layer, panel))
         };
         let weights = match layer.form {
             Form::Integers { rounding, adjacent } => {
@@ -86,13 +86,13 @@ impl Panels {
             }
             Form::Rows => {
                 let offsets = layer.runs.iter().flat_map(|run| run.offset..run.offset + run.len);
-                let weights = along_outputs(&layer, |_| outputs);
+                let weights = along_outputs(&layer, |_| outputs).values().to_vec();
                 Weights::Positions { offsets: offsets.collect(), weights }
             }
-            _ if narrow => Weights::Inputs(Aligned::new(along_inputs(&layer, lanes))),
+            _ if narrow => Weights::Inputs(Aligned::new(&along_inputs(&layer, lanes))),
             Form::Halves => {
                 let values = along_outputs(&layer, |_| 2 * lanes);
-                let halves = Halves::pack(&values, 2 * lanes, registers.halves);
+                let halves = Halves::pack(values.values(), 2 * lanes, registers.halves);
                 halves.map_or_else(along, Weights::Halves)
             }
             Form::Plain => along(),
@@ -141,21 +141,36 @@ fn vectors(outputs: usize, lanes: usize) -> usize {
     if outputs > lanes { 2 } else { 1 }
 }
 
+/// Inputs whose weights are taken of one output after the other: those that lie side by side come with one line of the
+/// cache, and outputs may be far apart.
+const BESIDE: usize = 16;
+
 /// Panels as wide as a function of the outputs that are left.
-fn along_outputs(layer: &Layer, panel: impl Fn(usize) -> usize) -> Vec<f32> {
+fn along_outputs(layer: &Layer, panel: impl Fn(usize) -> usize) -> Aligned<f32> {
     let (outputs, depth) = (layer.outputs.len(), layer.inputs.len());
-    let mut values = Vec::with_capacity((outputs + panel(outputs)) * depth);
+    let mut widths = vec![];
     let mut first = 0;
     while first < outputs {
-        let width = panel(outputs - first);
-        let end = outputs.min(first + width);
-        for input in 0..depth {
-            values.extend((first..end).map(|output| layer.weight(output, input)));
-            values.resize(values.len() + width - (end - first), 0.0);
+        widths.push(panel(outputs - first));
+        first += widths[widths.len() - 1];
+    }
+    let mut packed = Aligned::zeros(first * depth);
+    let mut rest = packed.values_mut();
+    first = 0;
+    for width in widths {
+        let (values, later) = rest.split_at_mut(width * depth);
+        rest = later;
+        for from in (0..depth).step_by(BESIDE) {
+            let inputs = from..depth.min(from + BESIDE);
+            for (lane, output) in (first..outputs.min(first + width)).enumerate() {
+                for input in inputs.clone() {
+                    values[input * width + lane] = layer.weight(output, input);
+                }
+            }
         }
         first += width;
     }
-    values
+    packed
 }
 
 fn along_inputs(layer: &Layer, lanes: usize) -> Vec<f32> {
@@ -223,7 +238,7 @@ fn integer_panels(
     }
     let mut scale: Vec<f32> = layer.scale.iter().map(|scale| scale * rounding.scale).collect();
     scale.resize(outputs + 2 * lanes, 0.0);
-    IntegerPanels { rounding, panels, weights: Aligned::new(weights), shift, scale }
+    IntegerPanels { rounding, panels, weights: Aligned::new(&weights), shift, scale }
 }
 
 /// Numbers that begin where a cache line does.
@@ -237,13 +252,22 @@ pub(super) struct Aligned<T> {
 const LINE: usize = 64;
 
 impl<T: Copy + Default> Aligned<T> {
-    fn new(values: Vec<T>) -> Self {
+    fn new(values: &[T]) -> Self {
+        let mut aligned = Self::zeros(values.len());
+        aligned.values_mut().copy_from_slice(values);
+        aligned
+    }
+
+    fn zeros(len: usize) -> Self {
         let most = LINE / size_of::<T>();
-        let mut aligned: Vec<T> = Vec::with_capacity(values.len() + most);
-        let first = aligned.as_ptr().align_offset(LINE).min(most);
-        aligned.resize(first, T::default());
-        aligned.extend(values);
-        Self { values: aligned, first }
+        let mut values = vec![T::default(); len + most];
+        let first = values.as_ptr().align_offset(LINE).min(most);
+        values.truncate(first + len);
+        Self { values, first }
+    }
+
+    fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values[self.first..]
     }
 
     pub(super) fn values(&self) -> &[T] {

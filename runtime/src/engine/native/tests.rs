@@ -1,5 +1,6 @@
 //! A whole model with every instruction set.
 
+use bytes::Bytes;
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 
 use super::*;
@@ -15,7 +16,7 @@ fn images(shape: &[usize]) -> ArrayD<f32> {
 #[test]
 fn a_model_gives_the_same_with_every_instruction_set() {
     let bundle = Bundle::embedded();
-    let run = |arch, name, onnx: &[u8], spec: &GraphSpec, input: ArrayViewD<f32>| {
+    let run = |arch, name, onnx: &Bytes, spec: &GraphSpec, input: ArrayViewD<f32>| {
         let parsed = graph::parse(name, onnx, spec).expect("a graph");
         let options = EngineOptions { threads: 1, ..EngineOptions::default() };
         let native = Native::with(arch, &options, name, &parsed, spec);

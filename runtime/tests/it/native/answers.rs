@@ -27,7 +27,7 @@ pub(super) fn run(
     images: &ArrayD<f32>,
 ) -> Result<Vec<ArrayD<f32>>, Error> {
     let options = EngineOptions { threads, ..EngineOptions::new(engine) };
-    options.load("decoder", onnx, spec)?.run(&[images.view()])
+    options.load("decoder", onnx.clone(), spec)?.run(&[images.view()])
 }
 
 /// Holds the native engine against tract.

@@ -42,7 +42,7 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
             }
             for (size, threads) in [(1, 1), (7, 1), (1, 2), (7, 3)] {
                 let options = EngineOptions { threads, ..EngineOptions::new(Engine::Native) };
-                let mut session = options.load("decoder", &graph.0, &graph.1).unwrap();
+                let mut session = options.load("decoder", graph.0.clone(), &graph.1).unwrap();
                 let parts = (0..70).step_by(size).map(|first| {
                     let part = all.slice_axis(Axis(0), Slice::from(first..first + size));
                     session.run(&[part]).unwrap().remove(0)
@@ -53,7 +53,7 @@ fn bytes_depend_neither_on_threads_nor_on_batches() {
                 assert!(joined == whole[0], "{x:?} by {size} on {threads} threads, {form:?}");
             }
             let options = EngineOptions { threads: 3, ..EngineOptions::new(Engine::Native) };
-            let apart = options.load("decoder", &graph.0, &graph.1).unwrap().per_thread();
+            let apart = options.load("decoder", graph.0.clone(), &graph.1).unwrap().per_thread();
             assert_eq!(apart.len(), 3);
             for mut session in apart {
                 assert!(session.run(&[all.view()]).unwrap() == whole, "{x:?}, {form:?}");
@@ -92,7 +92,7 @@ fn what_is_not_for_this_engine_is_named_and_auto_takes_tract() {
         let message = refused.to_string();
         assert!(message.contains("not for this engine") && message.contains(word), "{message}");
 
-        let auto = EngineOptions::default().load("decoder", &graph.0, &graph.1).unwrap();
+        let auto = EngineOptions::default().load("decoder", graph.0.clone(), &graph.1).unwrap();
         assert_eq!(auto.backend().engine, Engine::Tract);
         assert!(run(Engine::Auto, 1, &graph, &x).is_ok());
     }
@@ -105,7 +105,7 @@ fn what_a_cut_takes_away_is_not_computed() {
     let graph = Chain::of(&[16, 9, 9], Form::Single, &layers).finish();
     let x = images(&graph.1, 2);
     let options = EngineOptions::new(Engine::Native);
-    let mut session = options.load("decoder", &graph.0, &graph.1).unwrap();
+    let mut session = options.load("decoder", graph.0.clone(), &graph.1).unwrap();
     let steps = session.profile(&[x.view()]).unwrap().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
     assert!(names.contains(&"deconv 4x4/2 16x9x9 -> 32x13x17 relu"), "{names:?}");

@@ -163,7 +163,10 @@ impl Correlate<'_> {
             4 => self.few::<R, 4, 1>(reader, whole),
             5..=8 if at_once >= 8 => self.few::<R, 8, 1>(reader, whole),
             9..=12 if at_once >= 12 => self.few::<R, 12, 1>(reader, whole),
-            _ => return self.widened(reader),
+            _ => {
+                self.widened(reader);
+                end
+            }
         };
     }
 
