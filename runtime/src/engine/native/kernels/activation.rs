@@ -20,17 +20,27 @@ pub(in super::super) enum Activation {
 impl Activation {
     /// What several functions, one after the other, make of vectors.
     ///
-    /// The one that most layers have takes less time than a call, and is compiled into every kernel.
+    /// Those that most layers have take less time than a call, and are compiled into every kernel, as one: the larger one of
+    /// a number and of so many times that, or of zero.
     #[inline(always)]
     pub(super) fn each<S: Simd>(activations: &[Self], simd: S, values: &mut [S::f32s]) {
-        match activations {
-            [] => {}
-            [Self::Relu] => {
-                for value in values {
-                    *value = Self::Relu.of(simd, *value);
-                }
+        let (slope, kept) = match *activations {
+            [] => return,
+            [Self::Relu] => (0.0, 0),
+            [Self::LeakyRelu(slope)] if slope > 0.0 && slope <= 1.0 => (slope, u32::MAX),
+            _ => {
+                let values = bytemuck::cast_slice_mut(values);
+                return simd.vectorize(Activate { activations, values });
             }
-            _ => simd.vectorize(Activate { activations, values: bytemuck::cast_slice_mut(values) }),
+        };
+        let [slope, kept] = [slope, f32::from_bits(kept)].map(|number| simd.splat_f32s(number));
+        for value in values {
+            let sloped = simd.and_f32s(simd.mul_f32s(*value, slope), kept);
+            // Vectors keep the second one of two of which one is no number; portable code does not.
+            *value = match S::IS_SCALAR {
+                true => simd.select_f32s(simd.less_than_f32s(*value, sloped), sloped, *value),
+                false => simd.max_f32s(sloped, *value),
+            };
         }
     }
 
@@ -150,6 +160,49 @@ mod tests {
                     assert!(
                         error <= 2.5e-7 * expected.abs().max(1.0),
                         "{activation:?} of {x}: {y}"
+                    );
+                }
+            }
+        }
+    }
+
+    struct Each<'a>(&'a [Activation], &'a mut [f32]);
+
+    impl WithSimd for Each<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            Activation::each(self.0, simd, S::as_mut_simd_f32s(self.1).0);
+        }
+    }
+
+    #[test]
+    fn kernels_apply_the_same_functions() {
+        let x = [
+            f32::NEG_INFINITY,
+            f32::MIN,
+            -1.5,
+            -1e-45,
+            -0.0,
+            0.0,
+            1e-45,
+            2.5,
+            f32::MAX,
+            f32::INFINITY,
+        ];
+        let x: Vec<f32> = x.into_iter().chain([f32::NAN, -f32::NAN]).cycle().take(48).collect();
+        let slopes = [-0.5, 0.0, 0.01, 1.0, 1.5].map(|slope| vec![Activation::LeakyRelu(slope)]);
+        let others = [vec![], vec![Activation::Relu], vec![Activation::Relu, Activation::Tanh]];
+        for activations in slopes.into_iter().chain(others) {
+            for arch in super::super::instruction_sets() {
+                let [mut in_kernels, mut called] = [x.clone(), x.clone()];
+                arch.dispatch(Each(&activations, &mut in_kernels));
+                arch.dispatch(Activate { activations: &activations, values: &mut called });
+                for (a, b) in in_kernels.iter().zip(&called) {
+                    assert!(
+                        a == b || a.is_nan() && b.is_nan(),
+                        "{arch:?} {activations:?}: {a}, {b}"
                     );
                 }
             }
