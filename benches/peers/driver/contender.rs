@@ -68,5 +68,5 @@ fn graph(
         _ => bail!("no such engine: {engine}"),
     };
     let options = EngineOptions { threads, ..EngineOptions::new(ours) };
-    Ok(Box::new(options.load(name, onnx, spec)?))
+    Ok(Box::new(options.load(name, onnx.to_vec(), spec)?))
 }
