@@ -16,7 +16,7 @@ pub struct Machine {
     /// Operations a second that these threads do together on `f32` in registers, two for every fused
     /// multiplication and addition.
     pub flops: f64,
-    /// Bytes a second that one thread reads in order from 64 MiB.
+    /// Bytes a second that one thread reads of 64 MiB, of eight stretches at a time.
     pub bandwidth: f64,
 }
 

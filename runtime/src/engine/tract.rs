@@ -4,6 +4,7 @@ mod fold;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice, concatenate};
 use rayon::prelude::*;
 use tract_onnx::prelude::*;
@@ -43,7 +44,7 @@ enum Batched {
     /// One after the other.
     Singly,
     /// Together, by a plan that is built when the first batch arrives.
-    Later { onnx: Vec<u8>, inputs: Vec<TensorSpec> },
+    Later { onnx: Bytes, inputs: Vec<TensorSpec> },
     /// Together.
     Together(Plan),
 }
@@ -52,7 +53,7 @@ impl Tract {
     pub(super) fn load(
         options: &EngineOptions,
         graph: &'static str,
-        onnx: &[u8],
+        onnx: &Bytes,
         spec: &GraphSpec,
         summary: &Summary,
     ) -> Result<Self, Error> {
@@ -66,7 +67,7 @@ impl Tract {
         let batched = if summary.convolutional {
             Batched::Singly
         } else {
-            Batched::Later { onnx: onnx.to_vec(), inputs: spec.inputs.clone() }
+            Batched::Later { onnx: onnx.clone(), inputs: spec.inputs.clone() }
         };
         let backend = Backend { engine: Engine::Tract, provider: Provider::Cpu };
         Ok(Self { graph, backend, single, batched, threads: options.threads, pool: None })

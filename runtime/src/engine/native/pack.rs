@@ -141,8 +141,8 @@ fn vectors(outputs: usize, lanes: usize) -> usize {
     if outputs > lanes { 2 } else { 1 }
 }
 
-/// Inputs whose weights are taken of one output after the other: those that lie side by side come with one line of the
-/// cache, and outputs may be far apart.
+/// Inputs whose weights are taken of one output after the other: where they lie side by side, they come with one line of
+/// the cache, and those of the next output may be far away.
 const BESIDE: usize = 16;
 
 /// Panels as wide as a function of the outputs that are left.

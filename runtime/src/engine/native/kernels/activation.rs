@@ -36,7 +36,7 @@ impl Activation {
         let [slope, kept] = [slope, f32::from_bits(kept)].map(|number| simd.splat_f32s(number));
         for value in values {
             let sloped = simd.and_f32s(simd.mul_f32s(*value, slope), kept);
-            // Vectors keep the second one of two of which one is no number; portable code does not.
+            // What is no number stays none: x86 gives the second one then, and NEON none; portable code the other.
             *value = match S::IS_SCALAR {
                 true => simd.select_f32s(simd.less_than_f32s(*value, sloped), sloped, *value),
                 false => simd.max_f32s(sloped, *value),

@@ -32,7 +32,7 @@ impl Next {
     #[inline(always)]
     pub(super) fn share(self, weights: &[f32], blocks: usize, depth: usize) -> Ahead {
         let (place, hop) = match blocks {
-            1 => (weights.as_ptr().wrapping_add(DISTANCE), weights.len()),
+            0 | 1 => (weights.as_ptr().wrapping_add(DISTANCE), weights.len()),
             _ => (self.place, self.len / blocks),
         };
         Ahead { place, hop, step: hop.div_ceil(depth.max(1)) }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulp::{NullaryFnOnce, Simd, WithSimd};
+use pulp::{NullaryFnOnce, Simd};
 
 use super::super::pack::{Panels, Weights};
 use super::correlate::Correlate;
@@ -36,7 +36,7 @@ impl<S: Simd> Reader for Singles<S> {
 
     #[inline(always)]
     fn vectorize(self, run: impl NullaryFnOnce<Output = ()>) {
-        self.0.vectorize(Run(run));
+        self.0.vectorize(run);
     }
 
     #[inline(always)]
@@ -50,18 +50,6 @@ impl<S: Simd> Reader for Singles<S> {
     #[inline(always)]
     fn pair(self, pair: &Self::Pair) -> [S::f32s; 2] {
         *pair
-    }
-}
-
-/// What knows its instruction set.
-pub(super) struct Run<F>(pub(super) F);
-
-impl<F: NullaryFnOnce<Output = ()>> WithSimd for Run<F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        self.0.call();
     }
 }
 

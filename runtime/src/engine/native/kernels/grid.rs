@@ -87,9 +87,10 @@ mod tests {
         for (len, most) in (0..100).flat_map(|len| (1..13).map(move |most| (len, most))) {
             let (mut at, mut number, mut sizes) = (7, 0, vec![]);
             for blocks in Blocks::of(7..7 + len, most) {
+                assert!(blocks.numbers.is_empty() || blocks.at == at, "{len} by {most}");
                 for block in blocks.numbers {
+                    assert_eq!(block, number, "{len} by {most}");
                     sizes.push(blocks.size);
-                    assert_eq!((block, at), (number, if sizes.is_empty() { 7 } else { at }));
                     number += 1;
                     at += blocks.size;
                 }

@@ -91,11 +91,12 @@ struct Case {
     activations: &'static [Activation],
 }
 
-/// None, the one that is compiled into the kernels, one that is called, and two.
-const ACTIVATIONS: [&[Activation]; 4] = [
+/// None, those that are compiled into the kernels, one that is called, and two.
+const ACTIVATIONS: [&[Activation]; 5] = [
     &[],
     &[Activation::Relu],
     &[Activation::LeakyRelu(0.25)],
+    &[Activation::Tanh],
     &[Activation::Clip(-1.0, 1.5), Activation::Sigmoid],
 ];
 
@@ -157,6 +158,26 @@ proptest! {
 }
 
 #[test]
+fn rows_without_positions_have_no_sums() {
+    let case = Case {
+        outputs: 40,
+        rows: 2,
+        columns: 0,
+        step: 1,
+        runs: 1,
+        len: 9,
+        apart: 1,
+        form: Form::Plain,
+        activations: &[Activation::Relu],
+    };
+    for arch in instruction_sets() {
+        for form in [Form::Plain, Form::Halves] {
+            assert!(sums(arch, &Case { form, ..case }).is_empty(), "{arch:?} {form:?}");
+        }
+    }
+}
+
+#[test]
 fn every_weight_in_half_precision_is_itself() {
     let all = (0..=u16::MAX).map(f16::from_bits).map(f32::from);
     let values: Vec<f32> = all.filter(|value| value.is_finite()).collect();
@@ -168,6 +189,7 @@ fn every_weight_in_half_precision_is_itself() {
         let registers = Registers { halves: half.order(), ..Registers::of(arch) };
         let weights = match registers.halves {
             HalfOrder::Words => &ordinary,
+            #[cfg(target_arch = "x86_64")]
             HalfOrder::Sequence => &values,
         };
         let (runs, outputs) = ([Run { offset: 0, len: 1 }], weights.len());

@@ -3,7 +3,7 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::super::super::pack::Panels;
-use super::super::few::{Reader, Run};
+use super::super::few::Reader;
 use super::Halves;
 
 /// The difference between the exponents' biases of single and of half precision.
@@ -42,7 +42,7 @@ impl<S: Simd> Reader for Bits<S> {
 
     #[inline(always)]
     fn vectorize(self, run: impl NullaryFnOnce<Output = ()>) {
-        self.simd.vectorize(Run(run));
+        self.simd.vectorize(run);
     }
 
     #[inline(always)]

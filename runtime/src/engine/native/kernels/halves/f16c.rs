@@ -29,11 +29,11 @@ impl F16c {
         Some(Self { v3, features: Features::try_new()? })
     }
 
-    /// Eight numbers. `pulp` has no name for this instruction, and the four that do it in its place take twice the
-    /// time of a layer that reads every weight once.
+    /// Eight numbers. `pulp` has no name for this instruction, and with the five that do it in its place a layer that
+    /// reads every weight once takes twice the time.
     #[expect(
         unsafe_code,
-        reason = "the intrinsic is safe where its feature is known to the compiler alone"
+        reason = "an intrinsic is safe in functions that name its feature alone, and generic ones cannot"
     )]
     #[inline(always)]
     fn widen(self, halves: __m128i) -> f32x8 {

@@ -24,6 +24,7 @@ pub(in super::super) enum HalfOrder {
     /// `w 2^shift`, for which none is subnormal.
     Words,
     /// One after the other.
+    #[cfg(target_arch = "x86_64")]
     Sequence,
 }
 
@@ -35,11 +36,12 @@ pub(in super::super) struct Halves {
 }
 
 impl Halves {
-    /// The weights of panels of `width` outputs, input by input; `None` where half precision has no room for the least
-    /// and for the largest of them.
+    /// The weights of panels of `width` outputs, input by input, which are numbers in half precision; `None` where that has
+    /// no room for the least and for the largest of them as words.
     pub(in super::super) fn pack(values: &[f32], width: usize, order: HalfOrder) -> Option<Self> {
         let shift = match order {
             HalfOrder::Words => shift(values)?,
+            #[cfg(target_arch = "x86_64")]
             HalfOrder::Sequence => 0,
         };
         let half = |value: f32| u32::from(f16::from_f32(value * 2.0_f32.powi(shift)).to_bits());
@@ -52,6 +54,7 @@ impl Halves {
                 });
                 words.collect()
             }
+            #[cfg(target_arch = "x86_64")]
             HalfOrder::Sequence => values.as_chunks().0.iter().map(|pair| word(*pair)).collect(),
         };
         Some(Self { pairs, shift })
@@ -208,6 +211,7 @@ mod tests {
         let pack = |values: [f32; 2], order| Halves::pack(&values, 2, order);
         assert!(pack([least, 31.0], HalfOrder::Words).is_some());
         assert!(pack([least, 6e4], HalfOrder::Words).is_none());
+        #[cfg(target_arch = "x86_64")]
         assert!(pack([least, 6e4], HalfOrder::Sequence).is_some());
     }
 }
