@@ -45,6 +45,10 @@ impl Constants {
         constant.ok_or_else(|| format!("has an input {place} that is not stored"))
     }
 
+    pub(super) fn forget(&mut self, name: &str) {
+        self.known.remove(name);
+    }
+
     /// Adds a stored tensor, if it holds numbers that are computed with.
     pub(super) fn store(&mut self, name: &str, tensor: &TensorProto) -> Result<(), String> {
         let half = match Element::of(tensor.data_type)? {

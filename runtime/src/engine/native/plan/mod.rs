@@ -61,11 +61,11 @@ impl Plan {
     pub(super) fn new(parsed: &Parsed, registers: Registers) -> Result<Self, String> {
         let facts = facts_of(parsed, BATCH)?;
         let mut planner = Planner::new(parsed, &facts, registers)?;
-        for place in 0..parsed.graph.node.len() {
+        for (place, proto) in parsed.graph.node.iter().enumerate() {
             if !planner.fused.contains(&place) {
-                let proto = &parsed.graph.node[place];
                 planner.operator(proto).map_err(|reason| format!("{} {reason}", title(proto)))?;
             }
+            planner.forget(place, proto);
         }
         planner.outputs()?;
         Ok(Self { values: planner.values, steps: planner.steps })
@@ -180,6 +180,15 @@ impl<'a> Planner<'a> {
             "BatchNormalization" => self.normalize(proto, &node),
             "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => self.combine(proto),
             _ => self.map(proto, &node),
+        }
+    }
+
+    /// Gives back the room of stored tensors that no operator behind this one reads.
+    fn forget(&mut self, place: usize, proto: &NodeProto) {
+        for name in &proto.input {
+            if self.readers[name.as_str()].last() == Some(&place) {
+                self.constants.forget(name);
+            }
         }
     }
 
