@@ -47,7 +47,7 @@ impl<S: Simd> Reader for Bits<S> {
 
     #[inline(always)]
     fn panel(self, panels: &Panels, output: usize) -> &[S::u32s] {
-        S::as_simd_u32s(Halves::panel(panels, output, S::F32_LANES)).0
+        Halves::panel::<S>(panels, output)
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use std::arch::x86_64::{__m128i, _mm256_cvtph_ps};
 
 use pulp::x86::V3;
-use pulp::{NullaryFnOnce, Simd, bytemuck, f32x8, u32x8};
+use pulp::{NullaryFnOnce, bytemuck, f32x8, u32x8};
 
 use super::super::super::pack::Panels;
 use super::super::few::Reader;
@@ -58,7 +58,7 @@ impl Reader for F16c {
 
     #[inline(always)]
     fn panel(self, panels: &Panels, output: usize) -> &[u32x8] {
-        V3::as_simd_u32s(Halves::panel(panels, output, V3::F32_LANES)).0
+        Halves::panel::<V3>(panels, output)
     }
 
     #[inline(always)]

@@ -65,11 +65,12 @@ impl Halves {
         self.pairs.len() * 4
     }
 
-    /// The words of the panel, of two vectors of so many lanes, that begins with an output.
+    /// The words of the panel, of two vectors of outputs, that begins with an output: a vector of them an input.
     #[inline(always)]
-    fn panel(panels: &Panels, output: usize, lanes: usize) -> &[u32] {
+    fn panel<S: Simd>(panels: &Panels, output: usize) -> &[S::u32s] {
         let Weights::Halves(halves) = &panels.weights else { return &[] };
-        &halves.pairs[output * panels.depth / 2..][..lanes * panels.depth]
+        let words = &halves.pairs[output * panels.depth / 2..][..S::F32_LANES * panels.depth];
+        S::as_simd_u32s(words).0
     }
 }
 
