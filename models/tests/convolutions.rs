@@ -150,16 +150,18 @@ fn a_constant_image_and_an_untrained_network_have_the_same_output() {
 }
 
 #[test]
-fn a_frozen_layer_gives_its_input_a_gradient_and_has_none() {
+fn a_layer_frozen_or_out_of_training_gives_its_input_a_gradient_and_has_none() {
     for device in devices() {
         let device = device.autodiff();
         for block in [conv(5, 3, 2, 1), deconv(5, 3, 2, 1, 1)] {
             let (network, x) = network(&Case { block, batch: 5, image: [3, 12, 11] }, &device);
             let [_, expected, ..] = gradients(layer(&network), &x, |x| forward(&network, x));
-            let (frozen, x) = (network.no_grad(), x.require_grad());
-            let gradients = weighted_sum(forward(&frozen, x.clone())).backward();
-            x.grad(&gradients).expect("it is asked for").into_data().assert_eq(&expected, true);
-            assert!(weights(layer(&frozen)).0.grad(&gradients).is_none());
+            let x = x.require_grad();
+            for frozen in [network.clone().no_grad(), network.valid()] {
+                let gradients = weighted_sum(forward(&frozen, x.clone())).backward();
+                x.grad(&gradients).expect("it is asked for").into_data().assert_eq(&expected, true);
+                assert!(weights(layer(&frozen)).0.grad(&gradients).is_none());
+            }
         }
     }
 }

@@ -50,8 +50,8 @@ pub(super) struct Gradients<B: Backend> {
     pub(super) bias: Option<FloatTensor<B>>,
 }
 
-/// A layer's output, in a training step or out of one; nothing where the tensors are not those of its backend, or
-/// of a type that it does not take.
+/// A layer's output, in a training step where one of the tensors is part of it, or out of one; nothing where they are
+/// not those of its backend, or of a type that it does not take.
 pub(super) fn apply<B: Backend, const D: usize>(
     layer: impl Layer<B>,
     input: &Tensor<D>,
@@ -64,13 +64,12 @@ where
     if !layer.takes(input.dtype()) || weight.dtype() != input.dtype() {
         return None;
     }
-    let Ok(weight) = weight.clone().try_into_primitive::<Training<B>>() else {
-        let [input, weight] = [input, weight].map(|t| t.clone().try_into_primitive::<B>().ok());
-        let bias = bias.clone().try_into_primitive::<B>().ok()?;
-        let output = layer.forward(&input?, &weight?, &bias);
-        return Some(Tensor::from_primitive::<B>(output));
-    };
-    let (input, bias) = (training(input)?, training(bias)?);
+    let plain = |tensor: &Tensor<D>| tensor.clone().try_into_primitive::<B>().ok();
+    let plain_bias = || bias.clone().try_into_primitive::<B>().ok();
+    if let (Some(input), Some(weight), Some(bias)) = (plain(input), plain(weight), plain_bias()) {
+        return Some(Tensor::from_primitive::<B>(layer.forward(&input, &weight, &bias)));
+    }
+    let (input, weight, bias) = (training(input)?, training(weight)?, training(bias)?);
     let output = layer.forward(input.primitive(), weight.primitive(), bias.primitive());
     let step = InTraining(layer);
     let prepared = step.prepare::<NoCheckpointing>([input.node(), weight.node(), bias.node()]);
