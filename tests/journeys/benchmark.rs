@@ -180,5 +180,10 @@ fn training(_: PathBuf) -> Result<(), String> {
         return Err(format!("it does not say why it took that device: {note}"));
     }
     refused(&mut train_patterns(&["--steps", "5"])?, &["--steps"])?;
+    refused(&mut train_patterns(&["--steps", "15"])?, &["--steps 15", "windows"])?;
+    let most = usize::MAX.to_string();
+    refused(&mut train_patterns(&["--batch", &most])?, &["no memory"])?;
+    std::fs::create_dir(start.join("checkpoints")).map_err(|e| e.to_string())?;
+    refused(train_patterns(&[])?.arg("--start").arg(&start), &["is a run", "another --start"])?;
     refused(&mut train_patterns(&["--device", "cuda"])?, &["cuda", "not in this build"])
 }

@@ -109,7 +109,11 @@ fn goes_on_with_more(_: PathBuf) -> Result<(), String> {
     for later in &steps[1..] {
         std::fs::remove_dir_all(later).map_err(|e| e.to_string())?;
     }
-    expect(fit(folder, "run", &settings)?.args(["--resume", "--devices", "1,0"]), 0)?;
+    let output = expect(fit(folder, "run", &settings)?.args(["--resume", "--devices", "1,0"]), 0)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !said.contains("device cpu 1,0") {
+        return Err(format!("another device is named than those that train: {said}"));
+    }
     let resumed = curve(folder, "run")?;
     if resumed == whole || resumed[..4] != whole[..4] {
         return Err(format!("two devices did not go on after the first epoch: {resumed:?}"));

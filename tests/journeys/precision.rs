@@ -151,7 +151,7 @@ fn int8_that_is_not_faster(ort: PathBuf) -> Result<(), String> {
     std::fs::write(&path, EVERY_BLOCK).map_err(|e| e.to_string())?;
     let folder = train(&path.to_string_lossy(), &[])?;
     let data = folder.path().join("data");
-    // A tenth slower: on a busy machine the times of one export can say otherwise, not those of all.
+    // On a busy machine the times of one export can say otherwise, not those of all.
     let export = || -> Result<(), String> {
         let mut int8 = export(folder.path())?;
         int8.args(["--precision", "int8", "--force", "--calibrate"]).arg(&data);

@@ -20,6 +20,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("resume::killed_within_an_epoch", Needs::Nothing, killed_within_an_epoch),
     ("resume::killed_while_a_checkpoint_is_written", Needs::Nothing, killed_while_saving),
     ("resume::a_damaged_checkpoint_is_passed_over", Needs::Nothing, damaged_checkpoint),
+    ("resume::a_best_epoch_that_is_lost", Needs::Nothing, lost_best),
     ("resume::a_run_killed_at_its_beginning", Needs::Nothing, killed_at_its_beginning),
     ("resume::another_configuration_is_refused", Needs::Nothing, another_configuration),
     ("resume::other_data_is_refused", Needs::Nothing, other_data),
@@ -228,6 +229,45 @@ fn damaged_checkpoint(_: PathBuf) -> Result<(), String> {
         return Err(format!("the damage is not named: {err}"));
     }
     same(folder, "whole", "damaged")
+}
+
+/// The best epoch is not the last, and its weights are damaged once no other can be better.
+fn lost_best(_: PathBuf) -> Result<(), String> {
+    let folder = folder()?;
+    let run = folder.path().join("run");
+    let vae_train = |arguments: &[&str]| -> Result<Command, String> {
+        let mut command = program("vae-train")?;
+        command.args(arguments).arg(&run);
+        Ok(command)
+    };
+    let fit = ["fit", "patterns", "--device", "cpu", "--no-figures", "--set", "train.epochs=12"];
+    let fit = [&fit[..], &["--set", "train.learning_rate=0.2", "--out"]].concat();
+    expect(&mut vae_train(&fit)?, 0)?;
+    let json = |text: &str| -> Result<serde_json::Value, String> {
+        serde_json::from_str(text).map_err(|e| e.to_string())
+    };
+    let read = |file: &str| std::fs::read_to_string(run.join(file)).map_err(|e| e.to_string());
+    let (info, lines) = (json(&read("run.json")?)?, read("metrics.jsonl")?);
+    let best = info["metrics"]["epoch"].as_f64().ok_or("no epoch is the best")? as usize;
+    let line = json(lines.lines().nth(best - 1).ok_or("its line is missing")?)?;
+    let step = line["step"].as_u64().ok_or("its step is missing")?;
+    if best == 12 {
+        return Err("the last epoch is the best, nothing can be lost".into());
+    }
+    let model = run.join("checkpoints").join(format!("step-{step:09}")).join("model.bpk");
+    std::fs::write(&model, "damaged").map_err(|e| e.to_string())?;
+    refused(&mut vae_train(&["evaluate"])?, &["model.bpk", &format!("{best}"), "--epoch"])?;
+    refused(vae_train(&fit)?.arg("--resume"), &["model.bpk", "none is to come", "--epoch 12"])?;
+    expect(&mut vae_train(&["evaluate", "--epoch", "12"])?, 0)?;
+
+    let newest = run.join("checkpoints").join(format!("step-{:09}", 12 * step / best as u64));
+    std::fs::remove_dir_all(newest).map_err(|e| e.to_string())?;
+    let output = expect(vae_train(&fit)?.arg("--resume"), 0)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match said.contains("among those to come") && said.contains("model.bpk") {
+        true => expect(&mut vae_train(&["evaluate"])?, 0).map(drop),
+        false => Err(format!("that the best epoch is lost is not said: {said}")),
+    }
 }
 
 /// A run that was killed before it noted its data, or anything after that.

@@ -10,6 +10,7 @@ use crate::{Journey, Needs};
 
 pub(crate) const JOURNEYS: &[Journey] = &[
     ("train::patterns_are_learned", Needs::Nothing, patterns_are_learned),
+    ("train::it_goes_on_where_nobody_listens", Needs::Nothing, nobody_listens),
     ("train::a_broken_loss_stops_the_run", Needs::Nothing, broken_loss),
     ("train::the_term_that_broke_first_is_named", Needs::Nothing, broken_term),
     ("train::early_stopping", Needs::Nothing, early_stopping),
@@ -57,6 +58,19 @@ fn patterns_are_learned(_: PathBuf) -> Result<(), String> {
     Err(format!("the validation loss went from {first} to {last} nats"))
 }
 
+/// A terminal that is closed, or a full disk under a log: nothing that is said can be written.
+fn nobody_listens(_: PathBuf) -> Result<(), String> {
+    let (folder, mut fit) = patterns(&["train.epochs=2"])?;
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        fit.stderr(full);
+    }
+    expect(&mut fit, 0)?;
+    match losses(&folder)?.len() {
+        2 => Ok(()),
+        epochs => Err(format!("{epochs} epochs are noted")),
+    }
+}
+
 /// A learning rate that is too high, or rises until it is: terms break before an epoch's end, and where every step is an
 /// epoch the weights before any term, terms in the third epoch, and on the validation images alone.
 fn broken_loss(_: PathBuf) -> Result<(), String> {
@@ -65,7 +79,7 @@ fn broken_loss(_: PathBuf) -> Result<(), String> {
     let cases: [(&[&str], &[&str]); 4] = [
         (
             &["train.learning_rate=1e6", alone],
-            &["at step 3 no term of the loss is", "no weights had been saved"],
+            &["at step 3 the KL term is not", "posterior overflowed", "no weights had been saved"],
         ),
         (
             &["train.learning_rate=1e300", few, alone],
@@ -73,12 +87,12 @@ fn broken_loss(_: PathBuf) -> Result<(), String> {
         ),
         (
             &["train.learning_rate=1e12", rising, few, alone],
-            &["at step 3 no term of the loss is", "good weights are those of step 2 "],
+            &["at step 3 the KL term is not", "good weights are those of step 2 "],
         ),
         (
             &["train.learning_rate=1e12", rising, few],
             &[
-                "on the validation images after step 2 no term of the loss is",
+                "on the validation images after step 2 the KL term is not",
                 "(reconstruction NaN, KL inf)",
                 "good weights are those of step 1 ",
             ],
@@ -177,6 +191,10 @@ fn bad_input(_: PathBuf) -> Result<(), String> {
             wrong.push(format!("{arguments:?} leaves a run"));
         }
     }
+    // Before any image is looked for.
+    let mut fit = program("vae-train")?;
+    fit.args(["fit", "mnist-mlp", "--data", &path("nowhere"), "--out", &path("bad.toml/run")]);
+    wrong.extend(refused(&mut fit, &["cannot create", "bad.toml/run"]).err());
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 

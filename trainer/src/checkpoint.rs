@@ -223,18 +223,20 @@ impl Checkpoint {
         if damaged.is_empty() {
             return Ok(None);
         }
-        bail!("`{}` holds no whole checkpoint: {}", folder.display(), damaged.join("; "))
+        bail!(
+            "`{}` holds no whole checkpoint: {} (hint: with one of these files as it was it goes on, with another \
+             --out it begins anew)",
+            folder.display(),
+            damaged.join("; ")
+        )
     }
 
-    /// Forgets a best epoch whose checkpoint is no longer there, and says whether it did.
-    pub fn forget_missing_best(&mut self, folder: &Path) -> bool {
-        let missing =
-            |best: &Best| best.step != self.state.step && !path(folder, best.step).is_dir();
-        let forgotten = self.state.best.is_some_and(|best| missing(&best));
-        if forgotten {
-            self.state.best = None;
-        }
-        forgotten
+    /// Forgets a best epoch whose checkpoint is not whole, and says what is wrong with it.
+    pub fn forget_broken_best(&mut self, folder: &Path) -> Option<anyhow::Error> {
+        let before = self.state.best.filter(|best| best.step != self.state.step)?;
+        let broken = Self::load(&path(folder, before.step)).err()?;
+        self.state.best = None;
+        Some(broken)
     }
 
     /// The weights in a model of the same configuration.

@@ -1,5 +1,6 @@
 //! What is trained, on what, and how: one TOML file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -251,14 +252,41 @@ impl RunConfig {
         stored
     }
 
-    /// The lines in which two configurations differ, as `-` and `+` lines.
+    /// The values in which two configurations differ, those of this one with `-` and those of the other with `+`.
     pub fn diff(&self, other: &Self) -> String {
-        let (mine, theirs) = (self.to_toml(), other.to_toml());
-        let only = |a: &str, b: &str, sign: char| -> Vec<String> {
-            let missing = a.lines().filter(|line| !b.lines().any(|l| l == *line));
-            missing.map(|line| format!("{sign} {line}")).collect()
+        let (mine, theirs) = (self.values(), other.values());
+        let only = |a: &Values, b: &Values, sign: char| -> Vec<String> {
+            let other = a.iter().filter(|(path, value)| b.get(*path) != Some(*value));
+            other.map(|(path, value)| format!("{sign} {path} = {value}")).collect()
         };
         [only(&mine, &theirs, '-'), only(&theirs, &mine, '+')].concat().join("; ")
+    }
+
+    /// Its values by their paths: `model.encoder[0].channels`.
+    fn values(&self) -> Values {
+        let mut values = Values::new();
+        let table = toml::Value::try_from(self).expect("it is written so");
+        flatten(String::new(), &table, &mut values);
+        values
+    }
+}
+
+/// Values as TOML has them, by their paths.
+type Values = BTreeMap<String, String>;
+
+/// Gives every value in a table or an array its path.
+fn flatten(path: String, value: &toml::Value, values: &mut Values) {
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            flatten(path, value, values);
+        }),
+        toml::Value::Array(array) => array.iter().enumerate().for_each(|(place, value)| {
+            flatten(format!("{path}[{place}]"), value, values);
+        }),
+        value => {
+            values.insert(path, value.to_string());
+        }
     }
 }
 
@@ -286,6 +314,19 @@ fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_differ_are_named_where_others_are_alike() {
+        let preset = RunConfig::load("mnist-conv", &[]).expect("a preset");
+        let text = preset.to_toml().replacen("channels = 32", "channels = 64", 1);
+        let other = RunConfig::parse(&text, &["train.epochs=11".to_owned()]).expect("it fits");
+        let difference = preset.diff(&other);
+        for words in ["- model.encoder[0].channels = 32", "+ model.encoder[0].channels = 64"] {
+            assert!(difference.contains(words), "`{words}` is not in `{difference}`");
+        }
+        assert!(difference.contains("+ train.epochs = 11") && !difference.contains("[1]"));
+        assert_eq!(preset.diff(&preset), "");
+    }
 
     #[test]
     fn every_preset_fits_together_and_survives_the_way_through_toml() {

@@ -92,6 +92,9 @@ impl DeviceName {
         }
         let mut passed_over: Vec<(Self, String)> = vec![];
         for kind in [Libtorch, Cuda, Metal, Vulkan, Cpu] {
+            if kind == Metal && !cfg!(target_os = "macos") {
+                continue;
+            }
             #[cfg(all(feature = "libtorch", feature = "flex"))]
             if kind == Libtorch && !libtorch().iter().any(on_gpu) {
                 passed_over.push((kind, "libtorch has no GPU here".to_owned()));

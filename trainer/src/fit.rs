@@ -11,16 +11,13 @@ use crate::config::RunConfig;
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
 use crate::frames::{Frames, fresh};
-use crate::means::{Broken, Means, evaluate};
+use crate::means::{BETWEEN_READS, Broken, Means, evaluate};
 use crate::objective::{Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{EpochMetrics, Run};
 use crate::saving::Saving;
 use crate::signals::Signals;
 use crate::training::Training;
-
-/// Steps between two looks at the loss: reading it waits for the device.
-const STEPS_BETWEEN_READS: usize = 50;
 
 /// What to do where an image could not be read.
 const RESUME: &str = "(hint: with that image there again, --resume goes on)";
@@ -149,7 +146,7 @@ impl<'a> Loop<'a> {
             let done = self.state.step_in_epoch;
             let last = done == steps;
             let signal = signals.received();
-            if last || signal.is_some() || self.unread.len() == STEPS_BETWEEN_READS {
+            if last || signal.is_some() || self.unread.len() == BETWEEN_READS {
                 let means = self.read_losses()?;
                 bar.set(done, &means);
                 let late = self.saved.elapsed().as_secs_f64() >= 60.0 * train.save_minutes;

@@ -18,7 +18,11 @@ pub fn best(run: &Run, config: &RunConfig, device: &Device) -> Result<(Vae, usiz
     let folder = run.checkpoints();
     let (newest, _) = Checkpoint::newest(&folder)?.context("the run has saved no weights yet")?;
     let (checkpoint, epoch) = match newest.state.best {
-        Some(best) => (Checkpoint::load(&checkpoint::path(&folder, best.step))?, best.epoch),
+        Some(best) => {
+            let checkpoint = Checkpoint::load(&checkpoint::path(&folder, best.step));
+            let hint = || format!("the best epoch is {} (hint: --epoch takes another)", best.epoch);
+            (checkpoint.with_context(hint)?, best.epoch)
+        }
         None => (newest, 0),
     };
     Ok((weights(&checkpoint, config, device)?, epoch))

@@ -4,6 +4,8 @@
 //! images through the preprocessing of inference; [`fit::Loop`] trains; [`run::Run`] is the folder
 //! that keeps it all, from which [`commands`] evaluate, draw [`figures`] and export.
 
+#![warn(clippy::print_stderr)]
+
 pub mod adamw;
 pub mod anomaly;
 pub mod batches;
@@ -35,6 +37,7 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod saving;
+pub mod say;
 pub mod schedule;
 pub mod shares;
 pub mod signals;

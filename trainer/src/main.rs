@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use vae_train::cli::Cli;
+use vae_train::say::say;
 
 // A step on the CPU frees and asks for hundreds of tensors, which this one does not give back to the
 // system in between.
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
                 }
                 false => "",
             };
-            eprintln!("error: {}{hint}", line.join(" "));
+            say(format!("error: {}{hint}", line.join(" ")));
             ExitCode::from(2)
         }
     }
@@ -44,7 +45,7 @@ fn refusal(error: &clap::Error) -> ExitCode {
     if help || !error.use_stderr() {
         let _ = error.print();
     } else {
-        eprintln!("{}", vae_infer::usage::one_line(&error.render().to_string()));
+        say(vae_infer::usage::one_line(&error.render().to_string()));
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }

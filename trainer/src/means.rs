@@ -80,6 +80,12 @@ impl fmt::Display for Broken {
         let (sound, broken): (Vec<_>, Vec<_>) = terms.partition(|(_, sum)| sum.is_finite());
         let values: Vec<_> = broken.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
         let values = values.join(", ");
+        if let [reconstruction, f32::INFINITY, ..] = self.sums[..]
+            && reconstruction.is_nan()
+        {
+            let why = "the posterior overflowed, and with it what is made of its draws";
+            return write!(f, "the KL term is not a finite number ({values}): {why}");
+        }
         if sound.is_empty() {
             let why = "the weights are broken already, or too large";
             return write!(f, "no term of the loss is a finite number ({values}): {why}");
@@ -140,6 +146,9 @@ impl Sums {
     }
 }
 
+/// Batches between two looks at their sums, each of which waits for the device.
+pub(crate) const BETWEEN_READS: usize = 50;
+
 /// Images in a batch of an evaluation. The draws go by batches, so every evaluation has the same.
 pub(crate) const BATCH: usize = 256;
 
@@ -156,14 +165,18 @@ pub fn evaluate(
     seed: u64,
     device: &Device,
 ) -> Result<Means> {
-    let mut sums = Sums::default();
+    let (mut sums, mut unread) = (Sums::default(), vec![]);
     for (number, images) in data.in_order(BATCH).enumerate() {
         let images = images?;
         let [count, ..] = images.dims();
         let place = draws::seed(seed, Purpose::Evaluation, number as u64);
         let epsilon = draws::epsilon(place, count, latent, device);
-        sums.add(vec![(objective.terms(vae, images, epsilon).sums(), count)])?;
+        unread.push((objective.terms(vae, images, epsilon).sums(), count));
+        if unread.len() == BETWEEN_READS {
+            sums.add(std::mem::take(&mut unread))?;
+        }
     }
+    sums.add(unread)?;
     Ok(sums.means())
 }
 
@@ -225,9 +238,12 @@ mod tests {
             said([INF, 1.0, NAN]),
             "2 terms of the loss are not finite numbers (reconstruction inf, perceptual NaN)"
         );
-        let all = said([NAN, INF, NAN]);
+        let all = said([NAN, NAN, NAN]);
         assert!(all.starts_with("no term of the loss is a finite number"), "{all}");
-        assert!(all.contains("(reconstruction NaN, KL inf, perceptual NaN): the weights"), "{all}");
+        assert!(all.contains("(reconstruction NaN, KL NaN, perceptual NaN): the weights"), "{all}");
+        let first = said([NAN, INF, NAN]);
+        assert!(first.starts_with("the KL term is not a finite number"), "{first}");
+        assert!(first.contains("KL inf, perceptual NaN): the posterior overflowed"), "{first}");
         let plain = add(&[[NAN, 0.0]]).1.expect("one is broken").to_string();
         assert_eq!(plain, "the reconstruction term is not a finite number (NaN)");
     }

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::means::Means;
 use crate::run::EpochMetrics;
+use crate::say::say;
 
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,6 @@ impl Progress {
     }
 
     /// One line for an epoch that has ended.
-    #[expect(clippy::print_stderr, reason = "this is the program's talk")]
     pub fn epoch(&self, metrics: &EpochMetrics, images_per_second: f64) {
         let show = |name: &str, means: &Means| {
             let loss = means.loss(metrics.weights());
@@ -60,7 +60,7 @@ impl Progress {
         if let Some(validation) = &metrics.validation {
             line += &format!(", {}", show("validation", validation));
         }
-        eprintln!("{line}, {images_per_second:.0} images/s");
+        say(format!("{line}, {images_per_second:.0} images/s"));
     }
 }
 

@@ -138,12 +138,25 @@ impl Run {
         Ok(run)
     }
 
+    /// Checks that a new run's folder can be made, or is there and empty.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there already, and where nothing can be written.
+    pub fn check_place(folder: &Path) -> Result<()> {
+        Self::check_vacant(folder)?;
+        let whole = std::path::absolute(folder)?;
+        let there = whole.ancestors().find(|above| above.exists()).unwrap_or(&whole);
+        let probe = tempfile::tempdir_in(there);
+        probe.map(drop).with_context(|| format!("cannot create `{}`", folder.display()))
+    }
+
     /// Checks that a folder is free for a new run.
     ///
     /// # Errors
     ///
     /// Where something is there already.
-    pub fn check_vacant(folder: &Path) -> Result<()> {
+    fn check_vacant(folder: &Path) -> Result<()> {
         if folder.exists() && !folder.is_dir() {
             bail!("`{}` is not a folder, and a run is one", folder.display());
         }

@@ -10,6 +10,7 @@ use ndarray::{Array2, Array3, Array4};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
+use vae_infer::compare::quantile;
 use vae_infer::{machine, npy, write};
 
 use crate::batches::Batches;
@@ -20,6 +21,7 @@ use crate::forward::host;
 use crate::means::Sums;
 use crate::objective::Objective;
 use crate::precision::Precision;
+use crate::run::Run;
 use crate::training::Training;
 
 /// Steps between two looks at the loss, each of which waits for the device.
@@ -80,6 +82,15 @@ pub struct Speed {
 pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Result<Speed> {
     let Options { batch, steps, warmup, start } = *options;
     let Chosen { device, name, .. } = chosen;
+    if steps == 0 || !steps.is_multiple_of(WINDOW) {
+        bail!("--steps {steps} is not a number of whole windows, of {WINDOW} steps each");
+    }
+    if let Some(folder) = start
+        && Run::open(folder).is_ok_and(|run| run.checkpoints().exists())
+    {
+        bail!("`{}` is a run (hint: another --start)", folder.display());
+    }
+    let made = made(config, batch)?;
     let objective = Objective::new(config, device)?;
     let [encoder, decoder] = config.model.cost(config.image.shape())?;
     let (network, features) = (encoder + decoder, objective.features_cost());
@@ -88,7 +99,6 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
     let values = batch * 5 * network.values * precision.bytes();
     let single = 10 * network.parameters + batch * 2 * features.values;
     let step_bytes = (values + size_of::<f32>() * single) as f64;
-    let made = made(config, batch);
     let order = Order { seed: config.seed, images: made.dim().0, batch };
     if let Some(folder) = start {
         std::fs::create_dir_all(folder)
@@ -142,11 +152,8 @@ pub fn measure(config: &RunConfig, chosen: &Chosen, options: &Options<'_>) -> Re
         }
         window = Instant::now();
     }
-    rates.sort_by(f64::total_cmp);
-    let (Some(&slowest), Some(&fastest)) = (rates.first(), rates.last()) else {
-        bail!("{steps} steps are too few: {WINDOW} are a window");
-    };
-    let median = rates[rates.len() / 2];
+    let [median, slowest, fastest] =
+        [0.5, 0.0, 1.0].map(|part| quantile(&rates, part).expect("there is a window"));
     Ok(Speed {
         network: config.name.clone(),
         device: name.clone(),
@@ -208,12 +215,20 @@ fn noise(config: &RunConfig, batch: usize, steps: usize, device: &Device) -> Arr
 
 /// Images of the network's size, `[N, C, H, W]`: spots of one brightness on a ground of another, in the
 /// image's range or, where it is binarised, of its two values.
-fn made(config: &RunConfig, batch: usize) -> Array4<f32> {
+///
+/// # Errors
+///
+/// Where there is no memory for so many.
+fn made(config: &RunConfig, batch: usize) -> Result<Array4<f32>> {
     let [channels, height, width] = config.image.shape();
+    let (count, mut values) = (batch.saturating_mul(2).max(FEWEST), Vec::new());
+    let room = count.checked_mul(channels * height * width);
+    let room = room.filter(|&room| values.try_reserve_exact(room).is_ok());
+    values.resize(room.with_context(|| format!("no memory holds {count} images"))?, 0.0);
+    let mut images = Array4::from_shape_vec((count, channels, height, width), values)?;
     let [low, high] = config.image.range;
     let mut generator = ChaCha8Rng::seed_from_u64(config.seed);
     let mut uniform = || (generator.next_u64() >> 40) as f32 / (1 << 24) as f32;
-    let mut images = Array4::zeros(((2 * batch).max(FEWEST), channels, height, width));
     for mut image in images.outer_iter_mut() {
         let [y, x, radius] = [(); 3].map(|()| uniform());
         let (y, x) = (y * height as f32, x * width as f32);
@@ -229,7 +244,7 @@ fn made(config: &RunConfig, batch: usize) -> Array4<f32> {
             }
         }
     }
-    images
+    Ok(images)
 }
 
 /// The fewest images that are made.

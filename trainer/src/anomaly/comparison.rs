@@ -13,6 +13,7 @@ use crate::data::{self, DataConfig};
 use crate::evaluation::Measured;
 use crate::pca;
 use crate::progress::Progress;
+use crate::say::say;
 use crate::split::{Part, Split, spread};
 use crate::trained::Trained;
 
@@ -205,7 +206,7 @@ fn given(
     let loaded = data::load(&DataConfig::default(), Some(folder), &trained.config.image)
         .context("the anomalies")?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        say(format!("note: {note}"));
     }
     let classes = loaded.train.classes.clone();
     let parts = [Some(loaded.train), loaded.test].map(|part| part.map(Part::from));

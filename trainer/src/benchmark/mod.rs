@@ -29,6 +29,7 @@ use crate::device::DeviceName;
 use crate::fit::Outcome;
 use crate::reproduce::made;
 use crate::run::Run;
+use crate::say::say;
 use crate::signals::Signals;
 use held_out::Tests;
 use measure::State;
@@ -83,14 +84,14 @@ pub fn anomaly(
             State::Interrupted(signal) => return Ok((Outcome::Interrupted(signal), page)),
             State::Elsewhere => elsewhere += 1,
             State::Known => {}
-            State::New(best) => eprintln!("{name}: {best} ({} of {})", place + 1, cases.len()),
+            State::New(best) => say(format!("{name}: {best} ({} of {})", place + 1, cases.len())),
         }
     }
     if elsewhere > 0 {
-        eprintln!(
+        say(format!(
             "note: {elsewhere} of the networks are under way in another process, which writes the \
              table with them"
-        );
+        ));
     }
     table::write(options, &page)?;
     Ok((Outcome::Finished, page))

@@ -8,6 +8,7 @@ use crate::benchmark::{self, Options, Part};
 use crate::cli::{AnomalyBenchmark, Benchmark, Format, TrainingBenchmark};
 use crate::config::RunConfig;
 use crate::fit::Outcome;
+use crate::say::say;
 use crate::signals::Signals;
 use crate::speed::{self, Speed};
 
@@ -26,7 +27,7 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
     let options = Options { data, out, seeds, quick, keep, device };
     let (outcome, page) = benchmark::anomaly(&parts, &options, &Signals::watch()?)?;
     if let Outcome::Interrupted(signal) = outcome {
-        eprintln!("stopped and saved; the same command goes on");
+        say("stopped and saved; the same command goes on");
         return Ok(ExitCode::from(128 + signal as u8));
     }
     print(&String::from_utf8_lossy(&images::read_file(&page)?))
@@ -35,11 +36,8 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
 fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let batch = options.batch.map_or(config.train.batch_size, |batch| batch.get());
-    let chosen = options.device.numbered(&options.devices, batch)?;
+    let chosen = super::open_device(options.device, &options.devices, batch)?;
     config.train.precision.check(&chosen)?;
-    if let Some(note) = chosen.note() {
-        eprintln!("note: {note}");
-    }
     let asked = speed::Options {
         batch,
         steps: options.steps as usize,

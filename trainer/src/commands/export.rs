@@ -13,6 +13,7 @@ use crate::cli::{Export, PrecisionName};
 use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
 use crate::evaluation;
+use crate::say::say;
 use crate::split::{Part, Split, spread};
 use crate::statistics::{self, TRAINING_IMAGES};
 use crate::trained::Trained;
@@ -57,16 +58,16 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
         Err(error) if options.data.is_some() => return Err(error),
         Err(error) => {
             let count = probe.len_of(Axis(0));
-            eprintln!(
+            say(format!(
                 "note: verdicts are compared on the {count} images in the run, and no statistics of \
                  training images go into the bundle: {error:#}"
-            );
+            ));
             (None, probe.clone())
         }
     };
     let carried = evaluation::kl_per_dimension(&trained.vae, &probe, &trained.device);
     if let Some(warning) = evaluation::collapse(&carried) {
-        eprintln!("warning: {warning}");
+        say(format!("warning: {warning}"));
     }
     let method = options.score;
     let fit = |bundle: &Bundle, engine: &EngineOptions| match &training {
@@ -85,7 +86,7 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
         vae_onnx::export(model, &options.out, options.force, ort_library, &trained.device)?;
 
     if let Some(reason) = &exported.without_onnx_runtime {
-        eprintln!("note: not compared with ONNX Runtime: {reason}");
+        say(format!("note: not compared with ONNX Runtime: {reason}"));
     }
     if exported.manifest.precision == Precision::F32 {
         trained.run.write_parity(&exported.manifest.parity)?;
@@ -112,7 +113,7 @@ fn parts(trained: &Trained, folder: Option<&Path>) -> Result<[Array4<f32>; 2]> {
 fn calibration(folder: &Path, trained: &Trained) -> Result<Array4<f32>> {
     let loaded = data::load(&DataConfig::default(), Some(folder), &trained.config.image)?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        say(format!("note: {note}"));
     }
     let part = Part::from(loaded.train);
     Ok(part.images.read(&spread(part.len(), CALIBRATION_IMAGES))?)

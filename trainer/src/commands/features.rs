@@ -11,17 +11,18 @@ use crate::cli::Features;
 use crate::data::{self, DataConfig};
 use crate::device::Chosen;
 use crate::draws::{self, Purpose};
+use crate::say::say;
 use crate::split::Part;
 
 pub(super) fn run(options: Features) -> Result<ExitCode> {
     let Features { data, out, epochs, seed, channels, size, device } = options;
     check_vacant(&out)?;
     let made = Staged::new(&out)?;
-    let Chosen { device, name: device_name, .. } = device.open()?;
+    let Chosen { device, name: device_name, .. } = super::open_device(device, &[], 1)?;
     let image = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(channels, size, size) };
     let loaded = data::load(&DataConfig::default(), Some(&data), &image)?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        say(format!("note: {note}"));
     }
     let (classes, hash) = (loaded.train.classes.len(), loaded.train.hash.clone());
     let images = Part::from(loaded.train);
@@ -32,15 +33,15 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
     let order = draws::permutation(place, images.len());
     let (held_out, rest) = order.split_at(images.len() / 5);
     let [train, held_out] = [rest, held_out].map(|places| images.select(places));
-    eprintln!(
+    say(format!(
         "{classes} classes; {} images to train on, {} held out; device {device_name}",
         train.len(),
         held_out.len()
-    );
+    ));
 
     let recipe = Recipe { epochs: epochs.into(), seed, classes };
     let network = classifier::train(&train, recipe, &device, |epoch, loss| {
-        eprintln!("epoch {epoch}: {loss:.4} nats");
+        say(format!("epoch {epoch}: {loss:.4} nats"));
     })?;
     let accuracy = |part| classifier::accuracy(&network, part, &device);
     let accuracy = [accuracy(&train)?, accuracy(&held_out)?];

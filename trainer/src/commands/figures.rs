@@ -7,6 +7,7 @@ use super::print;
 use crate::cli::Figures;
 use crate::figures::{self, HeldOut, Selection, Written};
 use crate::run::distinct;
+use crate::say::say;
 use crate::trained::Trained;
 
 pub(super) fn run(options: Figures) -> Result<ExitCode> {
@@ -44,7 +45,7 @@ pub(super) fn run(options: Figures) -> Result<ExitCode> {
 pub(super) fn draw(trained: &Trained, held_out: &HeldOut, folder: &Path) -> Result<Vec<PathBuf>> {
     let Written { files, left_out } = figures::write(trained, held_out, folder)?;
     for reason in left_out {
-        eprintln!("note: {reason}");
+        say(format!("note: {reason}"));
     }
     Ok(files)
 }

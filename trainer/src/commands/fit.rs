@@ -20,6 +20,7 @@ use crate::means::{Means, evaluate};
 use crate::objective::{KlEstimate, Objective, TermWeights};
 use crate::progress::Progress;
 use crate::run::{PROBE, Run, RunInfo};
+use crate::say::say;
 use crate::signals::Signals;
 use crate::split::{Part, Split, split};
 use crate::trained::Trained;
@@ -28,7 +29,7 @@ pub(super) fn run(options: Fit) -> Result<ExitCode> {
     match fit(options, &Signals::watch()?)? {
         Outcome::Finished => Ok(ExitCode::SUCCESS),
         Outcome::Interrupted(signal) => {
-            eprintln!("stopped and saved; the same command with --resume goes on");
+            say("stopped and saved; the same command with --resume goes on");
             Ok(ExitCode::from(128 + signal as u8))
         }
     }
@@ -43,18 +44,17 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let resumed = match options.resume {
         true => Some(resume(&options, &config)?),
-        false => Run::check_vacant(&options.out).map(|()| None)?,
+        false => Run::check_place(&options.out).map(|()| None)?,
     };
-    let chosen = options.device.numbered(&options.devices, config.train.batch_size)?;
+    let chosen = super::open_device(options.device, &options.devices, config.train.batch_size)?;
     config.train.precision.check(&chosen)?;
-    if let Some(note) = chosen.note() {
-        eprintln!("note: {note}");
-    }
     let Chosen { device, name, .. } = &chosen;
     let objective = Objective::new(&config, device)?;
-    let loaded = data::load(&config.data, options.data.as_deref(), &config.image)?;
+    let (source, folder, image) = (config.data.clone(), options.data.clone(), config.image.clone());
+    let load = move || data::load(&source, folder.as_deref(), &image);
+    let loaded = signals.clone().interruptible(load)?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        say(format!("note: {note}"));
     }
     let mut info = RunInfo {
         data_sha256: loaded.train.hash.clone(),
@@ -73,7 +73,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     info.images = [&train, &validation, &test].map(Part::len);
     if validation.len() < config.train.validation {
         let (asked, held_out) = (config.train.validation, validation.len());
-        eprintln!("note: {held_out} images are held out, a fifth of all, and not {asked}");
+        say(format!("note: {held_out} images are held out, a fifth of all, and not {asked}"));
     }
     let (run, _lock, checkpoint) = match resumed {
         Some(resumed) => resumed,
@@ -101,7 +101,7 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     };
     let train = resident(train.images).context("there is no image to train on")?;
     let data = Data { train, validation: resident(validation.images) };
-    announce(&config, &info, &data)?;
+    announce(&config, &info, name, &data)?;
     let frames = (!options.no_figures).then(|| Frames::new(&config, &run, device)).transpose()?;
     let training =
         Loop::new(&config, &objective, &run, &data, &chosen, frames, checkpoint.as_ref());
@@ -111,13 +111,12 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     }
     if let (Outcome::Finished, Some(shown)) = (outcome, shown) {
         let trained = Trained::open(&options.out, None, device.clone())?;
-        let drawn = shown
-            .read()
-            .map_err(Into::into)
-            .and_then(|held_out| super::figures::draw(&trained, &held_out, &run.figures()));
-        match drawn {
-            Ok(files) => eprintln!("{} figures are in `{}`", files.len(), run.figures().display()),
-            Err(error) => eprintln!("warning: the run is whole, its figures are not: {error:#}"),
+        let draw = move || super::figures::draw(&trained, &shown.read()?, &trained.run.figures());
+        match signals.clone().interruptible(draw) {
+            Ok(files) => {
+                say(format!("{} figures are in `{}`", files.len(), run.figures().display()))
+            }
+            Err(error) => say(format!("warning: the run is whole, its figures are not: {error:#}")),
         }
     }
     Ok(outcome)
@@ -148,34 +147,38 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkp
     }
     let lock = run.lock()?;
     let Some((mut checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
-        eprintln!("note: nothing has been saved yet, the run begins again");
+        say("note: nothing has been saved yet, the run begins again");
         return Ok((run, lock, None));
     };
     for reason in damaged {
-        eprintln!("note: an older checkpoint is taken, since {reason}");
+        say(format!("note: an older checkpoint is taken, since {reason}"));
     }
-    if checkpoint.forget_missing_best(&run.checkpoints()) {
-        eprintln!(
-            "note: the best checkpoint is gone, the best epoch is chosen among those to come"
-        );
+    if let Some(broken) = checkpoint.forget_broken_best(&run.checkpoints()) {
+        let done = checkpoint.state.epoch;
+        if done >= config.train.epochs {
+            bail!(
+                "the weights of the best epoch are lost, and none is to come: {broken:#} (hint: `export --epoch {done}` \
+                 and the like take the last one's)"
+            );
+        }
+        say(format!("note: the best epoch is chosen among those to come, since {broken:#}"));
     }
-    eprintln!("going on after step {}", checkpoint.state.step);
+    say(format!("going on after step {}", checkpoint.state.step));
     Ok((run, lock, Some(checkpoint)))
 }
 
-fn announce(config: &RunConfig, info: &RunInfo, data: &Data) -> Result<()> {
+fn announce(config: &RunConfig, info: &RunInfo, device: &str, data: &Data) -> Result<()> {
     let [encoder, decoder] = config.model.cost(config.image.shape())?;
     let cost = encoder + decoder;
     let [train, validation, test] = info.images;
     let place = data.train.place();
-    eprintln!(
+    say(format!(
         "{}: {} parameters, {:.1} MFLOP an image; {train} images to train on ({place}), {validation} \
-         to validate, {test} to test; device {}",
+         to validate, {test} to test; device {device}",
         config.name,
         cost.parameters,
         cost.flops as f64 / 1e6,
-        info.device
-    );
+    ));
     Ok(())
 }
 
@@ -216,7 +219,7 @@ fn finish(
             KlEstimate::Analytic => "KL in closed form",
             KlEstimate::Sampled => "KL at that draw",
         };
-        eprintln!(
+        say(format!(
             "best epoch {epoch}: test loss {:.3} = {:.3} + {beta} x {:.3}{}{} ({} images, {binarized}; \
              {} likelihood, sums over pixels, one draw of z, {kl})",
             means.loss(weights),
@@ -226,9 +229,9 @@ fn finish(
             elbo,
             info.images[2],
             likelihood["kind"].as_str().unwrap_or_default(),
-        );
+        ));
     } else {
-        eprintln!("best epoch {epoch}");
+        say(format!("best epoch {epoch}"));
     }
     Ok(())
 }

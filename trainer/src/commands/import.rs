@@ -9,6 +9,7 @@ use vae_onnx::{Imported, Layout, Names, Spread};
 
 use super::{agreement, print};
 use crate::cli::{Import, LayoutName, ResizeName, SpreadName};
+use crate::say::say;
 
 /// The most real images that engines are compared on.
 const IMAGES: usize = 64;
@@ -16,7 +17,7 @@ const IMAGES: usize = 64;
 pub(super) fn run(options: Import) -> Result<ExitCode> {
     let Imported { manifest, taken, without_onnx_runtime } = import(&options)?;
     if let Some(reason) = without_onnx_runtime {
-        eprintln!("note: not compared with ONNX Runtime: {reason}");
+        say(format!("note: not compared with ONNX Runtime: {reason}"));
     }
     let mut text: String =
         taken.iter().map(|(term, taken)| format!("{term:<15} {taken}\n")).collect();

@@ -20,7 +20,8 @@ use anyhow::Result;
 use vae_infer::{Engine, Manifest};
 
 use crate::cli::Command;
-use crate::device::DeviceName;
+use crate::device::{Chosen, DeviceName};
+use crate::say::say;
 use crate::signals::Signals;
 use crate::trained::Trained;
 
@@ -50,11 +51,21 @@ fn interruptible(work: impl FnOnce() -> Result<ExitCode> + Send + 'static) -> Re
     Signals::watch()?.interruptible(work)
 }
 
+/// Opens a device, or those with these numbers to share batches, and says why it is no better one where nobody asked
+/// for one by name.
+fn open_device(name: DeviceName, numbers: &[usize], batch: usize) -> Result<Chosen> {
+    let chosen = name.numbered(numbers, batch)?;
+    if let Some(note) = chosen.note() {
+        say(format!("note: {note}"));
+    }
+    Ok(chosen)
+}
+
 /// Opens a run, and warns where its weights are those of no whole epoch.
 fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained> {
-    let trained = Trained::open(run, epoch, device.open()?.device)?;
+    let trained = Trained::open(run, epoch, open_device(device, &[], 1)?.device)?;
     if trained.epoch == 0 {
-        eprintln!("warning: the run's first epoch has not ended, its weights are half-trained");
+        say("warning: the run's first epoch has not ended, its weights are half-trained");
     }
     Ok(trained)
 }

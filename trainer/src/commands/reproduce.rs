@@ -7,6 +7,7 @@ use super::print;
 use crate::cli::Reproduce;
 use crate::fit::Outcome;
 use crate::reproduce::{self, Options, SEEDS, Seed};
+use crate::say::say;
 use crate::signals::Signals;
 
 pub(super) fn run(options: Reproduce) -> Result<ExitCode> {
@@ -21,7 +22,7 @@ pub(super) fn run(options: Reproduce) -> Result<ExitCode> {
     let options = Options { data, out, quick, device };
     let (outcome, table) = reproduce::reproduce(&seeds, &options, &Signals::watch()?)?;
     if let Outcome::Interrupted(signal) = outcome {
-        eprintln!("stopped and saved; the same command goes on");
+        say("stopped and saved; the same command goes on");
         return Ok(ExitCode::from(128 + signal as u8));
     }
     print(&String::from_utf8_lossy(&images::read_file(&table)?))

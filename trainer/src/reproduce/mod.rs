@@ -20,6 +20,7 @@ use crate::figures::{self, Selection};
 use crate::fit::Outcome;
 use crate::report;
 use crate::run::Run;
+use crate::say::say;
 use crate::signals::Signals;
 use crate::trained::Trained;
 
@@ -80,7 +81,7 @@ pub fn reproduce(
         for fit in seed.runs {
             if !options.takes(fit) {
                 let weights = fit.weights.unwrap_or_default();
-                eprintln!("note: {} is left out: it takes `{weights}` below --data", fit.name);
+                say(format!("note: {} is left out: it takes `{weights}` below --data", fit.name));
                 continue;
             }
             let outcome = train(fit, data.as_deref(), options, signals)
