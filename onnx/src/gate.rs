@@ -44,12 +44,7 @@ impl Gate<'_> {
         onnx_runtime: &Result<EngineOptions, String>,
     ) -> Result<Vec<EngineOptions>, Error> {
         let precision = self.model.precision;
-        let needed = match precision {
-            Precision::F32 | Precision::F16 => false,
-            Precision::F16Gpu => true,
-            Precision::Int8 => !self.model.allow_slower,
-        };
-        if let (true, Err(reason)) = (needed, onnx_runtime) {
+        if let (Precision::F16Gpu, Err(reason)) = (precision, onnx_runtime) {
             return Err(Error::NeedsOnnxRuntime { precision, reason: reason.clone() });
         }
         let built: &[Engine] = match precision {
@@ -84,7 +79,8 @@ impl Gate<'_> {
             Precision::F32 => None,
             _ => Some(self.time(options)?),
         };
-        let for_integers = precision == Precision::Int8 && options.engine == Engine::Ort;
+        // The engine that `auto` takes for them.
+        let for_integers = precision == Precision::Int8 && options.engine == Engine::Native;
         if let Some(Timing { full, reduced }) = timing
             && for_integers
             && reduced >= full
