@@ -54,6 +54,8 @@ pub(super) type Mapped = (String, Vec<Region>);
 pub(super) struct Heatmaps {
     threads: ThreadPool,
     folder: Folder,
+    /// What the folder is called in the end.
+    named: PathBuf,
     level: f32,
     mask: Option<Mask>,
     min_area: usize,
@@ -77,7 +79,7 @@ impl Heatmaps {
         endless: bool,
         options: &Options,
     ) -> Result<Option<Self>> {
-        let Some(folder) = &place.heatmap else { return Ok(None) };
+        let Some(named) = &place.heatmap else { return Ok(None) };
         let level = place.level.or(judge.map(|judge| judge.level() as f32));
         let level =
             level.context("a map takes a scale (hint: --level X, or a calibrated model)")?;
@@ -86,12 +88,13 @@ impl Heatmaps {
         }
         let force = options.force;
         let folder =
-            if endless { Folder::open(folder, force)? } else { Folder::stage(folder, force)? };
+            if endless { Folder::open(named, force)? } else { Folder::stage(named, force)? };
         let threads = ThreadPoolBuilder::new().num_threads(options.engine().thread_count()).build();
         let threads = threads.context("no thread can be started to draw maps")?;
         let Measured { image, mask, .. } = measured;
         let (image, mask, min_area) = (image.clone(), mask.clone(), place.min_area);
-        Ok(Some(Self { threads, folder, level, mask, min_area, image }))
+        let named = named.clone();
+        Ok(Some(Self { threads, folder, named, level, mask, min_area, image }))
     }
 
     /// Writes the maps of images, several at once where each has a name of its own.
@@ -114,8 +117,9 @@ impl Heatmaps {
         let mut over = overlay(self.under(scored)?.view(), self.image.range, map.view(), scale)?;
         outline(&mut over, &regions);
         let path = self.folder.path().join(&item.stem);
+        let named = self.named.join(&item.stem);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(vae_infer::Error::write(folder))?;
+            std::fs::create_dir_all(folder).map_err(vae_infer::Error::write(&named))?;
         }
         let with = |end: &str| {
             let mut name = path.clone().into_os_string();
@@ -127,14 +131,23 @@ impl Heatmaps {
             (with("-overlay.png"), pictures::png(&over.into())?),
             (with(".npy"), npy::encode(map)),
         ];
-        if matches!(self.folder, Folder::Staged(_)) && files.iter().any(|(path, _)| path.exists()) {
-            bail!(
-                "two images would be written as `{}` (hint: name the folder that holds theirs, or \
-                 score them apart)",
-                item.stem.display()
-            );
+        match self.folder {
+            Folder::Open(_) => {
+                write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
+            }
+            Folder::Staged(_) => {
+                if files.iter().any(|(path, _)| path.exists()) {
+                    bail!(
+                        "two images would be written as `{}` (hint: name the folder that holds theirs, or \
+                         score them apart)",
+                        item.stem.display()
+                    );
+                }
+                for (path, content) in files {
+                    std::fs::write(path, content).map_err(vae_infer::Error::write(&named))?;
+                }
+            }
         }
-        write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
         Ok((item.stem.display().to_string(), regions))
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::options::Format;
@@ -58,7 +58,7 @@ impl Lines {
                 }
                 Ok(())
             }
-            other => Ok(other?),
+            other => other.context("standard output"),
         }
     }
 }
