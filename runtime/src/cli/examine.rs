@@ -69,7 +69,7 @@ impl Examiner {
 
     /// What runs the model.
     pub(super) fn engine(&self) -> String {
-        self.scorer.model().decoder.backend().to_string()
+        self.scorer.model().backends().to_string()
     }
 
     /// Scores a batch, with what is wrong in the place of an image that cannot be scored.

@@ -34,7 +34,7 @@ impl Info {
         let line = Line {
             source: bundle.source().display().to_string(),
             engine: match options.untested(&bundle) {
-                Ok(model) => model.decoder.backend().to_string(),
+                Ok(model) => model.backends().to_string(),
                 Err(error) => format!("none here: {error:#}"),
             },
             tuned: options.tuned(&bundle),

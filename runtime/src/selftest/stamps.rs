@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Backend, EngineOptions};
+use crate::engine::{Backends, EngineOptions};
 use crate::{Bundle, Error, cache};
 
 /// The folder with the stamps of self-tests that were passed, one small file each.
@@ -32,19 +32,19 @@ impl Stamps {
         Self { folder: None }
     }
 
-    /// The stamp of a graph of a bundle on an engine.
+    /// The stamp of a test of a bundle on what ran it.
     pub(super) fn stamp(
         &self,
-        graph: &str,
+        test: &str,
         bundle: &Bundle,
         options: &EngineOptions,
-        backend: &Backend,
+        backends: Backends,
     ) -> Result<Option<Stamp>, Error> {
         let Some(folder) = &self.folder else { return Ok(None) };
-        let engine = options.version(backend.engine)?;
-        let backend = backend.to_string();
-        let name = cache::key(&[graph, &backend, &engine], bundle);
-        let content = format!("{graph} of {}, {backend}\n", bundle.manifest.name);
+        let versions = backends.iter().map(|backend| options.version(backend.engine));
+        let versions = versions.collect::<Result<Vec<_>, _>>()?.join("\n");
+        let name = cache::key(&[test, &backends.to_string(), &versions], bundle);
+        let content = format!("{test} of {}, {backends}\n", bundle.manifest.name);
         Ok(Some(Stamp { path: folder.join(name), content }))
     }
 }

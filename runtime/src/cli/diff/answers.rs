@@ -92,7 +92,7 @@ impl Answers {
                 pass.add(&mut models, &Pair { a: batch.a.view(), b: batch.b.view() })?;
             }
         }
-        let engine = models.map(|model| Ok(model.decoder.backend().to_string()))?;
+        let engine = models.map(|model| Ok(model.backends().to_string()))?;
         Ok(pass.answers(engine, diff))
     }
 
