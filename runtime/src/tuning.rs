@@ -1,7 +1,7 @@
 //! The engine that was found to be the best for a bundle on this machine, and where that is kept.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -82,23 +82,30 @@ impl fmt::Display for Choice {
 
 /// The folder with the choices, one small file for a bundle.
 ///
-/// A file's name is the SHA-256 of the bundle's manifest, which holds the hashes of its files, this
-/// program's version, the processor, and the cores that the process may use. Where any of them
-/// changes, there is no choice.
+/// A file's name is the SHA-256 of the bundle's manifest, which holds the hashes of its files, the
+/// program that chose, the processor, and the cores that the process may use. Where any of them
+/// changes, there is no choice. A program is known by its version, and its file's length and time
+/// of modification: one that was built anew chooses anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choices {
     folder: Option<PathBuf>,
+    program: Option<PathBuf>,
 }
 
 impl Choices {
     /// In the user's cache: `tuning` beside the [stamps](crate::selftest::Stamps::of_user).
     pub fn of_user() -> Self {
-        Self { folder: cache::of_user("tuning") }
+        Self { folder: cache::of_user("tuning"), program: cache::program() }
     }
 
     /// In a folder, which is made when it is needed.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(folder.into()) }
+        Self { folder: Some(folder.into()), program: cache::program() }
+    }
+
+    /// The choices of another program: those of `vae-infer tune`, for a program that uses the library.
+    pub fn made_by(self, program: impl AsRef<Path>) -> Self {
+        Self { program: Some(program.as_ref().to_owned()), ..self }
     }
 
     /// What was chosen for a bundle. A file that is no choice is none.
@@ -137,6 +144,7 @@ impl Choices {
     fn path(&self, bundle: &Bundle) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Some(folder.join(cache::key(&["tuning", &cores.to_string()], bundle)))
+        let name = cache::key(&["tuning", &cores.to_string()], self.program.as_deref()?, bundle)?;
+        Some(folder.join(name))
     }
 }
