@@ -13,6 +13,7 @@ use clap::builder::RangedU64ValueParser;
 use vae_infer::Provider;
 use vae_infer::machine::{self, Machine};
 use vae_infer::measure::{Batch, Latency, Length, Loaded, Part};
+use vae_infer::tuning::Goal;
 
 use super::lines::Lines;
 use super::options::{Format, Options};
@@ -94,9 +95,10 @@ impl Bench {
         let batch = Batch::recorded(&bundle, self.batch)?;
 
         let start = Instant::now();
-        let (mut model, engine) = options.prepare(&bundle, |engine| {
+        let loaded = options.prepare(&bundle, Goal::of(self.batch), |engine| {
             Ok((Loaded::load(&bundle, engine, self.part)?, engine.clone()))
         })?;
+        let (mut model, engine) = loaded.model;
         let load = opened + start.elapsed();
         let start = Instant::now();
         model.run(&batch)?;

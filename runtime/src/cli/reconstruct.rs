@@ -12,7 +12,7 @@ use vae_infer::{ImageSpec, score};
 
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
-use super::options::{Format, Options};
+use super::options::{Format, Options, Ready};
 use super::output::{self, Kind, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -55,8 +55,8 @@ impl Reconstruct {
         };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let mut model = options.load(&bundle)?;
-        for items in pipeline.batches() {
+        let Ready { mut model, batch } = options.load(&bundle, inputs.goal())?;
+        for items in pipeline.batches(batch) {
             let items = items?.into_iter().map(|Item { picture, stem }| (picture, stem));
             let (pictures, stems): (Vec<_>, Vec<_>) = items.unzip();
             let images = spec.batch(&pictures)?;

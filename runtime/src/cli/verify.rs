@@ -1,6 +1,8 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
+use vae_infer::EngineOptions;
+use vae_infer::tuning::Goal;
 use vae_infer::verdicts::Replayed;
 use vae_infer::verify::{Output, verify};
 
@@ -38,7 +40,8 @@ struct Verdicts {
 impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
-        let verification = options.prepare(&bundle, |options| verify(&bundle, options))?;
+        let replay = |options: &EngineOptions| verify(&bundle, options);
+        let verification = options.prepare(&bundle, Goal::Throughput, replay)?.model;
         let tolerance = self.tolerance.unwrap_or(bundle.manifest.tolerance);
         let mut lines = Lines::new(options.format(Format::Text));
         let mut failed = Vec::new();
