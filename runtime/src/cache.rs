@@ -1,6 +1,7 @@
 //! The user's folder for what can be made again.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
@@ -12,17 +13,31 @@ pub(crate) fn of_user(name: &str) -> Option<PathBuf> {
     Some(folder()?.join("vae-infer").join(name))
 }
 
-/// A name for what depends on some parts, a bundle, this program's version and the processor: the
-/// SHA-256 of them all. A bundle's manifest holds the hashes of its files.
-pub(crate) fn key(parts: &[&str], bundle: &Bundle) -> String {
-    let (program, processor) = (env!("CARGO_PKG_VERSION"), processor());
-    let texts = parts.iter().copied().chain([program, &processor]).map(str::as_bytes);
+/// The program that is running, whichever uses this library. None where the system does not say.
+pub(crate) fn program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
+/// A name for what depends on some parts, a program, a bundle and the processor: the SHA-256 of them
+/// all. A bundle's manifest holds the hashes of its files. None for a program that cannot be told from
+/// one that was built before it.
+pub(crate) fn key(parts: &[&str], program: &Path, bundle: &Bundle) -> Option<String> {
+    let (program, processor) = (build(program)?, processor());
+    let texts = parts.iter().copied().chain([&*program, &processor]).map(str::as_bytes);
     let mut hash = Sha256::new();
     for part in texts.chain([bundle.json()]) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Which build of a program a file is: this library's version, its length, and when it was written. It is
+/// not read: it may have a hundred times the bytes of what is kept.
+fn build(program: &Path) -> Option<String> {
+    let file = program.metadata().ok()?;
+    let written = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{} {} {}", env!("CARGO_PKG_VERSION"), file.len(), written.as_nanos()))
 }
 
 /// Writes a file into a folder that is made where it is missing.

@@ -313,7 +313,8 @@ fn operator(node: &NodeProto) -> Result<(), String> {
     Ok(())
 }
 
-fn title(node: &NodeProto) -> String {
+/// What errors call a node.
+pub(crate) fn title(node: &NodeProto) -> String {
     match node.name.as_str() {
         "" => format!("operator {}", node.op_type),
         name => format!("operator {} (`{name}`)", node.op_type),

@@ -21,4 +21,4 @@ mod loaded;
 
 pub use batch::Batch;
 pub use latency::{Latency, Length};
-pub use loaded::{Loaded, Part};
+pub use loaded::{Loaded, Part, Profile};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ndarray::{Array4, ArrayD, ArrayView2, ArrayView4, ArrayViewD, Dimension};
 use ndarray::{Ix2, Ix4};
 
-use crate::engine::{Backend, EngineOptions, Session, Step};
+use crate::engine::{Backend, Backends, EngineOptions, Session, Step};
 use crate::finite::all_finite;
 use crate::graph::with_outputs;
 use crate::manifest::{GraphSpec, Manifest, TensorSpec};
@@ -227,6 +227,12 @@ impl Model {
         });
         let encoder = encoder.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok(Self { encoder, decoder: decoder? })
+    }
+
+    /// What really runs both halves.
+    pub fn backends(&self) -> Backends {
+        let (encoder, decoder) = (*self.encoder.backend(), *self.decoder.backend());
+        Backends { encoder: Some(encoder), decoder: Some(decoder) }
     }
 
     /// Models of one thread each, as many as this one has threads, which share its weights: every thread may

@@ -3,7 +3,7 @@
 
 mod stamps;
 
-use crate::engine::{Backend, EngineOptions};
+use crate::engine::{Backend, Backends, EngineOptions};
 use crate::verdicts::{self, Replayed};
 use crate::verify::{replay_decoder, replay_encoder};
 use crate::{Bundle, Decoder, Encoder, Error, Model};
@@ -34,15 +34,15 @@ pub fn model(
 ) -> Result<[Passed; 3], Error> {
     let encoder = encoder(&mut model.encoder, bundle, options, stamps)?;
     let decoder = decoder(&mut model.decoder, bundle, options, stamps)?;
-    let backend = model.encoder.backend().clone();
-    let stamp = stamps.stamp("verdicts", bundle, options, &backend)?;
+    let backends = model.backends();
+    let stamp = stamps.stamp("verdicts", bundle, options, backends)?;
     let verdicts = once(stamp, || {
         let replayed = verdicts::replay(model, bundle, &bundle.golden()?)?;
         match replayed.filter(|replayed| replayed.flips > replayed.accepted) {
             None => Ok(()),
             Some(Replayed { count, flips, accepted }) => Err(Error::SelfTestVerdicts {
                 bundle: bundle.source().into(),
-                engine: backend.to_string(),
+                engine: backends.to_string(),
                 count,
                 flips,
                 accepted,
@@ -67,11 +67,12 @@ pub fn encoder(
     options: &EngineOptions,
     stamps: &Stamps,
 ) -> Result<Passed, Error> {
-    let backend = encoder.backend().clone();
-    let stamp = stamps.stamp("encoder", bundle, options, &backend)?;
+    let backend = *encoder.backend();
+    let backends = Backends { encoder: Some(backend), decoder: None };
+    let stamp = stamps.stamp("encoder", bundle, options, backends)?;
     once(stamp, || {
         let differences = replay_encoder(encoder, bundle, &bundle.golden()?)?;
-        agreed(bundle, &backend, differences)
+        agreed(bundle, backend, differences)
     })
 }
 
@@ -88,11 +89,12 @@ pub fn decoder(
     options: &EngineOptions,
     stamps: &Stamps,
 ) -> Result<Passed, Error> {
-    let backend = decoder.backend().clone();
-    let stamp = stamps.stamp("decoder", bundle, options, &backend)?;
+    let backend = *decoder.backend();
+    let backends = Backends { encoder: None, decoder: Some(backend) };
+    let stamp = stamps.stamp("decoder", bundle, options, backends)?;
     once(stamp, || {
         let differences = replay_decoder(decoder, bundle, &bundle.golden()?)?;
-        agreed(bundle, &backend, differences)
+        agreed(bundle, backend, differences)
     })
 }
 
@@ -108,11 +110,7 @@ fn once(stamp: Option<Stamp>, test: impl FnOnce() -> Result<(), Error>) -> Resul
 }
 
 /// Refuses the output that is furthest from its record, where that is too far.
-fn agreed(
-    bundle: &Bundle,
-    backend: &Backend,
-    differences: Vec<(String, f64)>,
-) -> Result<(), Error> {
+fn agreed(bundle: &Bundle, backend: Backend, differences: Vec<(String, f64)>) -> Result<(), Error> {
     let tolerance = bundle.manifest.tolerance;
     let worst = differences.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
     match worst.filter(|(_, difference)| *difference > tolerance) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{ArrayD, ArrayView2, ArrayView4, ArrayViewD};
 
 use crate::compare::Difference;
-use crate::engine::{Backend, EngineOptions};
+use crate::engine::{Backend, Backends, EngineOptions};
 use crate::manifest::{Manifest, PosteriorKind};
 use crate::model::{Decoder, Encoder, Model};
 use crate::verdicts::{self, Replayed};
@@ -18,19 +18,30 @@ pub const TOLERANCE: f64 = 1e-5;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verification {
     /// What ran the replay.
-    pub backend: Backend,
+    pub backends: Backends,
     /// Number of recorded images.
     pub images: usize,
-    /// Every output with its [`difference`] from the record.
-    pub differences: Vec<(String, f64)>,
+    /// Every output, the encoder's before the decoder's.
+    pub outputs: Vec<Output>,
     /// The recorded verdicts, where there are any.
     pub verdicts: Option<Replayed>,
+}
+
+/// An output of a model whose golden vectors were replayed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Its name in the graph.
+    pub name: String,
+    /// What computed it.
+    pub backend: Backend,
+    /// Its [`difference`] from the record.
+    pub difference: f64,
 }
 
 impl Verification {
     /// The largest difference of all outputs.
     pub fn worst(&self) -> f64 {
-        self.differences.iter().fold(0.0, |worst, (_, d)| worst.max(*d))
+        self.outputs.iter().fold(0.0, |worst, output| worst.max(output.difference))
     }
 }
 
@@ -44,11 +55,17 @@ impl Verification {
 pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, Error> {
     let mut model = Model::load(bundle, options)?;
     let golden = bundle.golden()?;
-    let differences = replay(&mut model, bundle, &golden)?;
+    let by = |backend: Backend| {
+        move |(name, difference): (String, f64)| Output { name, backend, difference }
+    };
+    let encoded = replay_encoder(&mut model.encoder, bundle, &golden)?;
+    let decoded = replay_decoder(&mut model.decoder, bundle, &golden)?;
+    let encoded = encoded.into_iter().map(by(*model.encoder.backend()));
+    let decoded = decoded.into_iter().map(by(*model.decoder.backend()));
+    let outputs = encoded.chain(decoded).collect();
     let images = golden["image"].shape()[0];
     let verdicts = verdicts::replay(&mut model, bundle, &golden)?;
-    let backend = model.decoder.backend().clone();
-    Ok(Verification { backend, images, differences, verdicts })
+    Ok(Verification { backends: model.backends(), images, outputs, verdicts })
 }
 
 /// Runs recorded inputs, `image` through the encoder and `latent` with its skips through the

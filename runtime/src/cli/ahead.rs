@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use crossbeam_channel::bounded;
 
 use super::examine::{Examiner, Scored};
-use super::options::BATCH;
 use super::signals::Signals;
 use super::source::Source;
 
@@ -29,12 +28,13 @@ pub(super) fn score_ahead(
     signals: &Signals,
     mut take: impl FnMut(Vec<Result<Scored>>) -> Result<bool>,
 ) -> Result<()> {
-    let large = examiner.image_bytes().map_or(BATCH, |bytes| (CACHED / bytes).max(FEWEST));
-    let apart = if files < BATCH { vec![] } else { examiner.per_thread() };
+    let batch = examiner.batch;
+    let large = examiner.image_bytes().map_or(batch, |bytes| (CACHED / bytes).max(FEWEST));
+    let apart = if files < batch { vec![] } else { examiner.per_thread() };
     let examiners = if apart.len() > 1 { apart } else { vec![examiner] };
     let most = match examiners.len() {
-        1 => BATCH,
-        threads => (BATCH / threads).min(large).max(1),
+        1 => batch,
+        threads => (batch / threads).min(large).max(1),
     };
     let source = Mutex::new(source);
     thread::scope(|scope| {

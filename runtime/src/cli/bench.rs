@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use vae_infer::Provider;
 use vae_infer::machine::{self, Machine};
 use vae_infer::measure::{Batch, Latency, Length, Loaded, Part};
+use vae_infer::tuning::Goal;
 
 use super::lines::Lines;
 use super::options::{Format, Options};
@@ -93,9 +95,10 @@ impl Bench {
         let batch = Batch::recorded(&bundle, self.batch)?;
 
         let start = Instant::now();
-        let (mut model, engine) = options.prepare(&bundle, |engine| {
+        let loaded = options.prepare(&bundle, Goal::of(self.batch), |engine| {
             Ok((Loaded::load(&bundle, engine, self.part)?, engine.clone()))
         })?;
+        let (mut model, engine) = loaded.model;
         let load = opened + start.elapsed();
         let start = Instant::now();
         model.run(&batch)?;
@@ -109,7 +112,9 @@ impl Bench {
         // Before the machine is measured, which takes memory of its own.
         let rss = machine::peak_memory();
         let cold = self.cold.map(|runs| Cold::measure(runs, self, options)).transpose()?;
-        let limits = Machine::measure(model.threads()).filter(|_| report::on_processor(&model));
+        let backends = model.backends();
+        let on_processor = backends.iter().all(|backend| backend.provider == Provider::Cpu);
+        let limits = Machine::measure(model.threads()).filter(|_| on_processor);
         let [peak, bandwidth] =
             [limits.map(|limits| limits.flops), limits.map(|limits| limits.bandwidth)];
         let Work { flops, weights } = Work::of(&bundle, self.part, self.batch)?;
@@ -119,9 +124,9 @@ impl Bench {
             part: self.part.to_string(),
             batch: self.batch,
             threads: model.threads(),
-            encoder: model.encoder().map(ToString::to_string),
-            decoder: model.decoder().map(ToString::to_string),
-            engines: report::engines(&model),
+            encoder: backends.encoder.map(|backend| backend.to_string()),
+            decoder: backends.decoder.map(|backend| backend.to_string()),
+            engines: backends.to_string(),
             load_us: microseconds(load),
             first_us: microseconds(first),
             runs: steady.runs,

@@ -140,12 +140,12 @@ impl Calibrate {
         let inputs = Inputs::find(&self.images)?;
         let measured = self.measure.settled(Some(calibration), bundle, options)?;
         let pipeline = inputs.pipeline(measured.whole(), options)?;
-        let mut examiner = Examiner::load(bundle, &measured, true, options)?;
+        let mut examiner = Examiner::load(bundle, &measured, inputs.goal(), true, options)?;
         let trained: HashSet<u64> = examiner.scorer.statistics().seen.iter().copied().collect();
         let mut there: HashSet<String> =
             calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
-        for batch in pipeline.batches() {
+        for batch in pipeline.batches(examiner.batch) {
             for scored in examiner.examine(batch?.into_iter().map(Ok).collect()) {
                 let Scored { item, score, map, .. } = scored?;
                 let hash = untrained(&item.picture, &measured, &trained)?;

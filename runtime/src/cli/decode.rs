@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use ndarray::{Array2, Axis};
+use vae_infer::tuning::Goal;
 use vae_infer::{Decoder, Error, images, npy};
 
-use super::options::{BATCH, Options};
+use super::options::{Options, Ready};
 use super::output::{self, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -33,7 +34,7 @@ impl Decode {
         }
         let latents = read(&self.latents, bundle.manifest.latent)?;
         let spec = &bundle.manifest.image;
-        let mut decoder = options.decoder(&bundle)?;
+        let mut decoder = options.decoder(&bundle, Goal::of(latents.nrows()))?;
         let mut results = Results::new()?;
         let mut images = Images::open(target, pictures::grid_png, spec, latents.nrows())?;
         let part = |range: Range<usize>| Ok(latents.slice_axis(Axis(0), range.into()).to_owned());
@@ -63,13 +64,13 @@ fn read(path: &Path, latent: usize) -> Result<Array2<f32>> {
 ///
 /// latents: those in a range, `[n, Z]`
 pub(super) fn decode(
-    decoder: &mut Decoder,
+    Ready { model: decoder, batch }: &mut Ready<Decoder>,
     count: usize,
     mut latents: impl FnMut(Range<usize>) -> Result<Array2<f32>>,
     images: &mut Images,
 ) -> Result<()> {
-    for first in (0..count).step_by(BATCH) {
-        let latents = latents(first..count.min(first.saturating_add(BATCH)))?;
+    for first in (0..count).step_by(*batch) {
+        let latents = latents(first..count.min(first.saturating_add(*batch)))?;
         images.take(decoder.decode(latents.view(), &[])?.view())?;
     }
     Ok(())

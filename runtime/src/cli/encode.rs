@@ -8,7 +8,7 @@ use vae_infer::npy::Rows;
 
 use super::inputs::Inputs;
 use super::lines::Lines;
-use super::options::{Format, Options};
+use super::options::{Format, Options, Ready};
 use super::output::{self, NpyPath};
 use super::results::Results;
 
@@ -59,8 +59,8 @@ impl Encode {
         };
         let (mut means, mut log_vars) = (rows(&self.output)?, rows(&self.out_log_var)?);
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let mut encoder = options.encoder(&bundle)?;
-        for items in pipeline.batches() {
+        let Ready { model: mut encoder, batch } = options.encoder(&bundle, inputs.goal())?;
+        for items in pipeline.batches(batch) {
             let pictures: Vec<_> = items?.into_iter().map(|item| item.picture).collect();
             let posterior = encoder.encode(spec.batch(&pictures)?.view())?.posterior;
             for (i, picture) in pictures.iter().enumerate() {

@@ -5,11 +5,12 @@ use ndarray::{Array2, Array4, ArrayView4, Axis, Slice};
 use vae_infer::anomaly::{Examined, Scorer, Tile, Tiled, Tiling};
 use vae_infer::maps::Mask;
 use vae_infer::maps::error_map::{SIGMA, error_map};
+use vae_infer::tuning::Goal;
 use vae_infer::{Bundle, Error, ImageSpec, Score};
 
 use super::inputs::Item;
 use super::measure::Measured;
-use super::options::Options;
+use super::options::{Options, Ready};
 use super::source::Batch;
 
 /// An image that was scored.
@@ -27,6 +28,8 @@ pub(super) struct Scored {
 /// What scores images, as wholes or by tiles.
 pub(super) struct Examiner {
     pub(super) scorer: Scorer,
+    /// The most images that go through the model at once.
+    pub(super) batch: usize,
     spec: ImageSpec,
     tiling: Option<Tiling>,
     mask: Option<Mask>,
@@ -34,16 +37,19 @@ pub(super) struct Examiner {
 }
 
 impl Examiner {
-    /// Loads a model to score by what was settled on; with `mapped`, images get their error map.
+    /// Loads a model to score by what was settled on, for a goal, which for tiles is that of many images;
+    /// with `mapped`, images get their error map.
     pub(super) fn load(
         bundle: &Bundle,
         measured: &Measured,
+        goal: Goal,
         mapped: bool,
         options: &Options,
     ) -> Result<Self> {
-        let scorer = options.scorer(bundle, measured.method, measured.draws)?;
-        let Measured { ref image, ref mask, tiling, .. } = *measured;
-        Ok(Self { scorer, spec: image.clone(), tiling, mask: mask.clone(), mapped })
+        let Measured { method, draws, ref image, ref mask, tiling } = *measured;
+        let goal = if tiling.is_some() { Goal::Throughput } else { goal };
+        let Ready { model: scorer, batch } = options.scorer(bundle, goal, method, draws)?;
+        Ok(Self { scorer, batch, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
     /// The bytes of an image's tensor, where images are scored as wholes and get no map.
@@ -55,10 +61,11 @@ impl Examiner {
     /// Examiners of one thread each, as many as this one has threads. None where one image is shared out, by
     /// its tiles, or the engine cannot be.
     pub(super) fn per_thread(&self) -> Vec<Self> {
-        let Self { scorer, spec, tiling, mask, mapped } = self;
+        let Self { scorer, batch, spec, tiling, mask, mapped } = self;
         let scorers = if tiling.is_some() { vec![] } else { scorer.per_thread() };
         let examiner = |scorer| Self {
             scorer,
+            batch: *batch,
             spec: spec.clone(),
             tiling: *tiling,
             mask: mask.clone(),
@@ -69,7 +76,7 @@ impl Examiner {
 
     /// What runs the model.
     pub(super) fn engine(&self) -> String {
-        self.scorer.model().decoder.backend().to_string()
+        self.scorer.model().backends().to_string()
     }
 
     /// Scores a batch, with what is wrong in the place of an image that cannot be scored.

@@ -1,14 +1,16 @@
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use vae_infer::anomaly::Method;
 use vae_infer::manifest::{Manifest, Provenance, Verdicts};
-use vae_infer::tuning::Choice;
+use vae_infer::tuning::{Choice, Goal};
 use vae_infer::{Bundle, graph};
 
 use super::costs::{Costs, GraphCost};
 use super::lines::Lines;
-use super::options::{Format, Options};
+use super::options::{Format, Options, Ready};
 
 /// Describe a model: what it takes, what it gives, where it comes from, what would run it
 #[derive(Args)]
@@ -18,8 +20,8 @@ pub(super) struct Info;
 struct Line<'a> {
     source: String,
     engine: String,
-    /// What `tune` chose, where `--engine auto` takes it.
-    tuned: Option<Choice>,
+    /// What `tune` chose for each goal, where `--engine auto` takes it.
+    tuned: BTreeMap<Goal, Choice>,
     #[serde(flatten)]
     costs: Costs,
     manifest: &'a Manifest,
@@ -33,8 +35,8 @@ impl Info {
         let decoder = graph::inspect("decoder", bundle.decoder(), &manifest.decoder)?;
         let line = Line {
             source: bundle.source().display().to_string(),
-            engine: match options.untested(&bundle) {
-                Ok(model) => model.decoder.backend().to_string(),
+            engine: match options.untested(&bundle, Goal::Latency) {
+                Ok(Ready { model, .. }) => model.backends().to_string(),
                 Err(error) => format!("none here: {error:#}"),
             },
             tuned: options.tuned(&bundle),
@@ -78,7 +80,7 @@ fn text(line: &Line, bundle: &Bundle, [encoder, decoder]: [&graph::Summary; 2]) 
         ("work", line.costs.work()),
         ("trained", trained(provenance)),
     ];
-    rows.extend(line.tuned.as_ref().map(|choice| ("tuned", choice.to_string())));
+    rows.extend(line.tuned.iter().map(|(goal, choice)| ("tuned", format!("{choice}, for {goal}"))));
     for (file, hash) in &provenance.sources {
         rows.push(("source", format!("{file} {hash}")));
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, bail};
 use vae_infer::ImageSpec;
 use vae_infer::images::{self, Picture};
+use vae_infer::tuning::Goal;
 
 use super::options::Options;
 use super::pipeline::Pipeline;
@@ -53,6 +54,15 @@ impl Inputs {
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(File::path)
+    }
+
+    /// What matters for these images: the time of one, where a picture is the only file, or of many.
+    pub(super) fn goal(&self) -> Goal {
+        let array = |file: &File| file.path.extension().is_some_and(|end| end == "npy");
+        match self.files.first() {
+            Some(file) if array(file) => Goal::Throughput,
+            _ => Goal::of(self.files.len()),
+        }
     }
 
     /// Whether a path leads to one of the files.

@@ -7,9 +7,10 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use ndarray::Array2;
 use vae_infer::images::{self, Picture};
+use vae_infer::tuning::Goal;
 
 use super::decode::decode;
-use super::options::Options;
+use super::options::{Options, Ready};
 use super::output::{self, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -46,7 +47,7 @@ impl Interpolate {
 
         let mut results = Results::new()?;
         let mut images = Images::open(target, pictures::row_png, &manifest.image, self.steps)?;
-        let mut model = options.load(&bundle)?;
+        let Ready { mut model, batch } = options.load(&bundle, Goal::of(self.steps))?;
         let mean = model.encode(ends.view())?.posterior.mean;
         let last = (self.steps - 1) as f32;
         let way = |range: Range<usize>| {
@@ -55,7 +56,8 @@ impl Interpolate {
                 (1.0 - t) * mean[[0, z]] + t * mean[[1, z]]
             }))
         };
-        decode(&mut model.decoder, self.steps, way, &mut images)?;
+        let mut decoder = Ready { model: model.decoder, batch };
+        decode(&mut decoder, self.steps, way, &mut images)?;
         images.close(&mut results)?;
         results.write()
     }

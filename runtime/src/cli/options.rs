@@ -1,5 +1,6 @@
 //! The options that every command takes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,14 +10,14 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::selftest::{self, Stamps};
-use vae_infer::tuning::{Choice, Choices};
+use vae_infer::tuning::{Choice, Choices, Goal};
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
 
 use super::say::say;
 
-/// The images that go through a model at once; memory is bounded by it, results are not
+/// The most images that go through a model at once; memory is bounded by it, results are not
 /// affected.
 pub(super) const BATCH: usize = 64;
 
@@ -35,7 +36,8 @@ pub(crate) struct Options {
     /// inside the program, `digits` where `bundle` put no other there]
     #[arg(long, global = true, value_name = "BUNDLE")]
     pub(super) model: Option<PathBuf>,
-    /// The program that runs the model; `auto` takes what `tune` chose, where nothing else is asked for
+    /// The program that runs the model; `auto` takes what `tune` chose, for one image or for many, where
+    /// nothing else is asked for
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     engine: Engine,
     /// The execution provider; one asked for by name that cannot run is an error
@@ -72,6 +74,13 @@ pub(super) enum Format {
     Text,
     /// one JSON object a line
     Json,
+}
+
+/// A model, or a part of one, that can run.
+pub(super) struct Ready<T> {
+    pub(super) model: T,
+    /// The most images that go through it at once.
+    pub(super) batch: usize,
 }
 
 /// When a model's golden vectors are replayed on loading it.
@@ -132,56 +141,66 @@ impl Options {
     }
 
     /// What `tune` chose for a bundle, where no engine, provider or number of threads is asked for.
-    pub(super) fn tuned(&self, bundle: &Bundle) -> Option<Choice> {
+    pub(super) fn tuned(&self, bundle: &Bundle) -> BTreeMap<Goal, Choice> {
         let EngineOptions { engine, provider, threads, .. } = self.engine();
         let auto = engine == Engine::Auto && provider == Provider::Auto && threads == 0;
-        auto.then(|| Choices::of_user().get(bundle)).flatten()
+        if auto { Choices::of_user().get(bundle) } else { BTreeMap::new() }
     }
 
-    /// What `load` makes of a bundle by what `tune` chose, or else by the engine for it. A choice that
-    /// does not work any more is named and passed over.
+    /// What `load` makes of a bundle by what `tune` chose for a goal, or else by the engine for it. A choice
+    /// that does not work any more is named and passed over.
     pub(super) fn prepare<T>(
         &self,
         bundle: &Bundle,
+        goal: Goal,
         load: impl Fn(&EngineOptions) -> Result<T, Error>,
-    ) -> Result<T> {
-        if let Some(choice) = self.tuned(bundle) {
+    ) -> Result<Ready<T>> {
+        if let Some(choice) = self.tuned(bundle).remove(&goal) {
             match choice.options(self.engine()).and_then(|options| load(&options)) {
                 Err(error @ (Error::Engine { .. } | Error::Graph { .. })) => {
                     say(format!("passing over what `tune` chose (tune --forget): {error}"));
                 }
-                settled => return Ok(settled?),
+                settled => return Ok(Ready { model: settled?, batch: choice.batch.min(BATCH) }),
             }
         }
         match load(&self.engine_for(bundle)) {
             Err(error @ Error::Graph { .. }) => {
                 Err(error).with_context(|| format!("`{}`", bundle.source().display()))
             }
-            other => Ok(other?),
+            other => Ok(Ready { model: other?, batch: BATCH }),
         }
     }
 
     /// A model that has passed its self-test.
-    pub(super) fn load(&self, bundle: &Bundle) -> Result<Model> {
-        self.prepare(bundle, |options| self.tested(bundle, options, Model::load(bundle, options)?))
+    pub(super) fn load(&self, bundle: &Bundle, goal: Goal) -> Result<Ready<Model>> {
+        self.prepare(bundle, goal, |options| {
+            self.tested(bundle, options, Model::load(bundle, options)?)
+        })
     }
 
     /// A model that is to be described, or compared with another one.
-    pub(super) fn untested(&self, bundle: &Bundle) -> Result<Model> {
-        self.prepare(bundle, |options| Model::load(bundle, options))
+    pub(super) fn untested(&self, bundle: &Bundle, goal: Goal) -> Result<Ready<Model>> {
+        self.prepare(bundle, goal, |options| Model::load(bundle, options))
     }
 
     /// A model that has passed its self-test, and scores by a method.
-    pub(super) fn scorer(&self, bundle: &Bundle, method: Method, draws: usize) -> Result<Scorer> {
+    pub(super) fn scorer(
+        &self,
+        bundle: &Bundle,
+        goal: Goal,
+        method: Method,
+        draws: usize,
+    ) -> Result<Ready<Scorer>> {
         let load = if method.looks_inside() { Model::load_with_layers } else { Model::load };
-        let model =
-            self.prepare(bundle, |options| self.tested(bundle, options, load(bundle, options)?))?;
-        Ok(Scorer::new(bundle, model, method, draws)?)
+        let Ready { model, batch } = self.prepare(bundle, goal, |options| {
+            self.tested(bundle, options, load(bundle, options)?)
+        })?;
+        Ok(Ready { model: Scorer::new(bundle, model, method, draws)?, batch })
     }
 
     /// An encoder that has passed its self-test.
-    pub(super) fn encoder(&self, bundle: &Bundle) -> Result<Encoder> {
-        self.prepare(bundle, |options| {
+    pub(super) fn encoder(&self, bundle: &Bundle, goal: Goal) -> Result<Ready<Encoder>> {
+        self.prepare(bundle, goal, |options| {
             let mut encoder = Encoder::load(bundle, options)?;
             if let Some(stamps) = self.selftest() {
                 selftest::encoder(&mut encoder, bundle, options, &stamps)?;
@@ -191,8 +210,8 @@ impl Options {
     }
 
     /// A decoder that has passed its self-test.
-    pub(super) fn decoder(&self, bundle: &Bundle) -> Result<Decoder> {
-        self.prepare(bundle, |options| {
+    pub(super) fn decoder(&self, bundle: &Bundle, goal: Goal) -> Result<Ready<Decoder>> {
+        self.prepare(bundle, goal, |options| {
             let mut decoder = Decoder::load(bundle, options)?;
             if let Some(stamps) = self.selftest() {
                 selftest::decoder(&mut decoder, bundle, options, &stamps)?;

@@ -8,11 +8,12 @@ use ndarray::{Array1, Array2, Axis};
 use vae_infer::images::{self, Picture};
 use vae_infer::manifest::PosteriorKind;
 use vae_infer::npy::{self, Rows};
+use vae_infer::tuning::Goal;
 use vae_infer::{Bundle, Encoding, Error, ImageSpec, Model, Posterior, noise};
 
 use super::ids::Ids;
 use super::inputs::Inputs;
-use super::options::{BATCH, Options, scale};
+use super::options::{Options, Ready, scale};
 use super::output::{self, NpyPath, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -81,18 +82,20 @@ impl Perturb {
             _ => None,
         };
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let model = options.load(&bundle)?;
+        let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
+        let Ready { model, batch } = options.load(&bundle, goal)?;
         let seed = options.seed;
-        let mut variants = Variants { asked: self, spec, model, noise, seed, images, labels };
+        let mut variants =
+            Variants { asked: self, spec, model, batch, noise, seed, images, labels };
 
-        let (mut chosen, mut count) = (Vec::with_capacity(BATCH), 0);
-        for items in pipeline.batches() {
+        let (mut chosen, mut count) = (Vec::with_capacity(batch), 0);
+        for items in pipeline.batches(batch) {
             for item in items? {
                 if variants.wanted(count) {
                     chosen.push((count, item.picture));
                 }
                 count += 1;
-                if chosen.len() == BATCH {
+                if chosen.len() == batch {
                     variants.add(&mut chosen)?;
                 }
             }
@@ -138,6 +141,8 @@ struct Variants<'a> {
     asked: &'a Perturb,
     spec: ImageSpec,
     model: Model,
+    /// The most images that go through the model at once.
+    batch: usize,
     noise: Noise,
     seed: u64,
     images: Images,
@@ -160,8 +165,8 @@ impl Variants<'_> {
         let (ids, pictures): (Vec<_>, Vec<_>) = chosen.drain(..).unzip();
         let encoding = self.model.encode(self.spec.batch(&pictures)?.view())?;
         for (row, id) in ids.into_iter().enumerate() {
-            for copy in (0..self.asked.copies).step_by(BATCH) {
-                let copies = BATCH.min(self.asked.copies - copy);
+            for copy in (0..self.asked.copies).step_by(self.batch) {
+                let copies = self.batch.min(self.asked.copies - copy);
                 let repeated = repeat(&encoding, row, copies);
                 let posterior = match self.noise {
                     Noise::Posterior => repeated.posterior,

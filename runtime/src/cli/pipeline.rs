@@ -107,13 +107,13 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// The images in batches, to the end or the first error.
-    pub(super) fn batches(mut self) -> impl Iterator<Item = Result<Vec<Item>>> {
+    /// The images in batches of at most so many, to the end or the first error.
+    pub(super) fn batches(mut self, most: usize) -> impl Iterator<Item = Result<Vec<Item>>> {
         std::iter::from_fn(move || {
             let blocking = |parts: &Receiver<Part>| {
                 parts.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
             };
-            let batch: Result<Vec<_>> = self.full(BATCH, blocking).into_iter().collect();
+            let batch: Result<Vec<_>> = self.full(most, blocking).into_iter().collect();
             batch.map(|batch| (!batch.is_empty()).then_some(batch)).transpose()
         })
     }

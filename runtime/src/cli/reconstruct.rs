@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use ndarray::{ArrayView3, Axis};
 use serde::Serialize;
-use vae_infer::engine::Backend;
+use vae_infer::engine::Backends;
 use vae_infer::{ImageSpec, score};
 
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
-use super::options::{Format, Options};
+use super::options::{Format, Options, Ready};
 use super::output::{self, Kind, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -55,8 +55,8 @@ impl Reconstruct {
         };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let mut model = options.load(&bundle)?;
-        for items in pipeline.batches() {
+        let Ready { mut model, batch } = options.load(&bundle, inputs.goal())?;
+        for items in pipeline.batches(batch) {
             let items = items?.into_iter().map(|Item { picture, stem }| (picture, stem));
             let (pictures, stems): (Vec<_>, Vec<_>) = items.unzip();
             let images = spec.batch(&pictures)?;
@@ -65,7 +65,7 @@ impl Reconstruct {
             for (i, (picture, stem)) in pictures.iter().zip(&stems).enumerate() {
                 let original = images.index_axis(Axis(0), i);
                 sink.take(&spec, stem, original, reconstruction.images.index_axis(Axis(0), i))?;
-                Line::new(&picture.name, &scores[i], model.decoder.backend()).print(&mut lines)?;
+                Line::new(&picture.name, &scores[i], model.backends()).print(&mut lines)?;
             }
             if !lines.wanted() && matches!(sink, Sink::Nothing) {
                 break;
@@ -162,9 +162,9 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(name: &'a str, score: &vae_infer::Score, backend: &Backend) -> Self {
+    fn new(name: &'a str, score: &vae_infer::Score, backends: Backends) -> Self {
         let vae_infer::Score { mse, nll, kl, elbo } = *score;
-        Self { name, mse, nll, kl, elbo, engine: backend.to_string() }
+        Self { name, mse, nll, kl, elbo, engine: backends.to_string() }
     }
 
     fn print(&self, lines: &mut Lines) -> Result<()> {

@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use vae_infer::npy::Rows;
+use vae_infer::tuning::Goal;
 use vae_infer::{Error, noise};
 
 use super::decode::decode;
@@ -51,7 +52,7 @@ impl Sample {
             output::check(path, options.force, [])?;
         }
         storable(self.n.checked_mul(manifest.latent))?;
-        let mut decoder = options.decoder(&bundle)?;
+        let mut decoder = options.decoder(&bundle, Goal::of(self.n))?;
 
         let mut results = Results::new()?;
         let mut images = Images::open(target, pictures::grid_png, &manifest.image, self.n)?;

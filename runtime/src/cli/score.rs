@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use vae_infer::tuning::Goal;
 
 use super::inputs::Inputs;
 use super::measure::Measured;
@@ -51,12 +52,12 @@ impl Score {
         let Some(raw) = self.raw else {
             let inputs = Inputs::find(&self.images)?;
             let files = |measured: &Measured| inputs.pipeline(measured.whole(), options);
-            return self.scoring.run(files, OnError::Fail, options);
+            return self.scoring.run(files, inputs.goal(), OnError::Fail, options);
         };
         if self.images != [Path::new("-")] {
             bail!("--raw takes frames from standard input alone (hint: score --raw FORMAT -)");
         }
         let frames = raw::frames(raw, std::io::stdin(), self.when_full == WhenFull::Drop);
-        self.scoring.run(|_| Ok(frames), OnError::Fail, options)
+        self.scoring.run(|_| Ok(frames), Goal::Latency, OnError::Fail, options)
     }
 }

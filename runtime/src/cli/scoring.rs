@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
+use vae_infer::tuning::Goal;
 
 use super::ahead::score_ahead;
 use super::calibrated::Calibrated;
@@ -16,7 +17,7 @@ use super::heatmaps::{Heatmaps, Mapped, Where};
 use super::line::{Line, SCHEMA};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
-use super::options::{BATCH, Format, Options};
+use super::options::{Format, Options};
 use super::say::say;
 use super::signals::Signals;
 use super::source::Source;
@@ -61,11 +62,12 @@ struct Take<'a> {
 }
 
 impl Scoring {
-    /// Scores what a source gives, to its end or a signal. It is opened when it is known what becomes
-    /// of its images.
+    /// Scores what a source gives, to its end or a signal, with a model that is good at one image or at many.
+    /// The source is opened when it is known what becomes of its images.
     pub(super) fn run<S: Source>(
         &self,
         source: impl FnOnce(&Measured) -> Result<S>,
+        goal: Goal,
         on_error: OnError,
         options: &Options,
     ) -> Result<ExitCode> {
@@ -78,7 +80,7 @@ impl Scoring {
         let endless = source.files().is_none();
         let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
-        let examiner = Examiner::load(&bundle, &measured, heatmaps.is_some(), options)?;
+        let examiner = Examiner::load(&bundle, &measured, goal, heatmaps.is_some(), options)?;
         let (method, engine) = (measured.method, examiner.engine());
         let (lines, counts) = (Lines::new(options.format(Format::Json)), Counts::default());
         let mut take = Take { method, engine, judge, heatmaps, monitor, lines, counts };
@@ -128,7 +130,7 @@ impl Take<'_> {
             });
         }
         while self.is_wanted()
-            && let Some(batch) = source.batch(BATCH, signals)?
+            && let Some(batch) = source.batch(examiner.batch, signals)?
         {
             self.batch(examiner.examine(batch), on_error)?;
         }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use vae_infer::tuning::{Choice, Choices, Goal};
-use vae_infer::{Bundle, Error};
+use vae_infer::{Bundle, EngineOptions, Error};
 
 use super::bench::seconds;
 use super::lines::Lines;
@@ -22,16 +22,21 @@ use report::Report;
 /// Measured are the engines of this program with the providers that work, 1, 2, 4 … threads up to one
 /// on every core, and 1, 8 and 64 images in a call, over the inputs that are recorded in the bundle. An
 /// engine that does not give the recorded results is out. --engine, --ep and --threads leave only
-/// those in. The choice is kept in the user's cache, for this bundle, this processor and these
-/// versions; commands take it where they name no engine, provider or number of threads.
+/// those in.
+///
+/// What is best for latency and what is best for throughput are kept in the user's cache, for this
+/// bundle, this processor and this build of the program. Commands take the one where they are given one
+/// image, or images one by one (`watch`, `score --raw`), and the other where there are many, in batches
+/// of the number of images that was best; but neither where an engine, a provider or a number of threads
+/// is named.
 #[derive(Args)]
 pub(super) struct Tune {
     /// The bundle [default: that of --model]
     #[arg(value_name = "MODEL")]
     place: Option<PathBuf>,
-    /// What the choice is for
-    #[arg(long, value_enum, default_value_t)]
-    goal: Goal,
+    /// Choose for this alone [default: for both]
+    #[arg(long, value_enum)]
+    goal: Option<Goal>,
     /// Measure every candidate for so long
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     seconds: Duration,
@@ -72,25 +77,28 @@ impl Tune {
         lines.flush()?;
 
         let source = bundle.source().display();
-        let chosen = report.chosen().with_context(|| {
+        let none = || {
             format!("no engine that was asked for gives the recorded results of `{source}` here")
-        })?;
-        let Measured { engine, provider, threads, .. } = *chosen;
-        let asked = options.engine();
-        let choice = Choice {
-            engine,
-            provider,
-            threads,
-            version: asked.version(engine)?,
-            ort_library: asked.ort_library.map(absolute).transpose()?,
-            goal: self.goal,
         };
-        match Choices::of_user().keep(&bundle, &choice)? {
-            true => say(format!("--engine auto takes {choice} (tune --forget undoes it)")),
-            false => say("there is no cache to keep the choice in (hint: set XDG_CACHE_HOME)"),
+        for goal in self.goal.map_or(Goal::ALL.to_vec(), |goal| vec![goal]) {
+            let best = report.best(goal).with_context(none)?;
+            let choice = choice(best, options.engine())?;
+            if !Choices::of_user().keep(&bundle, goal, &choice)? {
+                say("there is no cache to keep the choice in (hint: set XDG_CACHE_HOME)");
+                break;
+            }
+            say(format!("--engine auto takes {choice}, for {goal} (tune --forget undoes it)"));
         }
         Ok(())
     }
+}
+
+/// What was measured as a choice, where this was asked for.
+fn choice(measured: &Measured, asked: EngineOptions) -> Result<Choice, Error> {
+    let Measured { engine, provider, threads, batch, .. } = *measured;
+    let version = asked.version(engine)?;
+    let ort_library = asked.ort_library.map(absolute).transpose()?;
+    Ok(Choice { engine, provider, threads, batch, ort_library, version })
 }
 
 /// A path that means the same wherever the program is started.

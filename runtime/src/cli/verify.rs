@@ -1,8 +1,10 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
+use vae_infer::EngineOptions;
+use vae_infer::tuning::Goal;
 use vae_infer::verdicts::Replayed;
-use vae_infer::verify::verify;
+use vae_infer::verify::{Output, verify};
 
 use super::lines::Lines;
 use super::options::{Format, Options};
@@ -38,24 +40,25 @@ struct Verdicts {
 impl Verify {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle()?;
-        let verification = options.prepare(&bundle, |options| verify(&bundle, options))?;
+        let replay = |options: &EngineOptions| verify(&bundle, options);
+        let verification = options.prepare(&bundle, Goal::Throughput, replay)?.model;
         let tolerance = self.tolerance.unwrap_or(bundle.manifest.tolerance);
         let mut lines = Lines::new(options.format(Format::Text));
         let mut failed = Vec::new();
-        for (output, difference) in &verification.differences {
+        for Output { name, backend, difference } in &verification.outputs {
             let (ok, difference) = (*difference <= tolerance, *difference);
-            let engine = verification.backend.to_string();
-            lines.print(&Line { output, difference, ok, engine }, |line| {
+            let engine = backend.to_string();
+            lines.print(&Line { output: name, difference, ok, engine }, |line| {
                 let verdict = if line.ok { "ok" } else { "FAILED" };
                 format!("{verdict:<6}  {:.1e}  {}  {}", line.difference, line.engine, line.output)
             })?;
             if !ok {
-                failed.push(format!("{output} by {difference:.1e}"));
+                failed.push(format!("{name} by {difference:.1e}"));
             }
         }
         if let Some(Replayed { count, flips, accepted }) = verification.verdicts {
             let ok = flips <= accepted;
-            let engine = verification.backend.to_string();
+            let engine = verification.backends.to_string();
             lines.print(&Verdicts { verdicts: count, flips, accepted, ok, engine }, |line| {
                 let verdict = if line.ok { "ok" } else { "FAILED" };
                 format!("{verdict:<6}  {flips} of {count}  {}  verdicts flip", line.engine)

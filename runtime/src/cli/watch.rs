@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use vae_infer::Error;
+use vae_infer::tuning::Goal;
 
 use super::arrivals::Arrivals;
 use super::options::Options;
@@ -49,7 +50,7 @@ impl Watch {
         }
         let (inlet, queue) = Queue::new(WAITING, false, self.count);
         Arrivals::watch(&self.folder, self.existing, inlet)?;
-        self.scoring.run(|_| Ok(queue), OnError::Skip, options)
+        self.scoring.run(|_| Ok(queue), Goal::Latency, OnError::Skip, options)
     }
 }
 

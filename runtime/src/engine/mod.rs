@@ -71,7 +71,7 @@ pub struct Step {
 }
 
 /// An engine and the execution provider in it that runs a graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend {
     /// The engine, never [`Engine::Auto`].
     pub engine: Engine,
@@ -82,5 +82,34 @@ pub struct Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.engine, self.provider)
+    }
+}
+
+/// What really runs a model: [`Engine::Auto`] takes an engine for each of its graphs.
+///
+/// In words `native/cpu`, or `encoder tract/cpu, decoder native/cpu` where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backends {
+    /// What runs the encoder, where it is loaded.
+    pub encoder: Option<Backend>,
+    /// What runs the decoder, where it is loaded.
+    pub decoder: Option<Backend>,
+}
+
+impl Backends {
+    /// Those of the loaded halves, the encoder's before the decoder's.
+    pub fn iter(&self) -> impl Iterator<Item = Backend> {
+        [self.encoder, self.decoder].into_iter().flatten()
+    }
+}
+
+impl fmt::Display for Backends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.encoder, self.decoder) {
+            (Some(encoder), Some(decoder)) if encoder != decoder => {
+                write!(f, "encoder {encoder}, decoder {decoder}")
+            }
+            (one, other) => one.or(other).map_or(Ok(()), |backend| backend.fmt(f)),
+        }
     }
 }

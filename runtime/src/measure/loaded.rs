@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Batch;
-use crate::engine::{Backend, EngineOptions, Step};
+use crate::engine::{Backends, EngineOptions, Step};
 use crate::selftest::{self, Stamps};
 use crate::{Bundle, Decoder, Encoder, Error, Model};
 
@@ -32,6 +32,16 @@ impl fmt::Display for Part {
 pub struct Loaded {
     halves: Halves,
     threads: usize,
+}
+
+/// What every step of a call took, in order; of a half that is not part of the call, or whose engine
+/// does not tell, `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// The encoder's steps.
+    pub encoder: Option<Vec<Step>>,
+    /// The decoder's steps.
+    pub decoder: Option<Vec<Step>>,
 }
 
 enum Halves {
@@ -69,23 +79,22 @@ impl Loaded {
         }
     }
 
-    /// Runs it once and says what every step took, the encoder's before the decoder's; `None` where
-    /// an engine does not tell.
+    /// Runs it once and says what every step took.
     ///
     /// # Errors
     ///
     /// As [`Loaded::run`].
-    pub fn profile(&mut self, batch: &Batch) -> Result<Option<Vec<Step>>, Error> {
+    pub fn profile(&mut self, batch: &Batch) -> Result<Profile, Error> {
         let Batch { images, latents, skips } = batch;
-        match &mut self.halves {
-            Halves::Both(model) => {
-                let encoder = model.encoder.profile(images.view())?;
-                let decoder = model.decoder.profile(latents.view(), skips)?;
-                Ok(encoder.zip(decoder).map(|(first, second)| [first, second].concat()))
-            }
-            Halves::Encoder(encoder) => encoder.profile(images.view()),
-            Halves::Decoder(decoder) => decoder.profile(latents.view(), skips),
-        }
+        let (encoder, decoder) = match &mut self.halves {
+            Halves::Both(model) => (Some(&mut model.encoder), Some(&mut model.decoder)),
+            Halves::Encoder(encoder) => (Some(encoder.as_mut()), None),
+            Halves::Decoder(decoder) => (None, Some(decoder.as_mut())),
+        };
+        Ok(Profile {
+            encoder: encoder.map_or(Ok(None), |half| half.profile(images.view()))?,
+            decoder: decoder.map_or(Ok(None), |half| half.profile(latents.view(), skips))?,
+        })
     }
 
     /// Replays the golden vectors of the part, unless there is a stamp for it; `options` are those
@@ -107,21 +116,12 @@ impl Loaded {
         }
     }
 
-    /// What really runs the encoder, where it is part of it.
-    pub fn encoder(&self) -> Option<&Backend> {
+    /// What really runs it.
+    pub fn backends(&self) -> Backends {
         match &self.halves {
-            Halves::Both(model) => Some(model.encoder.backend()),
-            Halves::Encoder(encoder) => Some(encoder.backend()),
-            Halves::Decoder(_) => None,
-        }
-    }
-
-    /// What really runs the decoder, where it is part of it.
-    pub fn decoder(&self) -> Option<&Backend> {
-        match &self.halves {
-            Halves::Both(model) => Some(model.decoder.backend()),
-            Halves::Encoder(_) => None,
-            Halves::Decoder(decoder) => Some(decoder.backend()),
+            Halves::Both(model) => model.backends(),
+            Halves::Encoder(half) => Backends { encoder: Some(*half.backend()), decoder: None },
+            Halves::Decoder(half) => Backends { encoder: None, decoder: Some(*half.backend()) },
         }
     }
 

@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Backend, EngineOptions};
+use crate::engine::{Backends, EngineOptions};
 use crate::{Bundle, Error, cache};
 
 /// The folder with the stamps of self-tests that were passed, one small file each.
 ///
 /// A stamp's name is the SHA-256 of all that a result depends on: the bundle's manifest, which holds
-/// the hashes of its files, the engine with its provider and version, this program's version, and
-/// the processor. Where any of them changes, there is no stamp.
+/// the hashes of its files, the engines with their providers and versions, the program, and the
+/// processor. Where any of them changes, there is no stamp. The program is the one that is running,
+/// whichever uses this library: it is known by this library's version, and its file's length and time
+/// of modification, so that one that was built anew tests anew. Of a library that is loaded while a
+/// program runs, as by Python, the version alone is known. Where the system does not say them, nothing
+/// is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamps {
     folder: Option<PathBuf>,
@@ -32,20 +36,22 @@ impl Stamps {
         Self { folder: None }
     }
 
-    /// The stamp of a graph of a bundle on an engine.
+    /// The stamp of a test of a bundle on what ran it.
     pub(super) fn stamp(
         &self,
-        graph: &str,
+        test: &str,
         bundle: &Bundle,
         options: &EngineOptions,
-        backend: &Backend,
+        backends: Backends,
     ) -> Result<Option<Stamp>, Error> {
-        let Some(folder) = &self.folder else { return Ok(None) };
-        let engine = options.version(backend.engine)?;
-        let backend = backend.to_string();
-        let name = cache::key(&[graph, &backend, &engine], bundle);
-        let content = format!("{graph} of {}, {backend}\n", bundle.manifest.name);
-        Ok(Some(Stamp { path: folder.join(name), content }))
+        let (Some(folder), Some(program)) = (&self.folder, cache::program()) else {
+            return Ok(None);
+        };
+        let versions = backends.iter().map(|backend| options.version(backend.engine));
+        let versions = versions.collect::<Result<Vec<_>, _>>()?.join("\n");
+        let name = cache::key(&[test, &backends.to_string(), &versions], &program, bundle);
+        let content = format!("{test} of {}, {backends}\n", bundle.manifest.name);
+        Ok(name.map(|name| Stamp { path: folder.join(name), content }))
     }
 }
 

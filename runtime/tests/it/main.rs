@@ -4,6 +4,7 @@
 
 mod anomaly;
 mod arrays;
+mod backends;
 mod bench;
 mod commands;
 mod dense;

@@ -1,8 +1,10 @@
 //! The self-test on loading: what fails it, and what a machine remembers of it.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use vae_infer::selftest::{self, Passed, Stamps};
 use vae_infer::{Bundle, Decoder, EngineOptions, Error, Model};
@@ -107,6 +109,38 @@ fn a_passed_test_is_not_repeated() {
         let failed = selftest::decoder(&mut decoder, &wrong, &options, &kept);
         assert!(matches!(failed, Err(Error::SelfTest { .. })), "another manifest, another stamp");
     }
+}
+
+#[test]
+fn a_program_that_was_built_anew_tests_and_chooses_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, cache) = (folder.path().join("program"), folder.path().join("cache"));
+    fs::copy(env!("CARGO_BIN_EXE_vae-infer"), &program).unwrap();
+    let image = rings(folder.path(), 1)[0].to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        let output = command.args(arguments).env("XDG_CACHE_HOME", &cache).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let kept = || {
+        run(&["score", &image]);
+        (stamps(&cache).len(), run(&["info"]).contains("\ntuned "))
+    };
+    run(&["tune", "--engine", "tract", "--threads", "1", "--seconds", "0.001"]);
+    assert_eq!(kept(), (3, true));
+    assert_eq!(kept(), (3, true), "the same program");
+
+    let file = fs::File::options().append(true).open(&program).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+    drop(file);
+    assert_eq!(kept(), (6, false), "of another time");
+
+    let mut file = fs::File::options().append(true).open(&program).unwrap();
+    file.write_all(b"!").unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+    drop(file);
+    assert_eq!(kept(), (9, false), "of another length");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! What runs a model fastest, and that `--engine auto` takes it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use serde_json::Value;
+use ndarray::Array4;
+use serde_json::{Value, json};
 use vae_infer::tuning::{Choice, Choices, Goal};
-use vae_infer::{Bundle, Engine, EngineOptions, Error, Provider};
+use vae_infer::{Bundle, Engine, EngineOptions, Error, Provider, npy};
 
-use crate::fixture::{Copy, all_well, command, digits, not_refused, run};
+use crate::fixture::{Copy, all_well, command, digits, not_refused, rings, run, succeed};
 
 /// More threads than commands take by themselves on most machines.
 const THREADS: &str = "37";
@@ -37,6 +39,16 @@ fn tune(cache: &Path, arguments: &[&str]) -> (Value, String) {
     line(cache, &[&short, arguments].concat())
 }
 
+/// The program whose choices commands take.
+fn vae_infer() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_vae-infer"))
+}
+
+/// The choices that commands with this cache take.
+fn of_command(cache: &Path) -> Choices {
+    Choices::in_folder(cache.join("vae-infer").join("tuning")).made_by(vae_infer())
+}
+
 fn choices(cache: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(cache.join("vae-infer").join("tuning")) else { return vec![] };
     entries.map(|entry| entry.unwrap().path()).collect()
@@ -50,19 +62,16 @@ fn auto_takes_what_was_chosen_until_it_is_forgotten() {
     assert_ne!(taken(cache, &[]), chosen);
 
     let (report, talk) = tune(cache, &[]);
-    assert_eq!(
-        (report["model"].as_str(), report["goal"].as_str()),
-        (Some("digits"), Some("latency"))
-    );
+    assert_eq!((report["model"].as_str(), &report["goal"]), (Some("digits"), &Value::Null));
     let rows = report["measured"].as_array().unwrap();
     let batches: Vec<_> = rows.iter().map(|row| row["batch"].as_u64().unwrap()).collect();
     assert_eq!(batches, [1, 8, 64]);
     assert_eq!(report["latency"], rows[0]);
     assert!(rows.contains(&report["throughput"]));
-    assert!(
-        talk.contains("--engine auto takes tract/cpu with --threads 37, for latency"),
-        "{talk}"
-    );
+    for goal in ["batch 1, for latency", "for throughput"] {
+        let takes = talk.lines().filter(|line| line.starts_with("--engine auto takes tract/cpu"));
+        assert_eq!(takes.filter(|line| line.contains(goal)).count(), 1, "{talk}");
+    }
     assert_eq!(choices(cache).len(), 1);
 
     assert_eq!(taken(cache, &[]), chosen);
@@ -70,15 +79,22 @@ fn auto_takes_what_was_chosen_until_it_is_forgotten() {
     assert_ne!(taken(cache, &["--ep", "cpu"]), chosen, "a provider is asked for");
     assert_eq!(taken(cache, &["--threads", "3"]).1, 3);
     let (info, _) = line(cache, &["info"]);
-    assert_eq!((&info["engine"], &info["tuned"]["threads"]), (&chosen.0, &chosen.1));
+    assert_eq!(info["engine"], chosen.0);
+    for goal in ["latency", "throughput"] {
+        let (tuned, best) = (&info["tuned"][goal], &report[goal]);
+        assert_eq!((&tuned["threads"], &tuned["batch"]), (&chosen.1, &best["batch"]), "{goal}");
+    }
     let info = run_with_cache(cache, &["info"]).stdout;
     let info = String::from_utf8(info).unwrap();
-    assert!(info.contains("\ntuned       tract/cpu with --threads 37, for latency\n"), "{info}");
+    assert!(
+        info.contains("\ntuned       tract/cpu, --threads 37, batch 1, for latency\n"),
+        "{info}"
+    );
 
     assert_eq!(line(cache, &["tune", "--forget"]).0["forgotten"], true);
     assert_eq!(line(cache, &["tune", "--forget"]).0["forgotten"], false);
     assert_ne!(taken(cache, &[]), chosen);
-    assert_eq!(line(cache, &["info"]).0["tuned"], Value::Null);
+    assert_eq!(line(cache, &["info"]).0["tuned"], json!({}));
 }
 
 #[test]
@@ -92,16 +108,24 @@ fn a_choice_is_of_one_bundle() {
         engine: Engine::Tract,
         provider: Provider::Cpu,
         threads: 5,
+        batch: 8,
         ort_library: None,
         version: String::new(),
-        goal: Goal::Throughput,
     };
-    assert_eq!(choices.get(&bundle), None);
-    assert!(choices.keep(&bundle, &choice).unwrap());
-    assert_eq!(choices.get(&Bundle::embedded()), Some(choice.clone()), "the same bundle elsewhere");
-    assert_eq!(choices.get(&changed), None);
+    let none = BTreeMap::new();
+    assert_eq!(choices.get(&bundle), none);
+    assert!(choices.keep(&bundle, Goal::Throughput, &choice).unwrap());
+    let kept = BTreeMap::from([(Goal::Throughput, choice.clone())]);
+    assert_eq!(choices.get(&Bundle::embedded()), kept, "the same bundle elsewhere");
+    assert_eq!(choices.get(&changed), none);
+    assert_eq!(choices.clone().made_by(vae_infer()).get(&bundle), none, "another program");
+
+    let one = Choice { batch: 1, ..choice.clone() };
+    assert!(choices.keep(&bundle, Goal::Latency, &one).unwrap());
+    let both = BTreeMap::from([(Goal::Latency, one), (Goal::Throughput, choice.clone())]);
+    assert_eq!(choices.get(&bundle), both);
     assert!(!choices.forget(&changed).unwrap() && choices.forget(&bundle).unwrap());
-    assert_eq!(choices.get(&bundle), None);
+    assert_eq!(choices.get(&bundle), none);
 
     let options = choice.options(EngineOptions::default()).unwrap();
     let expected =
@@ -111,6 +135,104 @@ fn a_choice_is_of_one_bundle() {
     assert!(matches!(other.options(EngineOptions::default()), Err(Error::Engine { .. })));
 }
 
+/// What matters to a command is told by whose choice it takes: one that does not work is named.
+#[test]
+fn a_command_takes_the_choice_for_what_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let images = folder.path().join("images");
+    fs::create_dir(&images).unwrap();
+    let one = rings(&images, 2)[0].to_str().unwrap().to_owned();
+    let many = images.to_str().unwrap();
+    let (array, latents, latent) = (at("images.npy"), at("latents.npy"), at("latent.npy"));
+    let frame = at("frame");
+    fs::write(&frame, [0; 28 * 28]).unwrap();
+    fs::write(&array, npy::encode(&Array4::<f32>::zeros((1, 28, 28, 1)))).unwrap();
+    succeed(["encode", many, "-o", &latents]);
+    succeed(["encode", &one, "-o", &latent]);
+    let out = at("out.npy");
+    let (latency, throughput) = (Goal::Latency, Goal::Throughput);
+    let cases: &[(&[&str], Goal)] = &[
+        (&["score", &one], latency),
+        (&["score", many], throughput),
+        (&["score", &array], throughput),
+        (&["score", "--raw", "28x28:gray8", "-"], latency),
+        (&["score", &one, "--tile", "28"], throughput),
+        (&["watch", many, "--existing", "--count", "1"], latency),
+        (&["reconstruct", &one], latency),
+        (&["reconstruct", many], throughput),
+        (&["encode", &one], latency),
+        (&["encode", &one, &one], throughput),
+        (&["decode", &latent, "-o", &out], latency),
+        (&["decode", &latents, "-o", &out], throughput),
+        (&["sample", "-n", "1", "-o", &out], latency),
+        (&["sample", "-n", "2", "-o", &out], throughput),
+        (&["perturb", &one, "-o", &out], throughput),
+        (&["perturb", &one, "--copies", "1", "-o", &out], latency),
+        (&["interpolate", &one, &one, "-o", &out], throughput),
+        (&["verify"], throughput),
+        (&["info"], latency),
+        (&["bench", "--runs", "1"], latency),
+        (&["bench", "--runs", "1", "--batch", "2"], throughput),
+    ];
+    let stale = Choice {
+        engine: Engine::Tract,
+        provider: Provider::Cpu,
+        threads: 1,
+        batch: 1,
+        ort_library: None,
+        version: "0.1".into(),
+    };
+    let mut failures = vec![];
+    for kept in Goal::ALL {
+        let cache = folder.path().join(kept.to_string());
+        of_command(&cache).keep(&Bundle::embedded(), kept, &stale).unwrap();
+        for (arguments, goal) in cases {
+            for explicit in [&[][..], &["--threads", "1"]] {
+                let arguments = [*arguments, explicit, &["--force"]].concat();
+                let mut command = command(&arguments);
+                command.env("XDG_CACHE_HOME", &cache);
+                let output = command.stdin(fs::File::open(&frame).unwrap()).output().unwrap();
+                let talk = String::from_utf8(output.stderr).unwrap();
+                let taken = talk.contains("passing over what `tune` chose");
+                if taken != (kept == *goal && explicit.is_empty()) || !output.status.success() {
+                    failures.push(format!("{arguments:?}, for {kept}: {talk}"));
+                }
+            }
+        }
+    }
+    all_well(failures);
+}
+
+/// Of what cannot be read in a batch, nothing of the batch is printed: so its size is seen.
+#[test]
+fn batches_are_no_larger_than_what_was_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let bad = folder.path().join("bad.png");
+    fs::write(&bad, "no picture").unwrap();
+    let mut images = rings(folder.path(), 5);
+    images.push(bad);
+    let images: Vec<_> = images.iter().map(|path| path.to_str().unwrap()).collect();
+    let mut choice = Choice {
+        engine: Engine::Tract,
+        provider: Provider::Cpu,
+        threads: 1,
+        batch: 1,
+        ort_library: None,
+        version: String::new(),
+    };
+    for (batch, expected) in [(1, 5), (2, 4), (3, 3), (1000, 0)] {
+        choice.batch = batch;
+        of_command(&cache).keep(&Bundle::embedded(), Goal::Throughput, &choice).unwrap();
+        for command in ["encode", "reconstruct"] {
+            let output = run_with_cache(&cache, &[&[command], &images[..]].concat());
+            let printed = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(printed, expected, "{command} in batches of {batch}: {output:?}");
+        }
+    }
+}
+
 #[test]
 fn a_choice_that_does_not_work_any_more_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,11 +240,11 @@ fn a_choice_that_does_not_work_any_more_is_passed_over() {
     let by_itself = taken(cache, &[]);
     tune(cache, &[]);
     let file = choices(cache).remove(0);
-    let choice: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let choices: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let write = |edit: &dyn Fn(&mut Value)| {
-        let mut choice = choice.clone();
-        edit(&mut choice);
-        fs::write(&file, choice.to_string()).unwrap();
+        let mut choices = choices.clone();
+        edit(&mut choices["latency"]);
+        fs::write(&file, choices.to_string()).unwrap();
     };
     let missing = "/no/such/libonnxruntime.so";
     for (edit, word) in [
@@ -148,6 +270,7 @@ fn a_choice_that_does_not_work_any_more_is_passed_over() {
     for edit in [
         &(|choice: &mut Value| choice["threads"] = 0.into()) as &dyn Fn(&mut Value),
         &|choice| choice["threads"] = 1_000_000.into(),
+        &|choice| choice["batch"] = 0.into(),
         &|choice| choice["engine"] = "auto".into(),
         &|choice| choice["engine"] = "abacus".into(),
         &|choice| *choice = Value::Null,
@@ -190,8 +313,8 @@ fn other_precisions_are_measured_and_not_chosen() {
     assert_eq!(sources[3..], [digits; 3]);
     assert_eq!(report["throughput"]["source"], "digits (embedded)");
     let bundle = Bundle::embedded();
-    let kept = Choices::in_folder(folder.path().join("vae-infer/tuning")).get(&bundle).unwrap();
-    assert_eq!(kept.goal, Goal::Throughput);
+    let kept = of_command(folder.path()).get(&bundle);
+    assert_eq!(kept.into_keys().collect::<Vec<_>>(), [Goal::Throughput]);
 
     let other = Copy::new().with_manifest(|manifest| manifest["name"] = "letters".into());
     let other = other.path().to_str().unwrap().to_owned();

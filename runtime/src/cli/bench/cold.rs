@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use vae_infer::measure::{Batch, Loaded};
+use vae_infer::tuning::Goal;
 use vae_infer::{Error, machine};
 
 use super::super::lines::Lines;
@@ -80,13 +81,14 @@ impl Bench {
     /// What a fresh process does.
     pub(super) fn once(&self, options: &Options) -> Result<()> {
         let bundle = options.bundle_at(self.place.as_deref())?;
-        let mut model = options.prepare(&bundle, |engine| {
+        let loaded = options.prepare(&bundle, Goal::of(self.batch), |engine| {
             let mut model = Loaded::load(&bundle, engine, self.part)?;
             if let Some(stamps) = options.selftest() {
                 model.test(&bundle, engine, &stamps)?;
             }
             Ok(model)
         })?;
+        let mut model = loaded.model;
         model.run(&Batch::recorded(&bundle, self.batch)?)?;
         let answer = Answer { peak_rss_bytes: machine::peak_memory() };
         let mut lines = Lines::new(Format::Json);

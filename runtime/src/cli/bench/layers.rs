@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use vae_infer::engine::Step;
-use vae_infer::measure::{Batch, Loaded};
+use vae_infer::measure::{Batch, Loaded, Profile};
 
+use super::super::say::say;
 use super::super::units::{self, digits, microseconds};
-use super::report::engines;
 
 /// How often the layers are measured; the median of every one counts.
 const TIMES: usize = 21;
@@ -31,14 +31,29 @@ struct Layer {
 }
 
 impl Layers {
+    /// Those of the halves whose engines tell; the other one is named.
     pub(super) fn of(model: &mut Loaded, batch: &Batch) -> Result<Self> {
-        let first = model.profile(batch)?.with_context(|| {
-            format!("{} does not tell its layers (hint: --engine native)", engines(model))
-        })?;
-        let mut runs = vec![first];
-        for _ in 1..TIMES {
-            runs.extend(model.profile(batch)?);
+        let backends = model.backends();
+        let mut runs = Vec::with_capacity(TIMES);
+        for _ in 0..TIMES {
+            runs.push(model.profile(batch)?);
         }
+        let Profile { encoder, decoder } = &runs[0];
+        if encoder.is_none() && decoder.is_none() {
+            bail!(
+                "{backends} does not tell its layers (hint: --engine native does, where it takes the \
+                 graphs)"
+            );
+        }
+        let halves =
+            [("encoder", backends.encoder, encoder), ("decoder", backends.decoder, decoder)];
+        for (half, backend, steps) in halves {
+            if let (Some(backend), None) = (backend, steps) {
+                say(format!("the {half}'s layers are left out: {backend} does not tell them"));
+            }
+        }
+        let steps = |run: Profile| run.encoder.into_iter().chain(run.decoder).flatten().collect();
+        let runs: Vec<Vec<Step>> = runs.into_iter().map(steps).collect();
         Ok(Self::medians(&runs))
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vae_infer::graph;
-use vae_infer::measure::{Loaded, Part};
-use vae_infer::{Bundle, Error, Provider};
+use vae_infer::measure::Part;
+use vae_infer::{Bundle, Error};
 
 use super::super::units::{self, digits};
 use super::cold::Cold;
@@ -132,20 +132,4 @@ impl Report {
         lines.extend(self.layers.iter().flat_map(Layers::text));
         lines.join("\n")
     }
-}
-
-/// What really runs a part of a model, in words.
-pub(super) fn engines(model: &Loaded) -> String {
-    match (model.encoder(), model.decoder()) {
-        (Some(encoder), Some(decoder)) if encoder != decoder => {
-            format!("encoder {encoder}, decoder {decoder}")
-        }
-        (one, other) => one.or(other).map_or(String::new(), ToString::to_string),
-    }
-}
-
-/// Whether this machine's processor does all the work.
-pub(super) fn on_processor(model: &Loaded) -> bool {
-    let backends = [model.encoder(), model.decoder()];
-    backends.into_iter().flatten().all(|backend| backend.provider == Provider::Cpu)
 }

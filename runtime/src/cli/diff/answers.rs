@@ -4,11 +4,12 @@ use anyhow::Result;
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, Ix4};
 use serde::Serialize;
 use vae_infer::compare::{self, Difference};
+use vae_infer::tuning::Goal;
 use vae_infer::verify::least_range;
 use vae_infer::{Bundle, Error, ImageSpec, Model, Reconstruction, Score, score};
 
 use super::super::inputs::Inputs;
-use super::super::options::{BATCH, Options};
+use super::super::options::Options;
 use super::{Diff, Pair};
 
 /// How far the answers of two models are apart.
@@ -76,23 +77,25 @@ pub(super) fn comparable(Pair { a, b }: &Pair<Bundle>) -> Result<(), String> {
 
 impl Answers {
     pub(super) fn of(diff: &Diff, options: &Options, bundles: &Pair<Bundle>) -> Result<Self> {
-        let mut models = bundles.map(|bundle| options.untested(bundle))?;
+        let ready = bundles.map(|bundle| options.untested(bundle, Goal::Throughput))?;
+        let batch = ready.a.batch.min(ready.b.batch);
+        let mut models = Pair { a: ready.a.model, b: ready.b.model };
         let mut pass = Pass::new(bundles);
         if diff.images.is_empty() {
             let images = recorded(&bundles.a)?;
-            for batch in images.axis_chunks_iter(Axis(0), BATCH) {
-                pass.add(&mut models, &Pair { a: batch, b: batch })?;
+            for images in images.axis_chunks_iter(Axis(0), batch) {
+                pass.add(&mut models, &Pair { a: images, b: images })?;
             }
         } else {
             let specs = bundles.map(|bundle| Ok(options.image(bundle)))?;
             let inputs = Inputs::find(&diff.images)?;
-            for items in inputs.pipeline(None, options)?.batches() {
+            for items in inputs.pipeline(None, options)?.batches(batch) {
                 let pictures: Vec<_> = items?.into_iter().map(|item| item.picture).collect();
-                let batch = specs.map(|spec| Ok(spec.batch(&pictures)?))?;
-                pass.add(&mut models, &Pair { a: batch.a.view(), b: batch.b.view() })?;
+                let images = specs.map(|spec| Ok(spec.batch(&pictures)?))?;
+                pass.add(&mut models, &Pair { a: images.a.view(), b: images.b.view() })?;
             }
         }
-        let engine = models.map(|model| Ok(model.decoder.backend().to_string()))?;
+        let engine = models.map(|model| Ok(model.backends().to_string()))?;
         Ok(pass.answers(engine, diff))
     }
 

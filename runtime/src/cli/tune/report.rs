@@ -17,7 +17,8 @@ const NOISE: f64 = 1.03;
 #[derive(Serialize)]
 pub(super) struct Report {
     model: String,
-    goal: Goal,
+    /// What is chosen for; for both where nothing is said.
+    goal: Option<Goal>,
     /// The best for one image.
     latency: Option<Measured>,
     /// The best for many.
@@ -28,7 +29,7 @@ pub(super) struct Report {
 
 impl Report {
     /// The best of a bundle's candidates.
-    pub(super) fn new(bundle: &Bundle, goal: Goal, table: Table) -> Self {
+    pub(super) fn new(bundle: &Bundle, goal: Option<Goal>, table: Table) -> Self {
         let alone = |row: &&Measured| row.batch == 1;
         let rows = || table.measured.iter();
         let fastest = rows().filter(alone).map(|row| row.p50_us).fold(f64::INFINITY, f64::min);
@@ -47,9 +48,9 @@ impl Report {
         &mut self.table
     }
 
-    /// What the choice is.
-    pub(super) fn chosen(&self) -> Option<&Measured> {
-        match self.goal {
+    /// The best for a goal.
+    pub(super) fn best(&self, goal: Goal) -> Option<&Measured> {
+        match goal {
             Goal::Latency => self.latency.as_ref(),
             Goal::Throughput => self.throughput.as_ref(),
         }
@@ -78,9 +79,8 @@ impl Report {
             let provider = provider.map_or(String::new(), |provider| format!("/{provider}"));
             format!("{precision:<9}  {:<14}  out: {reason}", format!("{engine}{provider}"))
         }));
-        let bests = [("latency", &self.latency), ("throughput", &self.throughput)];
-        lines.extend(bests.into_iter().filter_map(|(goal, best)| {
-            let Measured { engine, provider, threads, batch, .. } = best.as_ref()?;
+        lines.extend(Goal::ALL.into_iter().filter_map(|goal| {
+            let Measured { engine, provider, threads, batch, .. } = self.best(goal)?;
             Some(format!("best {goal}: {engine}/{provider}, --threads {threads}, batch {batch}"))
         }));
         lines.join("\n")

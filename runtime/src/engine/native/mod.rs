@@ -206,7 +206,7 @@ impl Session for Native {
         let session = |_| -> Box<dyn Session> {
             Box::new(Self {
                 graph: self.graph,
-                backend: self.backend.clone(),
+                backend: self.backend,
                 arch: self.arch,
                 plan: Arc::clone(&self.plan),
                 memory: Arc::clone(&self.memory),

@@ -21,7 +21,7 @@ use super::constant::Constants;
 use super::kernels::{Registers, Rounding};
 use super::step::{Op, Step};
 use super::view::View;
-use crate::graph::{Element, Fact, Node, NodeProto, Parsed, facts_of};
+use crate::graph::{Element, Fact, Node, NodeProto, Parsed, facts_of, title};
 
 /// A graph as steps.
 pub(super) struct Plan {
@@ -214,8 +214,4 @@ impl<'a> Planner<'a> {
     fn step(&mut self, name: String, op: Op, flops: u64) {
         self.steps.push(Step { name, op, flops });
     }
-}
-
-fn title(node: &NodeProto) -> String {
-    format!("operator {} (`{}`)", node.op_type, node.name)
 }
