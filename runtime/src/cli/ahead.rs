@@ -20,7 +20,7 @@ const FEWEST: usize = 8;
 /// wanted.
 ///
 /// Every thread that computes scores whole batches, together as many images as one batch has otherwise, or fewer that
-/// are large: nothing waits for the slowest of them. Few files are one batch, whose images the engine shares out.
+/// are large: nothing waits for the slowest of them. Fewer files are one batch, whose images the engine shares out.
 pub(super) fn score_ahead(
     source: &mut impl Source,
     files: usize,
@@ -30,12 +30,10 @@ pub(super) fn score_ahead(
 ) -> Result<()> {
     let batch = examiner.batch;
     let large = examiner.image_bytes().map_or(batch, |bytes| (CACHED / bytes).max(FEWEST));
-    let apart = if files < batch { vec![] } else { examiner.per_thread() };
-    let examiners = if apart.len() > 1 { apart } else { vec![examiner] };
-    let most = match examiners.len() {
-        1 => batch,
-        threads => (batch / threads).min(large).max(1),
-    };
+    let apart = examiner.per_thread();
+    let enough = apart.len() > 1 && files >= apart.len() * FEWEST;
+    let examiners = if enough { apart } else { vec![examiner] };
+    let most = (batch / examiners.len()).min(large).max(1);
     let source = Mutex::new(source);
     thread::scope(|scope| {
         let (order, batches) = bounded(examiners.len());
