@@ -324,12 +324,12 @@ impl Network {
     fn run(&mut self, inputs: &[ArrayViewD<f32>]) -> Result<Vec<ArrayD<f32>>, Error> {
         let batch = self.accept(inputs)?;
         if batch == 0 {
-            let empty = |spec: &TensorSpec| ArrayD::zeros(shape(0, spec));
+            let empty = |spec: &TensorSpec| ArrayD::zeros([&[0], &spec.shape[..]].concat());
             return Ok(self.spec.outputs.iter().map(empty).collect());
         }
         let outputs = self.session.run(inputs)?;
-        let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
-        self.check("an output", "the outputs", batch, &self.spec.outputs, &views)?;
+        let views = outputs.iter().map(|output| output.view());
+        self.check("an output", "the outputs", batch, &self.spec.outputs, views)?;
         Ok(outputs)
     }
 
@@ -343,24 +343,25 @@ impl Network {
     /// The size of a batch of inputs.
     fn accept(&self, inputs: &[ArrayViewD<f32>]) -> Result<usize, Error> {
         let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
-        self.check("an input", "the inputs", batch, &self.spec.inputs, inputs)?;
+        let views = inputs.iter().map(|input| input.view());
+        self.check("an input", "the inputs", batch, &self.spec.inputs, views)?;
         Ok(batch)
     }
 
-    fn check(
+    fn check<'t>(
         &self,
         what: &'static str,
         all: &'static str,
         batch: usize,
         specs: &[TensorSpec],
-        tensors: &[ArrayViewD<f32>],
+        tensors: impl ExactSizeIterator<Item = ArrayViewD<'t, f32>>,
     ) -> Result<(), Error> {
         if specs.len() != tensors.len() {
             let expected = format!("{} tensors", specs.len());
             return Err(Error::Shape { what: all, got: vec![tensors.len()], expected });
         }
         for (spec, tensor) in specs.iter().zip(tensors) {
-            if tensor.shape() != shape(batch, spec) {
+            if tensor.shape().split_first() != Some((&batch, &spec.shape[..])) {
                 let sizes: Vec<_> = spec.shape.iter().map(usize::to_string).collect();
                 let expected = format!("[B, {}] for `{}`", sizes.join(", "), spec.name);
                 return Err(Error::Shape { what, got: tensor.shape().to_vec(), expected });
@@ -376,10 +377,6 @@ impl Network {
         }
         Ok(())
     }
-}
-
-fn shape(batch: usize, spec: &TensorSpec) -> Vec<usize> {
-    std::iter::once(batch).chain(spec.shape.iter().copied()).collect()
 }
 
 /// A tensor of the rank that its signature promises.

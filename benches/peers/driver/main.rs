@@ -9,7 +9,7 @@
 //! | `load ENGINE BUNDLE THREADS` | `ok` |
 //! | `run IMAGES.npy ITERATIONS` | the nanoseconds of every reconstruction |
 //! | `check IMAGES.npy OUTPUT.npy` | `ok`, with the reconstructions in the file |
-//! | `cost BUNDLE` | floating-point operations of an image, bytes of all weights |
+//! | `cost BUNDLE` | operations that native does for an image, or else the network's; bytes of all weights |
 //! | `peak THREADS` | operations a second of so many threads, bytes a second that one reads |
 
 mod contender;
@@ -24,7 +24,8 @@ use anyhow::{Context, Result, bail};
 use contender::Contender;
 use ndarray::ArrayD;
 use vae_infer::machine::Machine;
-use vae_infer::{Bundle, graph, npy};
+use vae_infer::measure::{Batch, Loaded, Part, Profile};
+use vae_infer::{Bundle, Engine, EngineOptions, graph, npy};
 
 fn main() -> Result<()> {
     let mut loaded = None;
@@ -84,6 +85,12 @@ fn cost(bundle: &Bundle) -> Result<String> {
         let cost = graph::cost(name, onnx, spec)?;
         flops += cost.work.map_err(anyhow::Error::msg)?.flops;
         weights += cost.weights.values().sum::<u64>();
+    }
+    let native = EngineOptions::new(Engine::Native);
+    let steps = Loaded::load(bundle, &native, Part::Reconstruct)
+        .and_then(|mut model| model.profile(&Batch::recorded(bundle, 1)?));
+    if let Ok(Profile { encoder: Some(encoder), decoder: Some(decoder) }) = steps {
+        flops = encoder.iter().chain(&decoder).map(|step| step.flops).sum();
     }
     Ok(format!("{flops} {weights}"))
 }

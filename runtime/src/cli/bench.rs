@@ -117,7 +117,7 @@ impl Bench {
         let limits = Machine::measure(model.threads()).filter(|_| on_processor);
         let [peak, bandwidth] =
             [limits.map(|limits| limits.flops), limits.map(|limits| limits.bandwidth)];
-        let Work { flops, weights } = Work::of(&bundle, self.part, self.batch)?;
+        let Work { flops, weights } = Work::of(&bundle, &mut model, self.part, self.batch)?;
         Ok(Report {
             model: bundle.manifest.name.clone(),
             source: bundle.source().display().to_string(),

@@ -43,8 +43,8 @@ pub(crate) struct Options {
     /// The execution provider; one asked for by name that cannot run is an error
     #[arg(long, global = true, value_enum, default_value_t = Provider::Auto)]
     ep: Provider,
-    /// Number of threads that compute; as many more read images, and as many write pictures, which
-    /// leaves results as they are [default: one on every core]
+    /// Number of threads that compute; as many more read images, and as many write pictures. Results of the
+    /// native engine do not depend on it [default: one on every core]
     #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
     /// ONNX Runtime's library or its folder [default: ORT_DYLIB_PATH, beside the program, the system]

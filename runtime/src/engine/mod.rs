@@ -61,8 +61,8 @@ pub trait Session: Send {
 pub struct Step {
     /// What it computes, as `conv 3x3/2 32x14x14 -> 64x7x7 relu`.
     pub name: String,
-    /// Floating-point operations for the whole batch, as [`Work::flops`](crate::graph::Work::flops)
-    /// counts them.
+    /// Operations that it does for the whole batch, counted as those of [`Work::flops`](crate::graph::Work::flops):
+    /// none for what is cut away, or for products with zeros that are left out.
     pub flops: u64,
     /// Bytes of the weights that it reads.
     pub weights: u64,

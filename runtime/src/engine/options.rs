@@ -53,7 +53,8 @@ pub struct EngineOptions {
     /// The provider. One that is asked for by name and cannot run is an error; only
     /// [`Provider::Auto`] may fall back to the processor.
     pub provider: Provider,
-    /// Number of threads, 0 for one on every core. Results do not depend on it.
+    /// Number of threads, 0 for one on every core. Results of the native engine do not depend
+    /// on it.
     pub threads: usize,
     /// ONNX Runtime's shared library, or a folder that holds it. Where there is none, it is
     /// looked for at `ORT_DYLIB_PATH`, beside the program, and where the system keeps libraries.

@@ -5,6 +5,8 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::fixture::{Copy, all_well, command, digits, not_refused, run, succeed};
+#[cfg(feature = "native")]
+use crate::onnx::{integers, node};
 
 fn json(output: &str) -> Value {
     serde_json::from_str(output).unwrap()
@@ -68,6 +70,33 @@ fn every_part_is_measured_and_its_figures_fit_together() {
         }
         assert_eq!((&line["cold"], &line["layers"]), (&Value::Null, &Value::Null));
     }
+}
+
+#[test]
+#[cfg(feature = "native")]
+fn the_share_of_the_peak_is_of_what_is_computed() {
+    // The decoder's second transposed convolution cuts rows and columns away behind it.
+    let copy = Copy::new().with_graph("decoder", |graph| {
+        let place =
+            graph.node.iter().rposition(|node| node.op_type == "ConvTranspose").unwrap() - 2;
+        let deconv = &mut graph.node[place];
+        let pads = deconv.attribute.iter_mut().find(|attribute| attribute.name == "pads").unwrap();
+        assert_eq!(std::mem::replace(&mut pads.ints, vec![0; 4]), [1; 4]);
+        let kept = std::mem::replace(&mut deconv.output[0], "whole".into());
+        graph.initializer.push(integers("from", &[1, 1]));
+        graph.initializer.push(integers("to", &[-1, -1]));
+        graph.initializer.push(integers("axes", &[2, 3]));
+        graph.node.insert(place + 1, node("Slice", &["whole", "from", "to", "axes"], &kept));
+    });
+    let model = copy.path().to_str().unwrap();
+    let work = |line: &Value| line["arithmetic"]["work"].as_u64().unwrap();
+    let line =
+        measured(&["--engine", "native", "--part", "decode", "--batch", "2", "--layers", model]);
+    let layers = line["layers"].as_array().unwrap();
+    let flops = |layer: &Value| layer["flops"].as_u64().unwrap();
+    assert_eq!(work(&line), layers.iter().map(flops).sum::<u64>());
+    let info = json(&succeed(["info", "--format", "json", "--model", model]));
+    assert!(work(&line) < 2 * info["decoder"]["flops"].as_u64().unwrap(), "{line}");
 }
 
 #[test]

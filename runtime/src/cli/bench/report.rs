@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vae_infer::graph;
-use vae_infer::measure::Part;
+use vae_infer::measure::{Batch, Loaded, Part, Profile};
 use vae_infer::{Bundle, Error};
 
 use super::super::units::{self, digits};
@@ -55,25 +55,37 @@ pub(super) struct Share {
 
 /// The work of a call.
 pub(super) struct Work {
-    /// Unknown for a graph whose shapes cannot be followed.
+    /// Operations that are done, where the engine tells its steps, or else those of the graphs: unknown for one whose
+    /// shapes cannot be followed.
     pub(super) flops: Option<u64>,
     /// Bytes of the weights, as they are stored.
     pub(super) weights: u64,
 }
 
 impl Work {
-    pub(super) fn of(bundle: &Bundle, part: Part, batch: usize) -> Result<Self, Error> {
-        let (spec, mut costs) = (&bundle.manifest, Vec::new());
-        if part != Part::Decode {
-            costs.push(graph::cost("encoder", bundle.encoder(), &spec.encoder)?);
+    pub(super) fn of(
+        bundle: &Bundle,
+        model: &mut Loaded,
+        part: Part,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let manifest = &bundle.manifest;
+        let Profile { encoder, decoder } = model.profile(&Batch::recorded(bundle, 1)?)?;
+        let halves = [
+            (Part::Decode, "encoder", bundle.encoder(), &manifest.encoder, encoder),
+            (Part::Encode, "decoder", bundle.decoder(), &manifest.decoder, decoder),
+        ];
+        let (mut image, mut weights) = (Some(0_u64), 0);
+        for (_, name, onnx, spec, steps) in halves.into_iter().filter(|half| half.0 != part) {
+            let cost = graph::cost(name, onnx, spec)?;
+            weights += cost.weights.values().sum::<u64>();
+            let half = match steps {
+                Some(steps) => Some(steps.iter().map(|step| step.flops).sum()),
+                None => cost.work.ok().map(|work| work.flops),
+            };
+            image = image.zip(half).and_then(|(image, half)| image.checked_add(half));
         }
-        if part != Part::Encode {
-            costs.push(graph::cost("decoder", bundle.decoder(), &spec.decoder)?);
-        }
-        let flops = costs.iter().try_fold(0_u64, |sum, cost| {
-            sum.checked_add(cost.work.as_ref().ok()?.flops.checked_mul(batch as u64)?)
-        });
-        Ok(Self { flops, weights: costs.iter().flat_map(|cost| cost.weights.values()).sum() })
+        Ok(Self { flops: image.and_then(|flops| flops.checked_mul(batch as u64)), weights })
     }
 }
 

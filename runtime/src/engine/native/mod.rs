@@ -31,7 +31,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{ArrayD, ArrayViewD, Axis};
+use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
 use pulp::Arch;
 
 use super::panic::caught;
@@ -60,6 +60,8 @@ pub(super) struct Native {
     outputs: Vec<TensorSpec>,
     crew: Crew,
     workers: Vec<Worker>,
+    /// Room for the list of a call's results.
+    room: Vec<&'static mut [f32]>,
 }
 
 impl Native {
@@ -100,6 +102,7 @@ impl Native {
             memory: Arc::new(memory),
             outputs: spec.outputs.clone(),
             workers: vec![],
+            room: vec![],
         })
     }
 
@@ -113,11 +116,13 @@ impl Native {
         inputs: &[ArrayViewD<'_, f32>],
         times: Option<&mut [Duration]>,
     ) -> Result<Vec<ArrayD<f32>>, String> {
-        let inputs: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        if inputs.iter().any(|input| !input.is_standard_layout()) {
+            let ordered: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+            let ordered: Vec<_> = ordered.iter().map(|input| input.view()).collect();
+            return self.run_batch(&ordered, times);
+        }
         let images = inputs.first().map_or(0, |input| input.len_of(Axis(0)));
-        let inputs: Vec<&[f32]> = inputs.iter().map(|i| i.as_slice().unwrap_or(&[])).collect();
-        let result = |output: &TensorSpec| ArrayD::zeros([&[images], &output.shape[..]].concat());
-        let mut results: Vec<ArrayD<f32>> = self.outputs.iter().map(result).collect();
+        let mut results: Vec<_> = self.outputs.iter().map(|output| zeros(images, output)).collect();
 
         let alone = times.is_some();
         let team = if alone { 1 } else { self.crew.team(images) };
@@ -126,34 +131,40 @@ impl Native {
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();
-        let share = images.div_ceil(workers.max(1)).max(1);
-        let mut shares: Vec<Share> = vec![];
-        for (number, worker) in self.workers[..workers].iter_mut().enumerate() {
-            let first = (number * share).min(images);
-            shares.push(Share {
-                worker,
-                images: first..images.min(first + share),
-                outputs: vec![],
-            });
-        }
-        for (result, output) in results.iter_mut().zip(&self.outputs) {
-            let len = share * output.shape.iter().product::<usize>();
-            let mut parts = result.as_slice_mut().unwrap_or(&mut []).chunks_mut(len.max(1));
-            shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
-        }
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
         let team = threads.as_ref().filter(|_| team > 1).map(|threads| threads.team(team));
         let pieces = team.as_ref().map(|team| (team, self.crew.pieces()));
         let program = Program { arch, plan, memory, pieces };
-        match (&mut shares[..], &threads) {
-            ([share], _) => share.run(&program, &inputs, group, times),
-            (shares, Some(threads)) => {
-                threads.each(shares, |share| share.run(&program, &inputs, group, None));
+        match (&mut self.workers[..workers], &threads) {
+            ([worker], _) => {
+                let mut outputs = emptied(std::mem::take(&mut self.room));
+                outputs.extend(results.iter_mut().filter_map(ArrayD::as_slice_mut));
+                let mut share = Share { worker, images: 0..images, outputs };
+                share.run(&program, inputs, group, times);
+                self.room = emptied(share.outputs);
+            }
+            (workers, Some(threads)) => {
+                let mut shares = Share::all(workers, images, &mut results);
+                threads.each(&mut shares, |share| share.run(&program, inputs, group, None));
             }
             _ => {}
         }
         Ok(results)
     }
+}
+
+/// Room for the results of so many images.
+fn zeros(images: usize, output: &TensorSpec) -> ArrayD<f32> {
+    let mut shape = IxDyn::zeros(1 + output.shape.len());
+    shape[0] = images;
+    shape.slice_mut()[1..].copy_from_slice(&output.shape);
+    ArrayD::zeros(shape)
+}
+
+/// An empty list of other stretches in the memory of a list.
+fn emptied<'a>(mut list: Vec<&mut [f32]>) -> Vec<&'a mut [f32]> {
+    list.clear();
+    list.into_iter().map(|_| &mut [][..]).collect()
 }
 
 /// The images of a batch that one thread takes.
@@ -163,11 +174,27 @@ struct Share<'a> {
     outputs: Vec<&'a mut [f32]>,
 }
 
-impl Share<'_> {
+impl<'a> Share<'a> {
+    /// The images by as many for every worker, and where their results go.
+    fn all(workers: &'a mut [Worker], images: usize, results: &'a mut [ArrayD<f32>]) -> Vec<Self> {
+        let size = images.div_ceil(workers.len().max(1)).max(1);
+        let share = |(number, worker)| {
+            let first = images.min(number * size);
+            Self { worker, images: first..images.min(first + size), outputs: vec![] }
+        };
+        let mut shares: Vec<Self> = workers.iter_mut().enumerate().map(share).collect();
+        for result in results {
+            let len = size * (result.len() / images.max(1));
+            let mut parts = result.as_slice_mut().unwrap_or(&mut []).chunks_mut(len.max(1));
+            shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
+        }
+        shares
+    }
+
     fn run(
         &mut self,
         program: &Program,
-        inputs: &[&[f32]],
+        inputs: &[ArrayViewD<f32>],
         group: usize,
         mut times: Option<&mut [Duration]>,
     ) {
@@ -213,6 +240,7 @@ impl Session for Native {
                 outputs: self.outputs.clone(),
                 crew: Crew::new(&self.plan, 1),
                 workers: vec![],
+                room: vec![],
             })
         };
         (0..self.crew.threads()).map(session).collect()

@@ -110,6 +110,17 @@ impl Panels {
         }
     }
 
+    /// Products at one position: integers leave out inputs that a panel's outputs ignore.
+    pub(super) fn products(&self) -> usize {
+        let of_panel = |panel: &IntegerPanel| {
+            panel.outputs * panel.runs.iter().map(|run| run.len).sum::<usize>()
+        };
+        match &self.weights {
+            Weights::Integers(panels) => panels.panels.iter().map(of_panel).sum(),
+            _ => self.depth * self.outputs,
+        }
+    }
+
     /// Whether they are integers in eight bits.
     pub(super) fn integers(&self) -> bool {
         matches!(self.weights, Weights::Integers(_))

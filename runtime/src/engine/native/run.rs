@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ndarray::ArrayViewD;
 use pulp::Arch;
 
 use super::cut::Piece;
@@ -24,7 +25,7 @@ pub(super) struct Group<'a, 'o> {
     /// The first of them among the inputs, and among the outputs.
     pub(super) first: usize,
     pub(super) written: usize,
-    pub(super) inputs: &'a [&'a [f32]],
+    pub(super) inputs: &'a [ArrayViewD<'a, f32>],
     pub(super) outputs: &'a mut [&'o mut [f32]],
 }
 
@@ -113,7 +114,9 @@ impl Worker {
         let len = program.plan.values[value].len;
         let from = |first: usize| first * len..(first + count) * len;
         match (&program.plan.values[value].place, program.memory.slots[value]) {
-            (Place::Input(input), _) => &group.inputs[*input][from(group.first + image)],
+            (Place::Input(input), _) => {
+                &group.inputs[*input].as_slice().unwrap_or(&[])[from(group.first + image)]
+            }
             (Place::Output(output), _) => &group.outputs[*output][from(group.written + image)],
             (Place::Constant(values), _) => values,
             (_, Some(slot)) if program.memory.sizes[slot].1 => &self.slots[slot][from(image)],

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tract_onnx::pb::TensorProto;
-use vae_infer::Engine;
+use vae_infer::{Engine, EngineOptions};
 
 use super::answers::{agree, agree_within, images, run};
 use super::chain::{Chain, Form, Layer, uniform};
@@ -166,6 +166,19 @@ fn phases_of_a_transposed_convolution_are_put_together() {
         let steps = far.clone().all(|(a, b)| (a - b).abs() < 0.0126);
         assert!(steps && far.count() <= ours.len() / 200, "{channels} channels");
         assert!(ours.iter().any(|value| *value > 0.1), "{channels} channels give something");
+    }
+}
+
+#[test]
+fn products_with_zeros_between_taps_are_not_computed() {
+    for channels in [16, 32, 20] {
+        let graph = phases(channels).finish();
+        let options = EngineOptions::new(Engine::Native);
+        let mut session = options.load("decoder", graph.0.clone(), &graph.1).unwrap();
+        let steps = session.profile(&[images(&graph.1, 3).view()]).unwrap().unwrap();
+        let taps = channels * channels * 9;
+        let flops: u64 = steps.iter().map(|step| step.flops).sum();
+        assert_eq!(flops, 3 * (5 * 4) * 2 * taps as u64, "{channels} channels");
     }
 }
 

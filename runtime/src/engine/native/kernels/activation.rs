@@ -63,11 +63,7 @@ impl Activation {
             Self::Sigmoid => sigmoid(simd, x),
             Self::Silu => simd.mul_f32s(x, sigmoid(simd, x)),
             Self::Round(rounding) => rounding.of(simd, x),
-            Self::Tanh => {
-                let two = simd.splat_f32s(2.0);
-                let half = sigmoid(simd, simd.mul_f32s(two, x));
-                simd.sub_f32s(simd.mul_f32s(two, half), simd.splat_f32s(1.0))
-            }
+            Self::Tanh => tanh(simd, x),
         }
     }
 }
@@ -77,6 +73,30 @@ fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     let minus_x = simd.sub_f32s(simd.splat_f32s(0.0), x);
     simd.div_f32s(one, simd.add_f32s(one, exp(simd, minus_x)))
+}
+
+/// The hyperbolic tangent to about 4 units in the last place: by the exponential function, and near 0, where that loses
+/// what is small beside 1, `x` times a polynomial of `x^2` with the coefficients of Cephes' `tanhf`.
+#[inline(always)]
+fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const NEAR: f32 = 0.625;
+    const COEFFICIENTS: [f32; 6] =
+        [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1, 1.0];
+    let near = simd.mul_f32s(x, polynomial(simd, simd.mul_f32s(x, x), &COEFFICIENTS));
+    let two = simd.splat_f32s(2.0);
+    let half = sigmoid(simd, simd.mul_f32s(two, x));
+    let far = simd.sub_f32s(simd.mul_f32s(two, half), simd.splat_f32s(1.0));
+    simd.select_f32s(simd.less_than_f32s(simd.abs_f32s(x), simd.splat_f32s(NEAR)), near, far)
+}
+
+/// A polynomial, from its highest coefficient to that without `x`.
+#[inline(always)]
+fn polynomial<S: Simd>(simd: S, x: S::f32s, coefficients: &[f32]) -> S::f32s {
+    let mut y = simd.splat_f32s(coefficients[0]);
+    for coefficient in &coefficients[1..] {
+        y = simd.mul_add_e_f32s(y, x, simd.splat_f32s(*coefficient));
+    }
+    y
 }
 
 /// The exponential function to about 2 units in the last place, where neither it nor its inverse
@@ -99,10 +119,7 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let n = simd.sub_f32s(shifted, rounder);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2[0]), x);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2[1]), r);
-    let mut y = simd.splat_f32s(COEFFICIENTS[0]);
-    for coefficient in &COEFFICIENTS[1..] {
-        y = simd.mul_add_e_f32s(y, r, simd.splat_f32s(*coefficient));
-    }
+    let y = polynomial(simd, r, &COEFFICIENTS);
     let y = simd.mul_add_e_f32s(y, simd.mul_f32s(r, r), r);
     let y = simd.add_f32s(y, simd.splat_f32s(1.0));
     let exponent =
@@ -162,6 +179,22 @@ mod tests {
                         "{activation:?} of {x}: {y}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_hyperbolic_tangent_is_as_exact_near_zero() {
+        let magnitudes = (-3_000..=131).map(|i| 10_f32.powf(i as f32 * 0.01));
+        let around: Vec<f32> = (0..2_000).map(|i| 0.5 + i as f32 * 1.25e-4).collect();
+        let x: Vec<f32> = magnitudes.chain(around).flat_map(|x| [x, -x]).collect();
+        for arch in super::super::instruction_sets() {
+            let mut y = x.clone();
+            arch.dispatch(Activate { activations: &[Activation::Tanh], values: &mut y });
+            for (x, y) in x.iter().zip(&y) {
+                let expected = f64::from(*x).tanh();
+                let error = (f64::from(*y) - expected).abs() / expected.abs();
+                assert!(error < 4e-7, "{arch:?}: {y} of {x}, off by {error:.1e}");
             }
         }
     }

@@ -10,14 +10,12 @@ use super::super::step::Part;
 use super::activation::Activation;
 use super::ahead::{Ahead, Next};
 use super::few::Singles;
-use super::grid::{Blocks, Grid};
+use super::grid::{Blocks, Grid, MOST, by_size};
 use super::halves::HalfArch;
 use super::integers::IntegerArch;
 use super::planes::Planes;
 use super::tile::{Run, tile};
 
-/// The positions that are computed at once, at most.
-const MOST: usize = 12;
 /// Input numbers of a strip of rows, which every panel of weights meets while they are in the cache.
 const STRIP: usize = 128 * 1024;
 /// The positions whose sums by `vectors` of outputs fit the registers, beside those vectors' weights and an
@@ -188,32 +186,9 @@ impl Correlate<'_> {
         let blocks = shares[1].numbers.end;
         let ahead = panel.next.share(panel.weights, blocks, self.panels.depth);
         for blocks in shares.iter().filter(|blocks| !blocks.numbers.is_empty()) {
-            self.blocks_of::<S, V>(simd, blocks, panel, ahead);
-        }
-    }
-
-    #[inline(always)]
-    fn blocks_of<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        blocks: &Blocks,
-        panel: &Panel,
-        ahead: Ahead,
-    ) {
-        match blocks.size {
-            1 => self.blocks::<S, 1, V>(simd, blocks, panel, ahead),
-            2 => self.blocks::<S, 2, V>(simd, blocks, panel, ahead),
-            3 => self.blocks::<S, 3, V>(simd, blocks, panel, ahead),
-            4 => self.blocks::<S, 4, V>(simd, blocks, panel, ahead),
-            5 if most::<S>(V) >= 5 => self.blocks::<S, 5, V>(simd, blocks, panel, ahead),
-            6 if most::<S>(V) >= 6 => self.blocks::<S, 6, V>(simd, blocks, panel, ahead),
-            7 if most::<S>(V) >= 7 => self.blocks::<S, 7, V>(simd, blocks, panel, ahead),
-            8 if most::<S>(V) >= 8 => self.blocks::<S, 8, V>(simd, blocks, panel, ahead),
-            9 if most::<S>(V) >= 9 => self.blocks::<S, 9, V>(simd, blocks, panel, ahead),
-            10 if most::<S>(V) >= 10 => self.blocks::<S, 10, V>(simd, blocks, panel, ahead),
-            11 if most::<S>(V) >= 11 => self.blocks::<S, 11, V>(simd, blocks, panel, ahead),
-            12 if most::<S>(V) >= 12 => self.blocks::<S, 12, V>(simd, blocks, panel, ahead),
-            _ => unreachable!("no block is larger than the largest"),
+            by_size!(blocks.size, most::<S>(V), P => {
+                self.blocks::<S, P, V>(simd, blocks, panel, ahead)
+            });
         }
     }
 

@@ -2,6 +2,26 @@
 
 use std::ops::Range;
 
+/// The positions that are computed at once, at most.
+pub(super) const MOST: usize = 12;
+
+/// Computes with the size of blocks as a constant, for every size up to the largest.
+macro_rules! by_size {
+    ($size:expr, $most:expr, $constant:ident => $compute:block) => {
+        by_size!($size, $most, $constant => $compute, 1 2 3 4 5 6 7 8 9 10 11 12)
+    };
+    ($size:expr, $most:expr, $constant:ident => $compute:block, $($each:literal)+) => {
+        match $size {
+            $($each if $most >= $each => {
+                const $constant: usize = $each;
+                $compute
+            })+
+            _ => unreachable!("no block is larger than the largest"),
+        }
+    };
+}
+pub(super) use by_size;
+
 /// Positions on a grid, and where their inputs and outputs lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Grid {

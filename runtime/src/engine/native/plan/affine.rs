@@ -2,7 +2,7 @@
 
 use super::super::constant::{Constant, Quantized};
 use super::super::kernels::{Activation, Rounding};
-use super::super::step::{Affine, Op};
+use super::super::step::{Affine, Op, Part};
 use super::Planner;
 use super::follow::Following;
 use crate::graph::NodeProto;
@@ -13,13 +13,12 @@ const LEAST: usize = 16;
 const DEEPEST: usize = 1 << 16;
 
 impl Planner<'_> {
-    pub(super) fn affine(
-        &mut self,
-        name: String,
-        following: &Following,
-        affine: Affine,
-        flops: usize,
-    ) {
+    pub(super) fn affine(&mut self, name: String, following: &Following, affine: Affine) {
+        let products = affine
+            .parts
+            .iter()
+            .map(|Part { grid, panels, .. }| grid.rows * grid.columns * panels.products());
+        let flops = 2 * products.sum::<usize>() as u64;
         let integers = affine.parts.iter().any(|part| part.panels.integers());
         let integers = if integers { " int8" } else { "" };
         let activations = following.activations.iter().map(|activation| match activation {
@@ -27,7 +26,7 @@ impl Planner<'_> {
             activation => format!(" {activation:?}").to_lowercase(),
         });
         let name = [name, integers.to_owned()].into_iter().chain(activations).collect();
-        self.step(name, Op::Affine(affine), flops as u64);
+        self.step(name, Op::Affine(affine), flops);
     }
 
     /// A layer's weights as integers and the rounding of its input, where sums of integers fit 32 bits and

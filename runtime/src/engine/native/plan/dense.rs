@@ -78,12 +78,7 @@ impl<'a> Planner<'a> {
             dense: true,
         };
         self.views.insert(following.output, output);
-        self.affine(
-            format!("dense {inputs} -> {outputs}"),
-            &following,
-            affine,
-            2 * inputs * outputs,
-        );
+        self.affine(format!("dense {inputs} -> {outputs}"), &following, affine);
         Ok(())
     }
 }

@@ -19,6 +19,12 @@ pub(super) struct Following<'a> {
     pub(super) kept: Option<[usize; 2]>,
 }
 
+/// Operators that are part of a layer now, and what it gives with them.
+struct Fused<'a> {
+    operators: Vec<usize>,
+    output: &'a str,
+}
+
 /// The fewest channels of a pixel that are worth a vector of their own.
 const FEWEST: usize = 8;
 
@@ -54,79 +60,84 @@ impl<'a> Planner<'a> {
             side: 1,
             kept: None,
         };
-        loop {
+        while !self.outputs.contains_key(following.output) {
             let readers = self.readers.get(following.output).map_or(&[][..], Vec::as_slice);
-            if self.outputs.contains_key(following.output) {
-                return following;
-            }
-            match *readers {
-                [reader] => {
-                    let next = &self.parsed.graph.node[reader];
-                    let linear = following.activations.is_empty()
-                        && following.side == 1
-                        && (self.shifts(next, &mut following) || self.scales(next, &mut following));
-                    let of_first = next.input[0] == following.output;
-                    if linear {
-                        self.fused.insert(reader);
-                        following.output = &next.output[0];
-                        continue;
-                    } else if let Some((widening, rounding)) = self.rounding_pair(next) {
-                        self.fused.extend([reader, widening]);
-                        following.output = &self.parsed.graph.node[widening].output[0];
-                        following.round(rounding);
-                        self.rounded.insert(following.output, rounding);
-                        continue;
-                    } else if let Some(side) = self.square(next, outputs)
-                        && interleaves
-                        && following.side == 1
-                        && following.kept.is_none()
-                    {
-                        self.carry(next);
-                        self.fused.insert(reader);
-                        following.output = &next.output[0];
-                        following.side = side;
-                        continue;
-                    } else if let Some(corner) = self.corner(next).filter(|_| of_first)
-                        && cuts
-                        && following.side == 1
-                    {
-                        self.carry(next);
-                        self.fused.insert(reader);
-                        following.output = &next.output[0];
-                        let [top, left] = following.kept.unwrap_or_default();
-                        following.kept = Some([top + corner[0], left + corner[1]]);
-                        continue;
-                    } else if let Some(function) = self.reshaped_result(next).filter(|_| of_first) {
-                        self.fused.insert(reader);
-                        following.output = &self.parsed.graph.node[function].input[0];
-                        continue;
-                    } else if let Some(activation) = self.activation(next).filter(|_| of_first) {
-                        self.fused.insert(reader);
-                        following.output = &next.output[0];
-                        following.activations.push(activation);
-                        continue;
-                    }
-                }
-                [gate, product] => {
-                    let [gate_node, product_node] =
-                        [gate, product].map(|place| &self.parsed.graph.node[place]);
-                    let gated = &gate_node.output[0];
-                    let silu = (gate_node.op_type.as_str(), product_node.op_type.as_str())
-                        == ("Sigmoid", "Mul")
-                        && product_node.input.contains(gated)
-                        && self.readers.get(gated.as_str()).is_some_and(|r| r.len() == 1)
-                        && !self.outputs.contains_key(gated.as_str());
-                    if silu {
-                        self.fused.extend([gate, product]);
-                        following.output = &product_node.output[0];
-                        following.activations.push(Activation::Silu);
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            return following;
+            let fused = match *readers {
+                [reader] => self.fuse(reader, &mut following, interleaves, cuts),
+                [gate, product] => self.fuse_gate([gate, product], &mut following),
+                _ => None,
+            };
+            let Some(Fused { operators, output }) = fused else { break };
+            self.fused.extend(operators);
+            following.output = output;
         }
+        following
+    }
+
+    /// Makes the only reader of a layer's output part of the layer, where it can be.
+    fn fuse(
+        &mut self,
+        reader: usize,
+        following: &mut Following<'a>,
+        interleaves: bool,
+        cuts: bool,
+    ) -> Option<Fused<'a>> {
+        let nodes = &self.parsed.graph.node;
+        let next = &nodes[reader];
+        let fused = Fused { operators: vec![reader], output: &next.output[0] };
+        let of_first = next.input[0] == following.output;
+        let in_place = following.side == 1;
+        let linear = following.activations.is_empty() && in_place;
+        if linear && (self.shifts(next, following) || self.scales(next, following)) {
+            return Some(fused);
+        }
+        if let Some((widening, rounding)) = self.rounding_pair(next) {
+            let output = &*nodes[widening].output[0];
+            following.round(rounding);
+            self.rounded.insert(output, rounding);
+            return Some(Fused { operators: vec![reader, widening], output });
+        }
+        if interleaves
+            && in_place
+            && following.kept.is_none()
+            && let Some(side) = self.square(next, following.scale.len())
+        {
+            self.carry(next);
+            following.side = side;
+            return Some(fused);
+        }
+        if !of_first {
+            return None;
+        }
+        if cuts
+            && in_place
+            && let Some([row, column]) = self.corner(next)
+        {
+            self.carry(next);
+            let [top, left] = following.kept.unwrap_or_default();
+            following.kept = Some([top + row, left + column]);
+            return Some(fused);
+        }
+        if let Some(function) = self.reshaped_result(next) {
+            return Some(Fused { output: &nodes[function].input[0], ..fused });
+        }
+        following.activations.push(self.activation(next)?);
+        Some(fused)
+    }
+
+    /// Makes a sigmoid of a layer's output, and the product of both, part of the layer.
+    fn fuse_gate(&self, operators: [usize; 2], following: &mut Following<'a>) -> Option<Fused<'a>> {
+        let [gate, product] = operators.map(|place| &self.parsed.graph.node[place]);
+        let gated = &gate.output[0];
+        let silu = [&*gate.op_type, &*product.op_type] == ["Sigmoid", "Mul"]
+            && product.input.contains(gated)
+            && self.readers.get(gated.as_str()).is_some_and(|readers| readers.len() == 1)
+            && !self.outputs.contains_key(gated.as_str());
+        if !silu {
+            return None;
+        }
+        following.activations.push(Activation::Silu);
+        Some(Fused { operators: operators.to_vec(), output: &product.output[0] })
     }
 
     /// The side of the squares of pixels that an operator makes of so many channels, where a pixel keeps

@@ -33,13 +33,6 @@ impl Windowed {
         self.rows = self.rows.iter().filter_map(|axis| axis.part(top, sizes[0])).collect();
         self.columns = self.columns.iter().filter_map(|axis| axis.part(left, sizes[1])).collect();
     }
-
-    /// Products of a channel by a channel.
-    fn products(&self) -> usize {
-        let along =
-            |axes: &[Axis]| -> usize { axes.iter().map(|axis| axis.count * axis.taps.len()).sum() };
-        along(&self.rows) * along(&self.columns)
-    }
 }
 
 impl<'a> Planner<'a> {
@@ -165,7 +158,6 @@ impl<'a> Planner<'a> {
             let (first, stride) = (rows.first, rows.stride * side);
             Part { panels, runs: sum.runs, rows: rows.count, first, stride, grid }
         });
-        let flops = 2 * windows.products() * inputs * outputs;
         let stride = node.ints("strides").and_then(|s| s.first().copied()).unwrap_or(1);
         let [c, h, w] = source.dims;
         let kind = if transposed { "deconv" } else { "conv" };
@@ -185,7 +177,7 @@ impl<'a> Planner<'a> {
             dense: false,
         };
         self.views.insert(following.output, output);
-        self.affine(name, &following, affine, flops);
+        self.affine(name, &following, affine);
         Ok(())
     }
 }

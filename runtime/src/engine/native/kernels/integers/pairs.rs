@@ -6,11 +6,8 @@ use pulp::{NullaryFnOnce, Simd};
 
 use super::super::super::pack::Weights;
 use super::super::correlate::Correlate;
-use super::super::grid::Blocks;
+use super::super::grid::{Blocks, MOST, by_size};
 use super::{IntegerPanel, IntegerPanels};
-
-/// The positions that are computed at once, at most.
-const MOST: usize = 12;
 
 /// Vectors of sums of 32 bits, each of them of products of pairs of 16 bits.
 pub(super) trait IntegerSimd: Copy {
@@ -81,29 +78,12 @@ impl Correlate<'_> {
 
     #[inline(always)]
     fn integer_panel<I: IntegerSimd, const V: usize>(&mut self, simd: I, block: &IntegerBlock) {
-        for blocks in Blocks::of(self.positions(), most::<I>(V)) {
-            match blocks.size {
-                _ if blocks.numbers.is_empty() => {}
-                1 => self.integer_blocks::<I, 1, V, 4>(simd, block, &blocks),
-                2 => self.integer_blocks::<I, 2, V, 2>(simd, block, &blocks),
-                3 => self.integer_blocks::<I, 3, V, 1>(simd, block, &blocks),
-                4 => self.integer_blocks::<I, 4, V, 1>(simd, block, &blocks),
-                5 if most::<I>(V) >= 5 => self.integer_blocks::<I, 5, V, 1>(simd, block, &blocks),
-                6 if most::<I>(V) >= 6 => self.integer_blocks::<I, 6, V, 1>(simd, block, &blocks),
-                7 if most::<I>(V) >= 7 => self.integer_blocks::<I, 7, V, 1>(simd, block, &blocks),
-                8 if most::<I>(V) >= 8 => self.integer_blocks::<I, 8, V, 1>(simd, block, &blocks),
-                9 if most::<I>(V) >= 9 => self.integer_blocks::<I, 9, V, 1>(simd, block, &blocks),
-                10 if most::<I>(V) >= 10 => {
-                    self.integer_blocks::<I, 10, V, 1>(simd, block, &blocks)
-                }
-                11 if most::<I>(V) >= 11 => {
-                    self.integer_blocks::<I, 11, V, 1>(simd, block, &blocks)
-                }
-                12 if most::<I>(V) >= 12 => {
-                    self.integer_blocks::<I, 12, V, 1>(simd, block, &blocks)
-                }
-                _ => unreachable!("no block is larger than the largest"),
-            }
+        let shares = Blocks::of(self.positions(), most::<I>(V));
+        for blocks in shares.iter().filter(|blocks| !blocks.numbers.is_empty()) {
+            by_size!(blocks.size, most::<I>(V), P => {
+                const U: usize = if P < 3 { 4 / P } else { 1 };
+                self.integer_blocks::<I, P, V, U>(simd, block, blocks)
+            });
         }
     }
 
