@@ -3,9 +3,9 @@
 Every network begins in every contender with the same weights, images and order, which `vae-train benchmark training
 --start` writes. Rows are written as they come, the most important first; a contender that fails says why. The exit code
 is 1 where one that was asked for failed, and where a loss with our noise is not ours. Python needs what
-requirements.txt lists, and for JAX on a GPU its plugin beside. `--warm` runs ours and PyTorch's on all networks at once before
-anything is measured: what they compile is kept on disk. What ours measures to choose among its kernels is not: each is
-measured when nothing else runs.
+requirements.txt lists, and for JAX on a GPU its plugin beside. `--warm` runs ours and PyTorch's on all networks at once
+before anything is measured: what they compile is kept on disk. What ours measures to choose among its kernels is not:
+each is measured when nothing else runs.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 from processes import LATE
 from report import beside
 
-#: How far the last window's loss may be from ours with the same noise. On a processor rounding alone parts them; on a GPU
-#: sums have no fixed order, and products may be coarser.
+#: How far the last window's loss may be from ours with the same noise. On a processor rounding alone parts them; on a
+#: GPU sums have no fixed order, and products may be coarser.
 APART = {"cpu": 0.002, "cuda": 0.01}
 #: What parts on a GPU even from itself: PyTorch alone ended at 147 to 239 from one start.
 UNSTEADY = {"cuda": ["eyes-vae"]}
