@@ -30,7 +30,7 @@ print(json.dumps({{"images_per_second": [2.0, 1.0, 3.0], "losses": [9.0, 8.0], "
 
 
 def row(contender: str, loss: float, network: str = "mnist-mlp", **more) -> dict:
-    return {"contender": contender, "network": network, "batch": 128, "losses": [900.0, loss]} | more
+    return {"contender": contender, "network": network, "batch": 128, "losses": [loss, 300.0]} | more
 
 
 class Verdict(unittest.TestCase):
@@ -48,11 +48,13 @@ class Verdict(unittest.TestCase):
     def test_noise_of_its_own_may_have_another_loss(self):
         self.assertEqual(self.said(row("ours", 500.0), row("torch-eager", 530.0), row("jax", 470.0)), [])
 
-    def test_a_gpu_rounds_more_and_one_network_is_unsteady_there(self):
-        rows = [row("ours", 500.0), row("jax-same-noise", 502.0), row("ours", 240.0, "eyes-vae"),
-                row("torch-same-noise", 150.0, "eyes-vae")]
+    def test_a_gpu_rounds_more(self):
+        rows = [row("ours", 500.0), row("jax-same-noise", 502.0)]
         self.assertEqual(self.said(*rows, device="cuda"), [])
-        self.assertEqual(len(self.said(*rows, device="cpu")), 2)
+        self.assertEqual(len(self.said(*rows, device="cpu")), 1)
+
+    def test_what_rounding_does_later_is_not_judged(self):
+        self.assertEqual(self.said(row("ours", 500.0), row("torch-same-noise", 500.0, losses=[500.0, 310.0])), [])
 
     def test_losses_are_compared_by_the_same_products(self):
         rows = [row("ours", 530.0, products="tf32"), row("ours", 500.0, products="f32"),
