@@ -1,6 +1,6 @@
 """Bundles of the compared networks, where a user has none: of `vae-train`, in target/peers-bundles.
 
-How fast a network is does not depend on its weights, so that it is fitted for one epoch to a few pictures that are made.
+How fast a network is does not depend on its weights, so that it is fitted for one epoch to a few made pictures.
 """
 
 import subprocess

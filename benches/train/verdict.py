@@ -3,7 +3,7 @@
 from processes import LATE
 from report import beside
 
-#: How far the loss may be from ours with the same noise, in the first window: what rounding does grows from step to step.
+#: How far the loss may be from ours with the same noise, in the first window: what rounding does grows step by step.
 #: On a GPU sums have no fixed order, and products may be coarser.
 APART = {"cpu": 0.002, "cuda": 0.01}
 #: What a row that needs another one says where that failed.

@@ -1,7 +1,7 @@
 """Training in PyTorch: with_torch.py START... where each START is a folder of compare.py.
 
-Prints one JSON object a row. The images are on the device, batches are gathered and noise is drawn there, and nothing in
-a step waits for it.
+Prints one JSON object a row. The images are on the device, batches are gathered and noise is drawn there, and nothing
+in a step waits for it.
 
 - eager: in the memory layout that is faster in a trial
 - compiled: torch.compile
