@@ -12,11 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+UNITS = {"ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6}
+#: Engines by the names of their columns.
+ENGINES = {"native": "native", "tract": "tract", "ort": "ORT"}
+
+
 class Refused(Exception):
     """What the gate says."""
-
-
-UNITS = {"ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6}
 
 
 def export(program, run, images, precision, bundle):
@@ -53,14 +55,15 @@ def row(run, precision, manifest, timings, full_bytes):
     flips = f"{10_000 * flips / images:.0f} ({flips} of {images})"
     lost = f"{verdicts['psnr_lost']:.3f}"
     correlation = verdicts["rank_correlation"]
-    return [f"`{run}`", precision, f"{graphs / 1024:,.0f} ({graphs / full_bytes:.2f})", worst("tract"),
-            worst("ort"), lost, flips, f"{correlation:.4f}" if correlation else "-",
-            time("tract"), time("ort")]
+    return [f"`{run}`", precision, f"{graphs / 1024:,.0f} ({graphs / full_bytes:.2f})", *map(worst, ENGINES), lost,
+            flips, f"{correlation:.4f}" if correlation else "-", *map(time, ENGINES)]
 
 
 def main(program, *runs):
-    print("| model | precision | KiB (share) | tract | ORT | dB lost | flips | rank | tract, µs | ORT, µs |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    head = ["model", "precision", "KiB (share)", *ENGINES.values(), "dB lost", "flips", "rank",
+            *(f"{title}, µs" for title in ENGINES.values())]
+    for line in head, ["---"] * len(head):
+        print(f"| {' | '.join(line)} |")
     for pair in runs:
         run, _, images = pair.partition("=")
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """The comparison with the peers.
 
-python3 benches/peers/compare.py NAME=BUNDLE... [--half NAME=BUNDLE]... [--threads N...] [--without ENGINE...]
+python3 benches/peers/compare.py --make VAE_TRAIN [--threads N...] [--without ENGINE...]
+python3 benches/peers/compare.py NAME=BUNDLE... [--half NAME=BUNDLE]... [--eight NAME=BUNDLE]...
 python3 benches/peers/compare.py NAME=BUNDLE... --measure processes --program VAE_INFER
 python3 benches/peers/compare.py NAME=BUNDLE... --measure folders --program VAE_INFER --folder NAME=DIR...
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import document
 import environment
+import make
 from contenders import PYTHON, RUST
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +31,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("bundles", nargs="*", type=bundle, metavar="NAME=BUNDLE", help="a network's f32 export")
     parser.add_argument("--half", action="append", default=[], type=bundle, metavar="NAME=BUNDLE",
                         help="the same network's f16 export, for rows with half weights")
+    parser.add_argument("--eight", action="append", default=[], type=bundle, metavar="NAME=BUNDLE",
+                        help="the same network's int8 export, for rows in eight bits")
+    parser.add_argument("--make", type=Path, metavar="VAE_TRAIN",
+                        help="makes all of these for six networks, in target/peers-bundles, where they are kept")
     parser.add_argument("--measure", nargs="+", choices=PARTS, default=PARTS[:1], help="[default: engines]")
     parser.add_argument("--driver", type=Path, help="the built Rust contenders [default: cargo builds them]")
     parser.add_argument("--program", type=Path, help="vae-infer, for processes and folders")
@@ -61,8 +67,12 @@ def arguments() -> argparse.Namespace:
 
 def refusal(chosen: argparse.Namespace) -> str | None:
     """What is wrong with the arguments, as far as one can tell before anything is measured."""
-    names = [name for name, _ in chosen.bundles]
-    strange = [name for name, _ in [*chosen.half, *chosen.folder] if name not in names]
+    if chosen.make and (chosen.bundles or chosen.half or chosen.eight):
+        return "--make makes the bundles, and goes without NAME=BUNDLE"
+    if chosen.make and not chosen.make.is_file():
+        return f"{chosen.make} is no program"
+    names = list(make.NETWORKS) if chosen.make else [name for name, _ in chosen.bundles]
+    strange = [name for name, _ in [*chosen.half, *chosen.eight, *chosen.folder] if name not in names]
     if strange:
         return f"no NAME=BUNDLE gives the f32 export of {strange[0]}"
     network, _, engine = (chosen.only or "/").partition("/")
@@ -96,6 +106,18 @@ def folder(text: str) -> tuple[str, Path]:
     return name, Path(path).resolve()
 
 
+def exports(chosen: argparse.Namespace, network: str) -> dict[str, dict[str, Path]]:
+    """What is measured: bundles by precision of every network, or of one."""
+    if chosen.make:
+        return make.bundles(chosen.make.resolve(), [name for name in make.NETWORKS if network in ("", name)])
+    found = {name: {"f32": path} for name, path in chosen.bundles if network in ("", name)}
+    for precision, named in {"f16": chosen.half, "int8": chosen.eight}.items():
+        for name, path in named:
+            if name in found:
+                found[name][precision] = path
+    return found
+
+
 def build() -> Path:
     """The driver, by cargo."""
     command = ["cargo", "build", "--release", "-p", "vae-benches", "--bin", "peers", "--features", "peers"]
@@ -111,25 +133,24 @@ def run(chosen: argparse.Namespace, results) -> None:
     import whole
 
     network, _, engine = (chosen.only or "/").partition("/")
-    bundles = [(name, path) for name, path in chosen.bundles if network in ("", name)]
+    bundles = exports(chosen, network)
     if "engines" in chosen.measure and bundles:
         engines = [engine, "python-ort"] if engine else [*RUST, *PYTHON]
         engines = [engine for engine in engines if engine not in chosen.without]
         driver = (chosen.driver or build()).resolve()
         for threads in chosen.threads:
-            for name, path in bundles:
-                results.add("engines", measure.network(name, path, dict(chosen.half).get(name), threads,
-                                                       chosen.batches, engines, driver, chosen.rounds,
-                                                       chosen.seconds))
+            for name, of in bundles.items():
+                results.add("engines", measure.network(name, of, threads, chosen.batches, engines, driver,
+                                                       chosen.rounds, chosen.seconds))
     if "processes" in chosen.measure:
         pictures = 200 if chosen.quick else 5_000
-        for name, path in bundles:
-            results.add("processes", whole.measure(name, path, chosen.program.resolve(), pictures, chosen.rounds))
+        for name, of in bundles.items():
+            results.add("processes", whole.measure(name, of["f32"], chosen.program.resolve(), pictures, chosen.rounds))
     if "folders" in chosen.measure:
         for threads in chosen.threads:
             for name, pictures in chosen.folder:
-                if name in dict(bundles):
-                    results.add("folders", folders.measure(name, dict(bundles)[name], pictures, threads,
+                if name in bundles:
+                    results.add("folders", folders.measure(name, bundles[name]["f32"], pictures, threads,
                                                            chosen.program.resolve(), chosen.rounds, chosen.quick))
 
 

@@ -11,6 +11,8 @@ import environment
 OURS = ["native", "tract", "ort"]
 RUST = [*OURS, "plain-tract", "rten"]
 PYTHON = ["python-ort", "openvino", "torch", "torch-compiled"]
+#: Who runs an export with fewer bits than f32.
+NARROW = {"f16": OURS, "int8": [*OURS, "python-ort", "openvino"]}
 #: What a user would pick instead.
 PEERS = PYTHON
 
@@ -21,7 +23,7 @@ class Refused(Exception):
 
 @dataclass(eq=False)
 class Contender:
-    """An engine with a bundle, in f32 or with half weights."""
+    """An engine with a bundle in some precision."""
 
     name: str
     engine: str

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import unpacked
-from contenders import OURS, PYTHON, RUST, Contender, Refused
+from contenders import NARROW, PYTHON, RUST, Contender, Refused
 
 
 @dataclass
@@ -37,16 +37,29 @@ class Row:
         return self.threads, self.network, self.batch
 
     @property
+    def engine(self) -> str:
+        return self.contender.partition(" ")[0]
+
+    @property
+    def precision(self) -> str:
+        """Empty in f32."""
+        return self.contender.partition(" ")[2]
+
+    @property
     def median(self) -> float:
         return statistics.median(self.rounds)
 
 
-def network(name: str, bundle: Path, half: Path | None, threads: int, batches: list[int], engines: list[str],
-            driver: Path, rounds: int, seconds: float) -> list[Row]:
-    """Every row of a network. A contender that refuses has no rounds, and its reason goes to standard error."""
+def network(name: str, exports: dict[str, Path], threads: int, batches: list[int], engines: list[str], driver: Path,
+            rounds: int, seconds: float) -> list[Row]:
+    """Every row of a network, whose bundles go by their precision. A contender that refuses has no rounds, and its
+    reason goes to standard error."""
+    bundle = exports["f32"]
     bundles = [(engine, engine, bundle) for engine in [*RUST, *PYTHON] if engine in engines]
-    if half:
-        bundles += [(f"{engine} f16", engine, half) for engine in OURS if engine in engines]
+    for precision, runners in NARROW.items():
+        if precision in exports:
+            bundles += [(f"{engine} {precision}", engine, exports[precision]) for engine in runners
+                        if engine in engines]
     costs = {path: numbers(driver, f"cost {path}") for _, _, path in bundles}
     peak = numbers(driver, "peak 1")
     running, rows = [], []

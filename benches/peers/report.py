@@ -20,20 +20,19 @@ def text(results) -> str:
 
 def engines(rows: list[Row]) -> str:
     """Median microseconds, a line for each network, precision, number of threads and batch."""
-    columns = [column for column in COLUMNS if any(row.contender == column for row in rows)]
+    columns = [column for column in COLUMNS if any(row.engine == column for row in rows)]
     head = ["network", "threads", "batch", *(COLUMNS[column] for column in columns), "native / best peer",
             "native's rounds", "best peer's rounds", "share of the peak", "difference"]
     networks = list(dict.fromkeys(row.network for row in rows))
     rows = sorted(rows, key=lambda row: (row.threads, networks.index(row.network), row.batch))
     peak = max(row.arithmetic for row in rows), max(row.bandwidth for row in rows)
     lines = []
-    for key in dict.fromkeys((*row.line, row.contender.endswith(" f16")) for row in rows):
-        threads, network, batch, half = key
-        of = {row.contender.removesuffix(" f16"): row for row in rows
-              if (*row.line, row.contender.endswith(" f16")) == key and row.rounds}
+    for key in dict.fromkeys((*row.line, row.precision) for row in rows):
+        threads, network, batch, precision = key
+        of = {row.engine: row for row in rows if (*row.line, row.precision) == key and row.rounds}
         times = [f"{of[column].median * 1e6:,.0f}" if column in of else "-" for column in columns]
         end = held(of.get("native"), rows, *peak)
-        lines.append([network + " f16" * half, str(threads), str(batch), *times, *end])
+        lines.append([f"{network} {precision}".strip(), str(threads), str(batch), *times, *end])
     arithmetic, bandwidth = (f"{most / 1e9:,.0f}" for most in peak)
     rounds = between([len(row.rounds) for row in rows if row.rounds] or [0], "d", " to ")
     return f"{markdown(head, lines)}\nPeak of one core: {arithmetic} GFLOP/s, {bandwidth} GB/s. Rounds: {rounds}.\n"
@@ -49,8 +48,9 @@ def held(native: Row | None, rows: list[Row], arithmetic: float, bandwidth: floa
 
 
 def best_peer(rows: list[Row], row: Row) -> Row | None:
-    """The fastest of the Python peers beside a row."""
-    beside = [r for r in rows if r.rounds and r.contender in PEERS and r.line == row.line]
+    """The fastest of the Python peers beside a row, in its precision or in f32."""
+    beside = [r for r in rows if r.rounds and r.engine in PEERS and r.line == row.line
+              and r.precision in ("", row.precision)]
     return min(beside, key=lambda r: r.median, default=None)
 
 
@@ -60,7 +60,10 @@ def spread(row: Row) -> str:
 
 def share(row: Row, arithmetic: float, bandwidth: float) -> str:
     """The least time that the machine could take over what was taken: for the operations of the batch, or for
-    reading every weight once, whichever is more. Weights that a cache holds can be read faster than that."""
+    reading every weight once, whichever is more. Weights that a cache holds can be read faster than that. The
+    machine's operations are of f32, so that none in int8 is a share of them."""
+    if row.precision == "int8":
+        return "-"
     bounds = {"arithmetic": row.batch * row.flops / (arithmetic * row.threads), "memory": row.weights / bandwidth}
     kind = max(bounds, key=bounds.get)
     return f"{100 * bounds[kind] / row.median:.0f} % {kind}"

@@ -43,7 +43,7 @@ def measure(name: str, bundle: Path, program: Path, many: int, rounds: int) -> l
         pictures, made, out = Path(folder) / "pictures", Path(folder) / "made", Path(folder) / "out.png"
         pictures.mkdir()
         made.mkdir()
-        write(pictures, bundle, many)
+        write(pictures, json.loads((bundle / "manifest.json").read_text())["image"], many)
         one = pictures / "00000.png"
         ours, model = partial(command, program), ["--model", bundle]
         tasks = {
@@ -65,9 +65,8 @@ def measure(name: str, bundle: Path, program: Path, many: int, rounds: int) -> l
     return rows
 
 
-def write(folder: Path, bundle: Path, count: int) -> None:
-    """Smooth random pictures of the size that the bundle takes."""
-    image = json.loads((bundle / "manifest.json").read_text())["image"]
+def write(folder: Path, image: dict, count: int) -> None:
+    """Smooth random pictures of the size that a network takes."""
     random = np.random.default_rng(0)
     size = (image["width"], image["height"])
     for i in range(count):

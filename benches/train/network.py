@@ -72,7 +72,7 @@ def made(block: dict, weight: torch.Tensor) -> nn.Module:
 
 
 class Vae(nn.Module):
-    """The loss of a batch, and its terms."""
+    """The loss of a batch; that of a plain autoencoder has no noise and no KL term."""
 
     def __init__(self, config: dict, weights: dict, features: tuple[dict, dict] | None):
         super().__init__()
@@ -83,7 +83,7 @@ class Vae(nn.Module):
         self.decoder = Blocks(model["decoder"], model["latent"], weights, "decoder")
         head = [{"block": "dense"}]
         self.mean = Blocks(head, 0, weights, "mean")
-        self.log_var = Blocks(head, 0, weights, "log_var")
+        self.log_var = Blocks(head, 0, weights, "log_var") if model.get("variational", True) else None
         self.perceptual, self.features = 0.0, None
         if features:
             description, feature_weights = features
@@ -93,14 +93,18 @@ class Vae(nn.Module):
     def forward(self, images, epsilon):
         skips = {}
         encoded = self.encoder(images, skips)
-        mean, log_var = self.mean(encoded, {}), self.log_var(encoded, {})
-        decoded = self.decoder(mean + torch.exp(0.5 * log_var) * epsilon, skips)
+        latent = mean = self.mean(encoded, {})
+        if self.log_var is not None:
+            log_var = self.log_var(encoded, {})
+            latent = mean + torch.exp(0.5 * log_var) * epsilon
+        decoded = self.decoder(latent, skips)
         if self.likelihood == "bernoulli":
             error = F.binary_cross_entropy_with_logits(decoded, images, reduction="none")
         else:
             error = (decoded - images).square()
         loss = error.flatten(1).sum(1).mean()
-        loss = loss + self.beta * 0.5 * (mean.square() + log_var.exp() - log_var - 1.0).sum(1).mean()
+        if self.log_var is not None:
+            loss = loss + self.beta * 0.5 * (mean.square() + log_var.exp() - log_var - 1.0).sum(1).mean()
         if self.features is None:
             return loss
         shown = torch.sigmoid(decoded) if self.likelihood == "bernoulli" else decoded

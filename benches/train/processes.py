@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+#: What a row says that there was no time for.
+LATE = "no time left"
+
 
 class CardMemory:
     """The memory in use on the first GPU, as its driver tells many times a second."""
@@ -67,7 +70,7 @@ def rows(command: list[str], surroundings: dict[str, str], seconds: float, memor
     timer.cancel()
     listener.join(1)
     if late.is_set():
-        yield {"error": "it took longer than there was time"}
+        yield {"error": LATE}
     elif code != 0:
         said = " ".join("".join(complaint).split())
         print(f"{command[0]}: {said[-2000:]}", file=sys.stderr)

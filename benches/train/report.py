@@ -25,10 +25,11 @@ def head(machine: dict, result: dict) -> str:
     limits += [f"{machine['bytes'] / 1e9:.0f} GB/s copied"] if "bytes" in machine else []
     loops = any(row["contender"] == "jax" for row in result["rows"])
     loop = "; JAX takes all steps in one loop, whose later calls are its windows" if loops else ""
+    changed = f", with {', '.join(result['set'])}," if result.get("set") else ""
     warm = "; of first steps an earlier process has compiled the kernels" if result.get("compiled before") else ""
     return (f"{machine.get('device', 'an unknown machine')}; PyTorch {machine.get('torch', '-')} reaches "
-            f"{', '.join(limits) or 'nothing'}. {result['steps']} steps in windows of ten after {result['warmup']} that "
-            f"warm up; the loss is that of the last window{loop}{warm}.")
+            f"{', '.join(limits) or 'nothing'}. {result['steps']} steps{changed} in windows of ten after "
+            f"{result['warmup']} that warm up; the loss is that of the last window{loop}{warm}.")
 
 
 def place(rows: list[dict], row: dict) -> int:

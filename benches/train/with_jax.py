@@ -3,11 +3,17 @@
 Prints one JSON object a row. All steps of a folder, those that warm up first, are one compiled loop on the device,
 where batches are gathered and noise is drawn. Its first call has the loss and warms up; others, which go on from there,
 are timed as a whole. Images are NHWC and kernels HWIO, as XLA takes them fastest.
+
+- own-noise: as its user would write it
+- same-noise: with the noise of `vae-train`, for its loss
+
+What makes its steps in f64 is its loss alone too.
 """
 
 import argparse
 import json
 import resource
+import statistics
 import time
 import tomllib
 from functools import partial
@@ -24,6 +30,7 @@ from safetensors.numpy import load_file
 WINDOW = 10
 #: Calls of the loop that are timed.
 REPETITIONS = 3
+MODES = ["own-noise", "same-noise"]
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 HEAD = [{"block": "dense"}]
 
@@ -91,18 +98,20 @@ def run(blocks, weights, x, skips):
 
 
 def terms(config, features, weights, images, epsilon):
-    """The loss of a batch."""
-    skips = {}
+    """The loss of a batch; that of a plain autoencoder has no noise and no KL term."""
+    skips, variational = {}, config["model"].get("variational", True)
     encoded = run(config["model"]["encoder"], weights["encoder"], images, skips)
-    mean = run(HEAD, weights["mean"], encoded, {})
-    log_var = run(HEAD, weights["log_var"], encoded, {})
-    latent = mean + jnp.exp(0.5 * log_var) * epsilon
+    latent = mean = run(HEAD, weights["mean"], encoded, {})
+    if variational:
+        log_var = run(HEAD, weights["log_var"], encoded, {})
+        latent = mean + jnp.exp(0.5 * log_var) * epsilon
     decoded = run(config["model"]["decoder"], weights["decoder"], latent, skips)
     bernoulli = config["model"]["likelihood"]["kind"] == "bernoulli"
     error = optax.sigmoid_binary_cross_entropy(decoded, images) if bernoulli else jnp.square(decoded - images)
     loss = error.reshape(len(images), -1).sum(1).mean()
-    kl = 0.5 * (jnp.square(mean) + jnp.exp(log_var) - log_var - 1.0).sum(1)
-    loss = loss + config["train"].get("beta", 1.0) * kl.mean()
+    if variational:
+        kl = 0.5 * (jnp.square(mean) + jnp.exp(log_var) - log_var - 1.0).sum(1)
+        loss = loss + config["train"].get("beta", 1.0) * kl.mean()
     if features is None:
         return loss
     description, frozen = features
@@ -124,41 +133,45 @@ def numbered(blocks: list[dict], stored: dict, name: str) -> dict:
     return found
 
 
-def measure(start: Path, config: dict, features, warmup: int) -> dict:
+def measure(start: Path, config: dict, features, mode: str, precision: str, warmup: int) -> dict:
     stored, model = load_file(start / "weights.safetensors"), config["model"]
+    numbers = partial(jnp.asarray, dtype=jnp.float64 if precision == "f64" else jnp.float32)
     order = jnp.asarray(np.load(start / "order.npy"))
-    images = jnp.asarray(np.load(start / "images.npy").transpose(0, 2, 3, 1))
+    images = numbers(np.load(start / "images.npy").transpose(0, 2, 3, 1))
+    noise = numbers(np.load(start / "noise.npy")) if mode == "same-noise" else None
     began = time.perf_counter()
     blocks = {"encoder": model["encoder"], "mean": HEAD, "log_var": HEAD, "decoder": model["decoder"]}
-    weights = {name: numbered(blocks[name], stored, name) for name in blocks}
+    weights = jax.tree.map(numbers, {name: numbered(blocks[name], stored, name) for name in blocks})
+    features = features and (features[0], jax.tree.map(numbers, features[1]))
     optimizer = optax.adamw(config["train"]["learning_rate"], weight_decay=config["train"].get("weight_decay", 0.0))
     loss_of = jax.value_and_grad(partial(terms, config, features))
 
-    def epoch(state, images, order):
-        def step(state, indices):
-            weights, moments, key = state
-            key, drawn = jax.random.split(key)
-            epsilon = jax.random.normal(drawn, (len(indices), model["latent"]))
+    def epoch(state, images, given):
+        def step(state, given):
+            (weights, moments, key), (indices, epsilon) = state, given
+            if epsilon is None:
+                key, drawn = jax.random.split(key)
+                epsilon = jax.random.normal(drawn, (len(indices), model["latent"]), images.dtype)
             loss, gradients = loss_of(weights, images[indices], epsilon)
             updates, moments = optimizer.update(gradients, moments, weights)
             return (optax.apply_updates(weights, updates), moments, key), loss
 
-        return lax.scan(step, state, order)
+        return lax.scan(step, state, given)
 
     state = weights, optimizer.init(weights), jax.random.key(0)
-    loop = jax.jit(epoch, donate_argnums=0).lower(state, images, order).compile()
+    loop = jax.jit(epoch, donate_argnums=0).lower(state, images, (order, noise)).compile()
     compiled, taken, losses = time.perf_counter() - began, [], []
     for _ in range(1 + REPETITIONS):
         begun = time.perf_counter()
-        state, made = loop(state, images, order)
+        state, made = loop(state, images, (order, noise))
         losses.append(np.asarray(made))
         taken.append(time.perf_counter() - begun)
-    rates = sorted(order.size / seconds for seconds in taken[1:])
+    rates = [order.size / seconds for seconds in taken[1:]]
     measured = losses[0][warmup:]
     windows = measured[:len(measured) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(1)
     # A loop tells of no step before its end: the first is as long as any other.
     return {"first_step_s": compiled + taken[0] / len(order), "warmup_s": compiled + taken[0],
-            "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]],
+            "images_per_second": [statistics.median(rates), min(rates), max(rates)],
             "losses": [float(windows[0]), float(windows[-1])]}
 
 
@@ -173,7 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("starts", type=Path, nargs="+", metavar="START")
     parser.add_argument("--features", type=Path, help="features.toml of the perceptual term")
-    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32"])
+    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32", "f64"],
+                        help="of products; f64 is of everything")
+    parser.add_argument("--modes", nargs="+", default=MODES[:1], choices=MODES)
     parser.add_argument("--warmup", type=int, default=20)
     chosen = parser.parse_args()
     for start in chosen.starts:
@@ -184,12 +199,15 @@ def main() -> None:
             features = description, fixed(description, stored)
         for precision in chosen.precisions:
             jax.config.update("jax_default_matmul_precision", "tensorfloat32" if precision == "tf32" else "highest")
-            try:
-                row = measure(start, config, features, chosen.warmup)
-            except Exception as error:  # whatever a library throws is its row
-                row = {"error": " ".join(str(error).split())[:300]}
-            print(json.dumps({"start": start.name, "contender": "jax", "precision": precision, **row,
-                              "peak_memory": memory()}), flush=True)
+            jax.config.update("jax_enable_x64", precision == "f64")
+            for mode in chosen.modes:
+                try:
+                    row = measure(start, config, features, mode, precision, chosen.warmup)
+                except Exception as error:  # whatever a library throws is its row
+                    row = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+                contender = "jax" if mode == "own-noise" else f"jax-{mode}"
+                print(json.dumps({"start": start.name, "contender": contender, "precision": precision, **row,
+                                  "peak_memory": memory()}), flush=True)
 
 
 def memory() -> int:

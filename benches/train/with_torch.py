@@ -1,19 +1,22 @@
 """Training in PyTorch: with_torch.py START... where each START is a folder of compare.py.
 
-Prints one JSON object a row. The images are on the device, batches are gathered and noise is drawn there, and nothing in
-a step waits for it.
+Prints one JSON object a row. The images are on the device, batches are gathered and noise is drawn there, and nothing
+in a step waits for it.
 
 - eager: in the memory layout that is faster in a trial
 - compiled: torch.compile
 - graph: the whole eager step captured as a CUDA graph, and replayed
 - compiled-graph: the same of the compiled step
 - same-noise: eager with the noise of `vae-train`, for its loss
+
+What makes its steps in f64 is its loss alone too.
 """
 
 import argparse
 import gc
 import json
 import resource
+import statistics
 import time
 import tomllib
 from pathlib import Path
@@ -32,14 +35,17 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 class Steps:
     """A network in training, one way of running a step."""
 
-    def __init__(self, start: Path, config: dict, features, device: str, mode: str, layout, half: bool):
+    def __init__(self, start: Path, config: dict, features, device: str, mode: str, layout, precision: str):
+        kind = torch.float64 if precision == "f64" else torch.float32
         self.order = torch.from_numpy(np.load(start / "order.npy")).to(device)
-        self.images = torch.from_numpy(np.load(start / "images.npy")).to(device)
-        self.noise = torch.from_numpy(np.load(start / "noise.npy")).to(device) if mode == "same-noise" else None
+        self.images = torch.from_numpy(np.load(start / "images.npy")).to(device, kind)
+        self.noise = torch.from_numpy(np.load(start / "noise.npy")).to(device, kind) if mode == "same-noise" else None
         self.batch, self.latent = self.order.shape[1], config["model"]["latent"]
-        self.device, self.began, self.half = device, time.perf_counter(), half
+        self.device, self.kind, self.half = device, kind, precision == "bf16"
+        self.began = time.perf_counter()
         torch.manual_seed(0)
-        module = Vae(config, load_file(start / "weights.safetensors"), features).to(device, memory_format=layout)
+        module = Vae(config, load_file(start / "weights.safetensors"), features)
+        module = module.to(device, kind, memory_format=layout)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         self.module = module
         self.optimizer = torch.optim.AdamW(
@@ -53,9 +59,10 @@ class Steps:
 
     def once(self, noise=None) -> torch.Tensor:
         images = self.images[self.index]
-        epsilon = torch.randn(self.batch, self.latent, device=self.device) if noise is None else noise
+        if noise is None:
+            noise = torch.randn(self.batch, self.latent, device=self.device, dtype=self.kind)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
-            loss = self.forward(images, epsilon)
+            loss = self.forward(images, noise)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -90,13 +97,13 @@ class Steps:
         return self.loss.clone()
 
 
-def faster_layout(start: Path, config: dict, features, device: str, half: bool):
+def faster_layout(start: Path, config: dict, features, device: str, precision: str):
     """The layout in which an eager step takes less time; without convolutions there is one."""
     if not any(block["block"] in ("conv", "deconv") for block in config["model"]["encoder"]):
         return LAYOUTS[0]
     taken = []
     for layout in LAYOUTS:
-        steps = Steps(start, config, features, device, "eager", layout, half)
+        steps = Steps(start, config, features, device, "eager", layout, precision)
         for number in range(2):
             steps.step(number).item()
         began = time.perf_counter()
@@ -105,9 +112,9 @@ def faster_layout(start: Path, config: dict, features, device: str, half: bool):
     return LAYOUTS[taken.index(min(taken))]
 
 
-def measure(start: Path, config: dict, features, device: str, mode: str, layout, half: bool,
+def measure(start: Path, config: dict, features, device: str, mode: str, layout, precision: str,
             warmup: int) -> dict:
-    steps = Steps(start, config, features, device, mode, layout, half)
+    steps = Steps(start, config, features, device, mode, layout, precision)
     rates, losses, first = [], [], 0.0
     for number in range(warmup):
         loss = steps.step(number)
@@ -121,9 +128,9 @@ def measure(start: Path, config: dict, features, device: str, mode: str, layout,
         made = [steps.step(window + number) for number in range(WINDOW)]
         losses.append(torch.stack(made).mean().item())
         rates.append(WINDOW * steps.batch / (time.perf_counter() - began))
-    rates.sort()
     return {"first_step_s": first, "warmup_s": warm, "peak_memory": memory(device),
-            "images_per_second": [rates[len(rates) // 2], rates[0], rates[-1]], "losses": [losses[0], losses[-1]],
+            "images_per_second": [statistics.median(rates), min(rates), max(rates)],
+            "losses": [losses[0], losses[-1]],
             "layout": "channels last" if layout == torch.channels_last else "contiguous"}
 
 
@@ -141,8 +148,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="features.toml of the perceptual term")
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
-    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32", "bf16"],
-                        help="of products; bf16 is autocast, with products in tf32 beside")
+    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "tf32", "bf16", "f64"],
+                        help="of products; bf16 is autocast, with products in tf32 beside, and f64 is of everything")
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
@@ -155,19 +162,20 @@ def main() -> None:
             weights = load_file(chosen.features.parent / description["weights"]["file"])
             features = description, feature_weights(weights, description["weights"]["layers"], description["blocks"])
         for precision in chosen.precisions:
-            half = precision == "bf16"
-            torch.set_float32_matmul_precision("highest" if precision == "f32" else "high")
-            torch.backends.cudnn.allow_tf32 = precision != "f32"
+            coarse = precision in ("tf32", "bf16")
+            torch.set_float32_matmul_precision("high" if coarse else "highest")
+            torch.backends.cudnn.allow_tf32 = coarse
             layout = None
             for mode in chosen.modes:
                 try:
                     torch._dynamo.reset()
                     if layout is None:
-                        layout = faster_layout(start, config, features, chosen.device, half)
+                        layout = faster_layout(start, config, features, chosen.device, precision)
                         clear(chosen.device)
-                    row = measure(start, config, features, chosen.device, mode, layout, half, chosen.warmup)
+                    row = measure(start, config, features, chosen.device, mode, layout, precision,
+                                  chosen.warmup)
                 except Exception as error:  # whatever a library throws is its row
-                    row = {"error": " ".join(str(error).split())[:300]}
+                    row = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
                 clear(chosen.device)
                 print(json.dumps({"start": start.name, "contender": f"torch-{mode}", "precision": precision, **row}),
                       flush=True)
