@@ -218,7 +218,7 @@ impl Precision {
         match self {
             Self::F32 | Self::F16 => "every engine",
             Self::F16Gpu => "ONNX Runtime with CUDA or TensorRT",
-            Self::Int8 => "ONNX Runtime on a processor",
+            Self::Int8 => "the native engine and ONNX Runtime on a processor",
         }
     }
 }

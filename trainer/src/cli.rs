@@ -227,7 +227,7 @@ pub enum PrecisionName {
     F16,
     /// stored and computed in 16 bits: for GPUs
     F16Gpu,
-    /// weights and activations in 8 bits: for ONNX Runtime on a processor
+    /// weights and activations in 8 bits: for the native engine and ONNX Runtime on a processor
     Int8,
 }
 
