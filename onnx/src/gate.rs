@@ -79,13 +79,11 @@ impl Gate<'_> {
             Precision::F32 => None,
             _ => Some(self.time(options)?),
         };
-        // The engine that `auto` takes for them.
-        let for_integers = precision == Precision::Int8 && options.engine == Engine::Native;
-        if let Some(Timing { full, reduced }) = timing
-            && for_integers
-            && reduced >= full
+        if let Some(timing) = timing
             && !exported.allow_slower
+            && is_slower(precision, options.engine, timing)
         {
+            let Timing { full, reduced } = timing;
             return Err(Error::Slower { engine, full, reduced });
         }
         Ok(Passed { parity, verdicts, timing })
@@ -106,6 +104,11 @@ impl Gate<'_> {
     }
 }
 
+/// Whether a precision is there for its speed, and has none on the engine that `auto` takes for it.
+fn is_slower(precision: Precision, engine: Engine, Timing { full, reduced }: Timing) -> bool {
+    precision == Precision::Int8 && engine == Engine::Native && reduced >= full
+}
+
 /// ONNX Runtime on the processor, or why it cannot be compared here.
 ///
 /// # Errors
@@ -123,5 +126,27 @@ pub(crate) fn onnx_runtime(library: Option<&Path>) -> Result<Result<EngineOption
             Err(error.into())
         }
         Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn eight_bits_are_to_be_faster_on_the_native_engine() {
+        let timing = |reduced| Timing {
+            full: Duration::from_micros(70),
+            reduced: Duration::from_micros(reduced),
+        };
+        let slower = |precision, engine, reduced| is_slower(precision, engine, timing(reduced));
+        assert!(slower(Precision::Int8, Engine::Native, 71));
+        assert!(slower(Precision::Int8, Engine::Native, 70));
+        assert!(!slower(Precision::Int8, Engine::Native, 69));
+        assert!(!slower(Precision::Int8, Engine::Tract, 71));
+        assert!(!slower(Precision::Int8, Engine::Ort, 71));
+        assert!(!slower(Precision::F16, Engine::Native, 71));
     }
 }
