@@ -30,7 +30,7 @@ pub(super) fn score_ahead(
 ) -> Result<()> {
     let batch = examiner.batch;
     let large = examiner.image_bytes().map_or(batch, |bytes| (CACHED / bytes).max(FEWEST));
-    let apart = examiner.per_thread();
+    let apart = if files < 2 * FEWEST { vec![] } else { examiner.per_thread() };
     let enough = apart.len() > 1 && files >= apart.len() * FEWEST;
     let examiners = if enough { apart } else { vec![examiner] };
     let most = (batch / examiners.len()).min(large).max(1);
