@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use ndarray::{Array3, Axis, Slice};
 
+use crate::panics::caught;
 use crate::{Error, npy};
 
 /// A picture and the name under which it is reported.
@@ -158,6 +159,12 @@ fn within(path: &Path, bytes: u64, limit: u64) -> Result<(), Error> {
 ///
 /// One sentence that says what is wrong with the content.
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let gave_up = |panic| Err(format!("its decoder gave up: {panic}"));
+    caught(|| upright(bytes)).unwrap_or_else(gave_up)
+}
+
+/// [`decode`] without care for a decoder's panics.
+fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
         return Err("it is empty".into());
     }

@@ -46,7 +46,7 @@
 //! # Trust
 //!
 //! Models and images may come from anyone: [`graph::inspect`] decides what an engine gets to see,
-//! sizes are held against what is there before memory is taken, an engine's panic is an
+//! sizes are held against what is there before memory is taken, a panic of an engine or a decoder is an
 //! [`Error`], and a value that is not a number never becomes a score.
 
 #[cfg(doctest)]
@@ -69,6 +69,7 @@ pub mod measure;
 mod model;
 pub mod noise;
 pub mod npy;
+mod panics;
 mod posterior;
 mod preprocess;
 mod score;

@@ -165,13 +165,16 @@ fn element_type(name: &str, bytes: &[u8]) -> Result<String, Error> {
         return Err(wrong(format!("its header declares {declared} bytes and is cut short")));
     }
     let mut cursor = Cursor::new(head);
-    let header = Header::from_reader(&mut cursor).map_err(|e| wrong(e.to_string()))?;
+    // A syntax error shows the whole header below its first line.
+    let first_line = |e: String| e.lines().next().unwrap_or_default().to_owned();
+    let header = Header::from_reader(&mut cursor).map_err(|e| wrong(first_line(e.to_string())))?;
     let descriptor = header
         .type_descriptor
         .as_string()
         .ok_or_else(|| wrong("its elements are records".into()))?;
     let kind = descriptor.trim_start_matches(['<', '>', '|', '=']).to_owned();
-    let size: usize = kind[1..].parse().map_err(|_| unsupported(name, &kind))?;
+    let size = kind.get(1..).and_then(|size| size.parse().ok());
+    let size: usize = size.ok_or_else(|| unsupported(name, &kind))?;
     let wanted = header.shape.iter().try_fold(size, |n, &d| n.checked_mul(d));
     let present = bytes.len() - cursor.position() as usize;
     if wanted != Some(present) {

@@ -1,6 +1,7 @@
 //! Checkpoints that are written beside the training loop.
 
 use std::panic;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
@@ -10,15 +11,21 @@ use crate::run::Run;
 
 /// Writes the checkpoints of a run in their order, one at a time, on a thread of its own.
 pub struct Saving {
-    run: Run,
-    keep: Vec<usize>,
+    save: Arc<Save>,
     written: Option<JoinHandle<Result<()>>>,
 }
+
+type Save = dyn Fn(&Snapshot) -> Result<()> + Send + Sync;
 
 impl Saving {
     /// Saves into a run, where the checkpoints of the steps in `keep` stay.
     pub fn new(run: &Run, keep: Vec<usize>) -> Self {
-        Self { run: run.clone(), keep, written: None }
+        let run = run.clone();
+        Self::by(move |snapshot| checkpoint::save(&run, snapshot, &keep))
+    }
+
+    fn by(save: impl Fn(&Snapshot) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self { save: Arc::new(save), written: None }
     }
 
     /// Begins to save, once the snapshot before has been saved.
@@ -28,8 +35,8 @@ impl Saving {
     /// Where that one could not be.
     pub fn begin(&mut self, snapshot: Snapshot) -> Result<()> {
         self.finish()?;
-        let (run, keep) = (self.run.clone(), self.keep.clone());
-        self.written = Some(thread::spawn(move || checkpoint::save(&run, &snapshot, &keep)));
+        let save = Arc::clone(&self.save);
+        self.written = Some(thread::spawn(move || save(&snapshot)));
         Ok(())
     }
 
@@ -60,6 +67,9 @@ impl Saving {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
     use burn::tensor::Tensor;
     use tempfile::TempDir;
 
@@ -149,6 +159,34 @@ mod tests {
             let (newest, damaged) = newest.expect("it is there");
             assert_eq!((newest.state.step, damaged.len()), (5, 0));
         }
+    }
+
+    #[test]
+    fn training_goes_on_while_a_snapshot_is_written_and_waits_for_it_before_the_next() {
+        let (steps, _) = Steps::new();
+        let mut training = steps.training();
+        let (let_go, disk) = channel::<()>();
+        let (wrote, written) = channel();
+        let disk = Mutex::new(disk);
+        let mut saving = Saving::by(move |snapshot| {
+            disk.lock().expect("no writer panics").recv()?;
+            Ok(wrote.send(snapshot.state.step)?)
+        });
+        let first = steps.step(&mut training, 1, 1.0, 1e-3);
+        saving.begin(first).expect("none was there before");
+        let later = (2..=9).map(|number| steps.step(&mut training, number, 1.0, 1e-3)).last();
+        saving.check().expect("it is being written");
+        assert!(written.try_recv().is_err(), "nothing can be written yet");
+
+        let later = later.expect("there are steps");
+        let next = thread::spawn(move || saving.begin(later).map(|()| saving));
+        assert!(!next.is_finished(), "the first one is not written");
+        let_go.send(()).expect("a writer waits");
+        let mut saving = next.join().expect("no panic").expect("the first one is written");
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [1]);
+        let_go.send(()).expect("a writer waits");
+        saving.finish().expect("it is written");
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [9]);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::{thread, vec};
 
@@ -204,12 +202,11 @@ fn decode(files: &[File], spec: Option<&ImageSpec>, most: usize, jobs: &Receiver
     for Job { files: range, parts } in jobs {
         let mut items = Vec::with_capacity(most);
         for file in &files[range] {
-            let (read, error) = match caught(file.path(), || file.read()) {
+            let (read, error) = match file.read() {
                 Ok(read) => (read, None),
                 Err(error) => (vec![], Some(Err(error))),
             };
-            let prepare = |item: Item| caught(file.path(), || item.prepared(spec));
-            for item in read.into_iter().map(prepare).chain(error) {
+            for item in read.into_iter().map(|item| item.prepared(spec)).chain(error) {
                 if items.len() == most {
                     let items = std::mem::replace(&mut items, Vec::with_capacity(most));
                     if parts.send(Part { items, last: false }).is_err() {
@@ -225,15 +222,9 @@ fn decode(files: &[File], spec: Option<&ImageSpec>, most: usize, jobs: &Receiver
     }
 }
 
-/// What comes of a file, or that its decoder panics.
-fn caught<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    let panicked = |_| Err(anyhow!("`{}` breaks its decoder", path.display()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use image::GrayImage;
 
@@ -299,13 +290,5 @@ mod tests {
             thread::yield_now();
         }
         Ok(())
-    }
-
-    #[test]
-    fn a_decoder_that_panics_is_what_is_wrong_with_its_file() {
-        let path = Path::new("x.png");
-        assert_eq!(caught(path, || Ok(3)).ok(), Some(3));
-        let error = caught(path, || -> Result<()> { panic!("at the wrong time") });
-        assert_eq!(error.map_err(|e| e.to_string()), Err("`x.png` breaks its decoder".into()));
     }
 }

@@ -5,8 +5,6 @@ mod native;
 mod options;
 #[cfg(feature = "ort")]
 mod ort;
-#[cfg(any(feature = "native", feature = "tract"))]
-mod panic;
 #[cfg(feature = "tract")]
 mod tract;
 
@@ -77,6 +75,12 @@ pub struct Backend {
     pub engine: Engine,
     /// The provider, never [`Provider::Auto`].
     pub provider: Provider,
+}
+
+/// Runs a part of an engine; its panic becomes the error.
+#[cfg(any(feature = "native", feature = "tract"))]
+fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    crate::panics::caught(run).map_err(|panic| format!("the engine gave up: {panic}"))
 }
 
 impl fmt::Display for Backend {

@@ -9,7 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice, concatenate};
 use rayon::prelude::*;
 use tract_onnx::prelude::*;
 
-use super::panic::caught;
+use super::caught;
 use super::{Backend, Engine, EngineOptions, Provider, Session};
 use crate::Error;
 use crate::graph::Summary;

@@ -44,6 +44,7 @@ fn unusable_arrays_are_refused() {
         ("N4 objects", "not supported", raw(1, &header("|O", "(1,)"), &[0; 8])),
         ("N4 strings", "not a usable", raw(1, &header("<U3", "(1,)"), &[0; 12])),
         ("N4 complex", "not supported", raw(1, &header("<c8", "(1,)"), &[0; 8])),
+        ("N4 no type", "not supported", raw(1, &header("", "(1, 28, 28)"), &[0; 784])),
         ("N5 version 9", "version", raw(9, &header("<f4", "(1, 28, 28)"), &[0; 3136])),
         ("N6 rank 1", "shape", npy::encode(&Array1::<f32>::zeros(784))),
         ("N6 channels last", "shape", npy::encode(&Array4::<f32>::zeros((1, 1, 28, 28)))),

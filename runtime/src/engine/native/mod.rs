@@ -34,7 +34,7 @@ use std::time::Duration;
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
 use pulp::Arch;
 
-use super::panic::caught;
+use super::caught;
 use super::{Backend, Engine, EngineOptions, Provider, Session, Step};
 use crate::Error;
 use crate::graph::Parsed;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use super::super::panic;
+use crate::panics;
 
 /// How long a thread waits awake for a piece of what is being computed, or for one that has taken the last.
 const PATIENCE: Duration = Duration::from_micros(200);
@@ -58,7 +58,7 @@ impl Taken {
         if let Some(threads) = known.iter().filter_map(Weak::upgrade).find(fits) {
             return Ok(Self(threads));
         }
-        let pool = ThreadPoolBuilder::new().num_threads(count).start_handler(|_| panic::silence());
+        let pool = ThreadPoolBuilder::new().num_threads(count).start_handler(|_| panics::silence());
         let (taken, helpers) = (AtomicBool::new(true), Arc::default());
         let threads = Arc::new(Threads { pool: pool.build()?, taken, helpers });
         known.push(Arc::downgrade(&threads));
@@ -221,8 +221,8 @@ mod tests {
             });
             assert!(done.iter().all(|piece| piece.load(Ordering::Relaxed) == 1), "{pieces}");
         }
-        let broken = panic::caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
-        assert_eq!(broken, Err("the engine gave up: a piece".into()));
+        let broken = panics::caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
+        assert_eq!(broken, Err("a piece".into()));
         let mut shares = [0; 3];
         taken.each(&mut shares, |share| *share += 1);
         assert_eq!(shares, [1; 3]);

@@ -1,4 +1,4 @@
-//! Panics of an engine, turned into errors.
+//! Panics of an engine or a decoder, turned into errors.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,10 +9,10 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a closure; its panic becomes the error, without a word on standard error.
+/// Runs a closure; the message of its panic becomes the error, without a word on standard error.
 ///
 /// The values that the closure touches must not be used after a panic.
-pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = take_hook();
@@ -25,11 +25,12 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     let outer = CAUGHT.replace(true);
     let result = catch_unwind(AssertUnwindSafe(run));
     CAUGHT.set(outer);
-    result.map_err(|payload| format!("the engine gave up: {}", message(payload.as_ref())))
+    result.map_err(|payload| message(payload.as_ref()).to_owned())
 }
 
 /// Keeps panics of this thread off standard error, where another one catches them.
-pub(super) fn silence() {
+#[cfg(feature = "native")]
+pub(crate) fn silence() {
     CAUGHT.set(true);
 }
 
@@ -49,6 +50,6 @@ mod tests {
     fn a_panic_becomes_its_message() {
         assert_eq!(caught(|| 3), Ok(3));
         let panicked = caught(|| -> u8 { panic!("no {}", "way") });
-        assert_eq!(panicked, Err("the engine gave up: no way".into()));
+        assert_eq!(panicked, Err("no way".into()));
     }
 }
