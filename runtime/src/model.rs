@@ -124,6 +124,12 @@ impl Encoder {
         self.network.profile(&[images.into_dyn()])
     }
 
+    /// Encoders of one thread each, as [`Model::per_thread`] has models.
+    pub fn per_thread(&self) -> Vec<Self> {
+        let encoder = |network| Self { network, manifest: self.manifest.clone() };
+        self.network.per_thread().into_iter().map(encoder).collect()
+    }
+
     /// What really runs the encoder.
     pub fn backend(&self) -> &Backend {
         self.network.session.backend()
@@ -190,6 +196,12 @@ impl Decoder {
         Ok([latent.into_dyn()].into_iter().chain(skips.iter().map(|skip| skip.view())).collect())
     }
 
+    /// Decoders of one thread each, as [`Model::per_thread`] has models.
+    pub fn per_thread(&self) -> Vec<Self> {
+        let decoder = |network| Self { network, manifest: self.manifest.clone() };
+        self.network.per_thread().into_iter().map(decoder).collect()
+    }
+
     /// What really runs the decoder.
     pub fn backend(&self) -> &Backend {
         self.network.session.backend()
@@ -238,13 +250,8 @@ impl Model {
     /// Models of one thread each, as many as this one has threads, which share its weights: every thread may
     /// run batches of its own. None where the engine cannot share them.
     pub fn per_thread(&self) -> Vec<Self> {
-        let Self { encoder: Encoder { network: encoder, manifest }, decoder } = self;
-        let halves = encoder.per_thread().into_iter().zip(decoder.network.per_thread());
-        let model = |(encoder, decoder)| Self {
-            encoder: Encoder { network: encoder, manifest: manifest.clone() },
-            decoder: Decoder { network: decoder, manifest: manifest.clone() },
-        };
-        halves.map(model).collect()
+        let halves = self.encoder.per_thread().into_iter().zip(self.decoder.per_thread());
+        halves.map(|(encoder, decoder)| Self { encoder, decoder }).collect()
     }
 
     /// [`Encoder::encode`].

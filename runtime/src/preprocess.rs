@@ -127,7 +127,11 @@ impl ImageSpec {
     /// # Errors
     ///
     /// As [`ImageSpec::tensor`], for the first picture that fails.
-    pub fn batch(&self, pictures: &[Picture]) -> Result<Array4<f32>, Error> {
+    pub fn batch<'a>(
+        &self,
+        pictures: impl IntoIterator<Item = &'a Picture, IntoIter: ExactSizeIterator>,
+    ) -> Result<Array4<f32>, Error> {
+        let pictures = pictures.into_iter();
         let mut batch = Array4::zeros((pictures.len(), self.channels, self.height, self.width));
         for (place, picture) in batch.axis_iter_mut(Axis(0)).zip(pictures) {
             self.write(picture, place)?;

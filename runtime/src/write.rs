@@ -55,6 +55,20 @@ pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error>
     Ok(())
 }
 
+/// Makes the folder that a file is to be in, with those above it, where it is missing.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn folder_of(file: &Path) -> io::Result<()> {
+    let folder = parent(file);
+    // To ask costs less than to make what is there: a file system locks its journal for the latter.
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)
+}
+
 /// How often a folder is removed that others still fill.
 const TRIES: usize = 100;
 

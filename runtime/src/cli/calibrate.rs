@@ -14,7 +14,7 @@ use vae_infer::images::Picture;
 use vae_infer::{Bundle, sha256};
 
 use super::examine::{Examiner, Scored};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Item};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
 use super::options::{BATCH, Format, Options};
@@ -140,17 +140,26 @@ impl Calibrate {
         let inputs = Inputs::find(&self.images)?;
         let measured = self.measure.settled(Some(calibration), bundle, options)?;
         let pipeline = inputs.pipeline(measured.whole(), options)?;
-        let mut examiner = Examiner::load(bundle, &measured, inputs.goal(), true, options)?;
+        let examiner = Examiner::load(bundle, &measured, inputs.goal(), true, options)?;
         let trained: HashSet<u64> = examiner.scorer.statistics().seen.iter().copied().collect();
         let mut there: HashSet<String> =
             calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
-        for batch in pipeline.batches(examiner.batch) {
-            for scored in examiner.examine(batch?.into_iter().map(Ok).collect()) {
+        let engine = examiner.engine();
+        let workers = examiner.workers(pipeline.at_least());
+        let batches = pipeline.batches(workers.most);
+        let calibrated = |examiner: &mut Examiner, batch: Vec<Item>| {
+            let scored = examiner.examine(batch.into_iter().map(Ok).collect()).into_iter();
+            let calibrated = scored.map(|scored| {
                 let Scored { item, score, map, .. } = scored?;
                 let hash = untrained(&item.picture, &measured, &trained)?;
                 let peak = map.iter().flatten().fold(0.0_f32, |peak, &v| peak.max(v));
-                let image = Calibrated::new(hash, score, f64::from(peak));
+                Ok(Calibrated::new(hash, score, f64::from(peak)))
+            });
+            calibrated.collect::<Result<Vec<_>>>()
+        };
+        workers.run(batches, calibrated, |images| {
+            for image in images {
                 if !there.insert(image.hash.clone()) {
                     known += 1;
                     continue;
@@ -158,8 +167,9 @@ impl Calibrate {
                 added.push(image.hash.clone());
                 calibration.images.push(image);
             }
-        }
-        self.audit(calibration, &added, known, examiner.engine());
+            Ok(true)
+        })?;
+        self.audit(calibration, &added, known, engine);
         Ok(known)
     }
 

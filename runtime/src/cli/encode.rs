@@ -3,12 +3,13 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
+use vae_infer::Encoder;
 use vae_infer::manifest::PosteriorKind;
 use vae_infer::npy::Rows;
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Item};
 use super::lines::Lines;
-use super::options::{Format, Options, Ready};
+use super::options::{Format, Options};
 use super::output::{self, NpyPath};
 use super::results::Results;
 
@@ -59,24 +60,27 @@ impl Encode {
         };
         let (mut means, mut log_vars) = (rows(&self.output)?, rows(&self.out_log_var)?);
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let Ready { model: mut encoder, batch } = options.encoder(&bundle, inputs.goal())?;
-        for items in pipeline.batches(batch) {
-            let pictures: Vec<_> = items?.into_iter().map(|item| item.picture).collect();
-            let posterior = encoder.encode(spec.batch(&pictures)?.view())?.posterior;
-            for (i, picture) in pictures.iter().enumerate() {
+        let encoder = options.encoder(&bundle, inputs.goal())?;
+        let workers = encoder.workers(Encoder::per_thread, &spec, &pipeline);
+        let batches = pipeline.batches(workers.most);
+        let encode = |encoder: &mut Encoder, items: Vec<Item>| {
+            let images = spec.batch(items.iter().map(|item| &item.picture))?;
+            Ok((items, encoder.encode(images.view())?.posterior))
+        };
+        workers.run(batches, encode, |(items, posterior)| {
+            for (i, Item { picture, .. }) in items.iter().enumerate() {
                 let mean = posterior.mean.row(i).to_vec();
                 let log_var = posterior.log_var.as_ref().map(|l| l.row(i).to_vec());
                 lines.print(&Line { name: &picture.name, mean, log_var }, text)?;
             }
             if let Some(means) = &mut means {
                 means.add(posterior.mean.view())?;
-            } else if !lines.wanted() {
-                break;
             }
             if let (Some(log_vars), Some(log_var)) = (&mut log_vars, &posterior.log_var) {
                 log_vars.add(log_var.view())?;
             }
-        }
+            Ok(means.is_some() || lines.wanted())
+        })?;
 
         for rows in means.into_iter().chain(log_vars) {
             results.add_rows(rows)?;

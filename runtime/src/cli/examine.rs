@@ -11,7 +11,9 @@ use vae_infer::{Bundle, Error, ImageSpec, Score};
 use super::inputs::Item;
 use super::measure::Measured;
 use super::options::{Options, Ready};
+use super::pipeline::tensor_bytes;
 use super::source::Batch;
+use super::workers::Workers;
 
 /// An image that was scored.
 pub(super) struct Scored {
@@ -52,15 +54,16 @@ impl Examiner {
         Ok(Self { scorer, batch, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
-    /// The bytes of an image's tensor, where images are scored as wholes and get no map.
-    pub(super) fn image_bytes(&self) -> Option<usize> {
-        let bytes = || self.spec.shape().iter().product::<usize>() * size_of::<f32>();
-        (self.tiling.is_none() && !self.mapped).then(bytes)
+    /// Workers for so many images at least.
+    pub(super) fn workers(self, images: usize) -> Workers<Self> {
+        let whole = self.tiling.is_none() && !self.mapped;
+        let (batch, bytes) = (self.batch, whole.then(|| tensor_bytes(&self.spec)));
+        Workers::new(self, Self::per_thread, batch, images, bytes)
     }
 
     /// Examiners of one thread each, as many as this one has threads. None where one image is shared out, by
     /// its tiles, or the engine cannot be.
-    pub(super) fn per_thread(&self) -> Vec<Self> {
+    fn per_thread(&self) -> Vec<Self> {
         let Self { scorer, batch, spec, tiling, mask, mapped } = self;
         let scorers = if tiling.is_some() { vec![] } else { scorer.per_thread() };
         let examiner = |scorer| Self {

@@ -118,9 +118,7 @@ impl Heatmaps {
         outline(&mut over, &regions);
         let path = self.folder.path().join(&item.stem);
         let named = self.named.join(&item.stem);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(vae_infer::Error::write(&named))?;
-        }
+        write::folder_of(&path).map_err(vae_infer::Error::write(&named))?;
         let with = |end: &str| {
             let mut name = path.clone().into_os_string();
             name.push(end);

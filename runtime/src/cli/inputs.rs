@@ -58,9 +58,8 @@ impl Inputs {
 
     /// What matters for these images: the time of one, where a picture is the only file, or of many.
     pub(super) fn goal(&self) -> Goal {
-        let array = |file: &File| file.path.extension().is_some_and(|end| end == "npy");
         match self.files.first() {
-            Some(file) if array(file) => Goal::Throughput,
+            Some(file) if file.is_array() => Goal::Throughput,
             _ => Goal::of(self.files.len()),
         }
     }
@@ -83,6 +82,18 @@ impl Inputs {
 }
 
 impl File {
+    /// The fewest images that it may hold, with as many bytes each in memory where that is known.
+    pub(super) fn at_least(&self, bytes: Option<usize>) -> usize {
+        let Some(bytes) = bytes.filter(|_| self.is_array()) else { return 1 };
+        // Arrays of bytes hold more.
+        let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        (length / bytes as u64).max(1) as usize
+    }
+
+    fn is_array(&self) -> bool {
+        self.path.extension().is_some_and(|end| end == "npy")
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

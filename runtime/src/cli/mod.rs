@@ -1,6 +1,5 @@
 //! The commands: one file each, and what they share.
 
-mod ahead;
 mod arrivals;
 mod bench;
 mod bundle;
@@ -47,6 +46,7 @@ mod units;
 mod unpack;
 mod verify;
 mod watch;
+mod workers;
 mod writers;
 
 use std::process::ExitCode;

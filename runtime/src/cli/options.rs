@@ -15,7 +15,9 @@ use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
 
+use super::pipeline::{Pipeline, tensor_bytes};
 use super::say::say;
+use super::workers::Workers;
 
 /// The most images that go through a model at once; memory is bounded by it, results are not
 /// affected.
@@ -81,6 +83,20 @@ pub(super) struct Ready<T> {
     pub(super) model: T,
     /// The most images that go through it at once.
     pub(super) batch: usize,
+}
+
+impl<T: Send> Ready<T> {
+    /// Workers for the images of a pipeline, each one's tensor of the size that `spec` says; `apart` makes the
+    /// model's like for every thread.
+    pub(super) fn workers(
+        self,
+        apart: impl FnOnce(&T) -> Vec<T>,
+        spec: &ImageSpec,
+        pipeline: &Pipeline,
+    ) -> Workers<T> {
+        let Self { model, batch } = self;
+        Workers::new(model, apart, batch, pipeline.at_least(), Some(tensor_bytes(spec)))
+    }
 }
 
 /// When a model's golden vectors are replayed on loading it.

@@ -1,10 +1,12 @@
 use std::ffi::OsString;
+use std::iter::repeat_n;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Array4, Axis, concatenate};
 use vae_infer::images::{self, Picture};
 use vae_infer::manifest::PosteriorKind;
 use vae_infer::npy::{self, Rows};
@@ -16,7 +18,9 @@ use super::inputs::Inputs;
 use super::options::{Options, Ready, scale};
 use super::output::{self, NpyPath, Target};
 use super::pictures;
+use super::pipeline::tensor_bytes;
 use super::results::{Images, Results};
+use super::workers::Workers;
 
 /// Make noisy variants of images by way of their latent vectors
 ///
@@ -76,35 +80,49 @@ impl Perturb {
         let spec = options.image(&bundle);
         let labels = self.labels.as_deref().map(Labels::read).transpose()?;
         let mut results = Results::new()?;
-        let images = Images::open(target, pictures::grid_png, &spec, self.copies)?;
-        let labels = match (labels, labels_path) {
+        let mut images = Images::open(target, pictures::grid_png, &spec, self.copies)?;
+        let mut labels = match (labels, labels_path) {
             (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),
             _ => None,
         };
+        // An image that has no label need not be varied: there will be no result.
+        let labelled = labels.as_ref().map_or(usize::MAX, |(labels, _)| labels.labels.len());
+        let wanted = |id| id < labelled && self.ids.as_ref().is_none_or(|ids| ids.contains(id));
+
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
         let Ready { model, batch } = options.load(&bundle, goal)?;
-        let seed = options.seed;
-        let mut variants =
-            Variants { asked: self, spec, model, batch, noise, seed, images, labels };
-
-        let (mut chosen, mut count) = (Vec::with_capacity(batch), 0);
-        for items in pipeline.batches(batch) {
-            for item in items? {
-                if variants.wanted(count) {
-                    chosen.push((count, item.picture));
-                }
-                count += 1;
-                if chosen.len() == batch {
-                    variants.add(&mut chosen)?;
-                }
+        let variants = pipeline.at_least().saturating_mul(self.copies);
+        let bytes = Some(tensor_bytes(&spec));
+        let workers = Workers::new(model, Model::per_thread, batch, variants, bytes);
+        let mut count = 0;
+        let chosen = pipeline.images().filter_map(|item| {
+            let id = count;
+            count += usize::from(item.is_ok());
+            item.map(|item| wanted(id).then_some((id, item.picture))).transpose()
+        });
+        let shares = shares(chosen, self.copies, workers.most);
+        let vary = |model: &mut Model, share: Share| {
+            share.vary(model, &spec, noise, self.sigma, options.seed)
+        };
+        workers.run(shares, vary, |(ids, variants)| {
+            images.take(variants.view())?;
+            if let Some((labels, rows)) = &mut labels {
+                rows.add(ids.mapv(|id| labels.labels[id]).view())?;
             }
-        }
-        variants.add(&mut chosen)?;
+            Ok(true)
+        })?;
+
         if let Some(ids) = &self.ids {
             ids.check(count)?;
         }
-        variants.close(count, &mut results)?;
+        if let Some((Labels { name, labels }, rows)) = labels {
+            if labels.len() != count {
+                bail!("`{name}` holds {} labels for {count} images", labels.len());
+            }
+            results.add_rows(rows)?;
+        }
+        images.close(&mut results)?;
         results.write()
     }
 
@@ -136,80 +154,78 @@ impl Labels {
     }
 }
 
-/// Variants that are being made.
-struct Variants<'a> {
-    asked: &'a Perturb,
-    spec: ImageSpec,
-    model: Model,
-    /// The most images that go through the model at once.
-    batch: usize,
-    noise: Noise,
-    seed: u64,
-    images: Images,
-    /// Where labels are wanted, with the file of those of the variants.
-    labels: Option<(Labels, Rows<i64>)>,
+/// Images with their indices, and some of their copies: variants that are made together.
+struct Share {
+    chosen: Vec<(usize, Picture)>,
+    copies: Range<usize>,
 }
 
-impl Variants<'_> {
-    /// Whether an image is varied. One that has no label need not be: there will be no result.
-    fn wanted(&self, id: usize) -> bool {
-        self.asked.ids.as_ref().is_none_or(|ids| ids.contains(id))
-            && self.labels.as_ref().is_none_or(|(labels, _)| id < labels.labels.len())
-    }
-
-    /// Adds the variants of images that have these indices among all.
-    fn add(&mut self, chosen: &mut Vec<(usize, Picture)>) -> Result<()> {
-        if chosen.is_empty() {
-            return Ok(());
-        }
-        let (ids, pictures): (Vec<_>, Vec<_>) = chosen.drain(..).unzip();
-        let encoding = self.model.encode(self.spec.batch(&pictures)?.view())?;
-        for (row, id) in ids.into_iter().enumerate() {
-            for copy in (0..self.asked.copies).step_by(self.batch) {
-                let copies = self.batch.min(self.asked.copies - copy);
-                let repeated = repeat(&encoding, row, copies);
-                let posterior = match self.noise {
-                    Noise::Posterior => repeated.posterior,
-                    Noise::Latent => Posterior { log_var: None, ..repeated.posterior },
-                };
-                let epsilon = epsilon(self.seed, id, copy, copies, posterior.mean.ncols())?;
-                let latents = posterior.draw(&epsilon, self.asked.sigma)?;
-                self.images.take(self.model.decode(latents.view(), &repeated.skips)?.view())?;
-                if let Some((labels, rows)) = &mut self.labels {
-                    rows.add(Array1::from_elem(copies, labels.labels[id]).view())?;
-                }
+/// The variants of images in order, at most so many together.
+fn shares(
+    mut images: impl Iterator<Item = Result<(usize, Picture)>> + Send,
+    copies: usize,
+    most: usize,
+) -> impl Iterator<Item = Result<Share>> + Send {
+    let (mut chosen, mut made) = (vec![], copies);
+    std::iter::from_fn(move || {
+        if made == copies {
+            let next = images.by_ref().take((most / copies).max(1));
+            match next.collect::<Result<Vec<_>>>() {
+                Ok(next) if next.is_empty() => return None,
+                Ok(next) => (chosen, made) = (next, 0),
+                Err(error) => return Some(Err(error)),
             }
         }
-        Ok(())
-    }
+        let copies = made..copies.min(made + most);
+        made = copies.end;
+        Some(Ok(Share { chosen: chosen.clone(), copies }))
+    })
+}
 
-    /// Adds the results, when so many images have come.
-    fn close(self, count: usize, results: &mut Results) -> Result<()> {
-        if let Some((Labels { name, labels }, rows)) = self.labels {
-            if labels.len() != count {
-                bail!("`{name}` holds {} labels for {count} images", labels.len());
-            }
-            results.add_rows(rows)?;
-        }
-        self.images.close(results)
+impl Share {
+    /// The variants, `[B, C, H, W]`, and the index of the image that each is made of.
+    fn vary(
+        self,
+        model: &mut Model,
+        spec: &ImageSpec,
+        noise: Noise,
+        sigma: f32,
+        seed: u64,
+    ) -> Result<(Array1<usize>, Array4<f32>)> {
+        let Self { chosen, copies } = self;
+        let encoding =
+            model.encode(spec.batch(chosen.iter().map(|(_, picture)| picture))?.view())?;
+        let rows: Vec<_> = (0..chosen.len()).flat_map(|row| repeat_n(row, copies.len())).collect();
+        let repeated = repeat(&encoding, &rows);
+        let posterior = match noise {
+            Noise::Posterior => repeated.posterior,
+            Noise::Latent => Posterior { log_var: None, ..repeated.posterior },
+        };
+        let latent = posterior.mean.ncols();
+        let epsilon = chosen.iter().map(|&(id, _)| epsilon(seed, id, &copies, latent));
+        let epsilon = epsilon.collect::<Result<Vec<_>>>()?;
+        let epsilon: Vec<_> = epsilon.iter().map(|rows| rows.view()).collect();
+        let latents = posterior.draw(&concatenate(Axis(0), &epsilon)?, sigma)?;
+        let variants = model.decode(latents.view(), &repeated.skips)?;
+        Ok((rows.iter().map(|&row| chosen[row].0).collect(), variants))
     }
 }
 
-/// One image's encoding, as often as there are copies.
-fn repeat(encoding: &Encoding, row: usize, copies: usize) -> Encoding {
-    let rows = vec![row; copies];
+/// Rows of an encoding, each as often as it is named.
+fn repeat(encoding: &Encoding, rows: &[usize]) -> Encoding {
     Encoding {
         posterior: Posterior {
-            mean: encoding.posterior.mean.select(Axis(0), &rows),
-            log_var: encoding.posterior.log_var.as_ref().map(|l| l.select(Axis(0), &rows)),
+            mean: encoding.posterior.mean.select(Axis(0), rows),
+            log_var: encoding.posterior.log_var.as_ref().map(|l| l.select(Axis(0), rows)),
         },
-        skips: encoding.skips.iter().map(|skip| skip.select(Axis(0), &rows)).collect(),
+        skips: encoding.skips.iter().map(|skip| skip.select(Axis(0), rows)).collect(),
         layers: vec![],
     }
 }
 
 /// The noise of an image's copies, `[copies, Z]`: every image has 2^32 streams of its own.
-fn epsilon(seed: u64, id: usize, copy: usize, copies: usize, latent: usize) -> Result<Array2<f32>> {
+fn epsilon(seed: u64, id: usize, copies: &Range<usize>, latent: usize) -> Result<Array2<f32>> {
     let id = u32::try_from(id).context("an index is below 2^32")?;
-    Ok(noise::standard_normal(seed, u64::from(id) << 32 | copy as u64, copies, latent))
+    let first = u64::from(id) << 32 | copies.start as u64;
+    Ok(noise::standard_normal(seed, first, copies.len(), latent))
 }

@@ -72,7 +72,7 @@ impl Pipeline {
         spec: Option<&ImageSpec>,
         threads: usize,
     ) -> Result<Self> {
-        let tensor = spec.map(|spec| size_of::<f32>() * spec.shape().iter().product::<usize>());
+        let tensor = spec.map(tensor_bytes);
         let part = tensor.map_or(1, |bytes| (PART_BYTES / bytes).clamp(1, PART));
         // Few files are shared out too.
         let group = files.len().div_ceil(4 * threads).clamp(1, part);
@@ -106,14 +106,37 @@ impl Pipeline {
     }
 
     /// The images in batches of at most so many, to the end or the first error.
-    pub(super) fn batches(mut self, most: usize) -> impl Iterator<Item = Result<Vec<Item>>> {
+    pub(super) fn batches(mut self, most: usize) -> impl Iterator<Item = Result<Vec<Item>>> + Send {
+        let mut broken = None;
         std::iter::from_fn(move || {
+            if let Some(error) = broken.take() {
+                return Some(Err(error));
+            }
             let blocking = |parts: &Receiver<Part>| {
                 parts.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
             };
-            let batch: Result<Vec<_>> = self.full(most, blocking).into_iter().collect();
-            batch.map(|batch| (!batch.is_empty()).then_some(batch)).transpose()
+            let items = self.full(most, blocking).into_iter();
+            let whole: Vec<_> =
+                items.map_while(|item| item.map_err(|e| broken = Some(e)).ok()).collect();
+            // The images before one that is broken come first, however many a batch has.
+            if whole.is_empty() { broken.take().map(Err) } else { Some(Ok(whole)) }
         })
+    }
+
+    /// The images one after the other, to the end or the first error.
+    pub(super) fn images(self) -> impl Iterator<Item = Result<Item>> + Send {
+        self.batches(PART).flat_map(|batch| {
+            let (items, error) = match batch {
+                Ok(items) => (items, None),
+                Err(error) => (vec![], Some(Err(error))),
+            };
+            items.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    /// The fewest images that there may be.
+    pub(super) fn at_least(&self) -> usize {
+        self.files.iter().map(|file| file.at_least(self.tensor)).sum()
     }
 
     fn full(
@@ -192,9 +215,14 @@ impl Source for Pipeline {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    fn files(&self) -> Option<usize> {
-        Some(self.files.len())
+    fn expected(&self) -> Option<usize> {
+        Some(self.at_least())
     }
+}
+
+/// The bytes of an image's tensor.
+pub(super) fn tensor_bytes(spec: &ImageSpec) -> usize {
+    size_of::<f32>() * spec.shape().iter().product::<usize>()
 }
 
 /// Does jobs until there are no more, or nobody waits for them. A part has at most `most` images.

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ndarray::{ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis};
 use serde::Serialize;
 use vae_infer::engine::Backends;
-use vae_infer::{ImageSpec, score};
+use vae_infer::manifest::Likelihood;
+use vae_infer::{ImageSpec, Model, Score, score};
 
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
-use super::options::{Format, Options, Ready};
+use super::options::{Format, Options};
 use super::output::{self, Kind, Target};
 use super::pictures;
 use super::results::{Images, Results};
@@ -55,24 +56,49 @@ impl Reconstruct {
         };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
-        let Ready { mut model, batch } = options.load(&bundle, inputs.goal())?;
-        for items in pipeline.batches(batch) {
-            let items = items?.into_iter().map(|Item { picture, stem }| (picture, stem));
-            let (pictures, stems): (Vec<_>, Vec<_>) = items.unzip();
-            let images = spec.batch(&pictures)?;
-            let reconstruction = model.reconstruct(images.view())?;
-            let scores = score(bundle.manifest.likelihood, images.view(), &reconstruction)?;
-            for (i, (picture, stem)) in pictures.iter().zip(&stems).enumerate() {
-                let original = images.index_axis(Axis(0), i);
-                sink.take(&spec, stem, original, reconstruction.images.index_axis(Axis(0), i))?;
-                Line::new(&picture.name, &scores[i], model.backends()).print(&mut lines)?;
+        let ready = options.load(&bundle, inputs.goal())?;
+        let backends = ready.model.backends();
+        let workers = ready.workers(Model::per_thread, &spec, &pipeline);
+        let batches = pipeline.batches(workers.most);
+        let reconstruct = |model: &mut Model, items| {
+            Reconstructed::of(items, model, &spec, bundle.manifest.likelihood)
+        };
+        workers.run(batches, reconstruct, |batch| {
+            let Reconstructed { items, images, reconstructions, scores } = batch;
+            let drawn = images.outer_iter().zip(reconstructions.outer_iter());
+            for ((Item { picture, stem }, score), (image, drawn)) in
+                items.iter().zip(&scores).zip(drawn)
+            {
+                sink.take(&spec, stem, image, drawn)?;
+                Line::new(&picture.name, score, backends).print(&mut lines)?;
             }
-            if !lines.wanted() && matches!(sink, Sink::Nothing) {
-                break;
-            }
-        }
+            Ok(lines.wanted() || !matches!(sink, Sink::Nothing))
+        })?;
         sink.close()?;
         lines.flush()
+    }
+}
+
+/// A batch of images that were reconstructed.
+struct Reconstructed {
+    items: Vec<Item>,
+    /// `[B, C, H, W]`, as the reconstructions are.
+    images: Array4<f32>,
+    reconstructions: Array4<f32>,
+    scores: Vec<Score>,
+}
+
+impl Reconstructed {
+    fn of(
+        items: Vec<Item>,
+        model: &mut Model,
+        spec: &ImageSpec,
+        likelihood: Likelihood,
+    ) -> Result<Self> {
+        let images = spec.batch(items.iter().map(|item| &item.picture))?;
+        let reconstruction = model.reconstruct(images.view())?;
+        let scores = score(likelihood, images.view(), &reconstruction)?;
+        Ok(Self { items, images, reconstructions: reconstruction.images, scores })
     }
 }
 
@@ -162,8 +188,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(name: &'a str, score: &vae_infer::Score, backends: Backends) -> Self {
-        let vae_infer::Score { mse, nll, kl, elbo } = *score;
+    fn new(name: &'a str, score: &Score, backends: Backends) -> Self {
+        let Score { mse, nll, kl, elbo } = *score;
         Self { name, mse, nll, kl, elbo, engine: backends.to_string() }
     }
 

@@ -1,5 +1,6 @@
 //! From images to lines: what `score` and `watch` share.
 
+use std::iter;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -8,7 +9,6 @@ use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
 use vae_infer::tuning::Goal;
 
-use super::ahead::score_ahead;
 use super::calibrated::Calibrated;
 use super::contract::{Monitor, Monitored};
 use super::counts::Counts;
@@ -77,7 +77,7 @@ impl Scoring {
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
         let mut source = source(&measured)?;
-        let endless = source.files().is_none();
+        let endless = source.expected().is_none();
         let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
         let examiner = Examiner::load(&bundle, &measured, goal, heatmaps.is_some(), options)?;
@@ -123,8 +123,12 @@ impl Take<'_> {
         on_error: OnError,
         signals: &Signals,
     ) -> Result<()> {
-        if let Some(files) = source.files() {
-            return score_ahead(source, files, examiner, signals, |batch| {
+        if let Some(images) = source.expected() {
+            let workers = examiner.workers(images);
+            let most = workers.most;
+            let batches = iter::from_fn(|| source.batch(most, signals).transpose());
+            let examine = |examiner: &mut Examiner, batch| Ok(examiner.examine(batch));
+            return workers.run(batches, examine, |batch| {
                 self.batch(batch, on_error)?;
                 Ok(self.is_wanted())
             });

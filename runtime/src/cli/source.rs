@@ -26,8 +26,8 @@ pub(super) trait Source: Send {
         None
     }
 
-    /// The files that it reads; none where it may go on without end.
-    fn files(&self) -> Option<usize> {
+    /// The fewest images that there may be; none where they may go on without end.
+    fn expected(&self) -> Option<usize> {
         None
     }
 }

@@ -84,7 +84,8 @@ fn every_command_gives_the_same_for_any_number_of_threads_and_in_order() {
         let shared = ["--threads", threads, "--resize", "stretch", "--force"];
         let run = |arguments: &[&str]| succeed([arguments, &shared].concat());
         let line = folder.at("line.json");
-        let (maps, out, array) = (folder.at("maps"), folder.at("out"), folder.at("x.npy"));
+        let (maps, out) = (folder.at("maps"), folder.at("out"));
+        let (array, many) = (folder.at("x.npy"), folder.at("many.npy"));
         let said = [
             run(&["score", input]),
             run(&["score", &sub, "--heatmap", &maps, "--level", "0.1"]),
@@ -93,13 +94,14 @@ fn every_command_gives_the_same_for_any_number_of_threads_and_in_order() {
             run(&["reconstruct", input, "-o", &out]),
             run(&["calibrate", input, "-o", &line, "--far", "0.1"]),
         ];
-        run(&["perturb", input, "--copies", "1", "-o", &array]);
+        run(&["perturb", input, "--copies", "2", "-o", &array]);
+        run(&["perturb", input, "--copies", "70", "--ids", "7,200-201", "-o", &many]);
         let mut calibrated: Value = serde_json::from_slice(&fs::read(line).unwrap()).unwrap();
         calibrated["audit"].take();
         let written = (contents(Path::new(&maps)), contents(Path::new(&out)));
         fs::remove_dir_all(maps).unwrap();
         fs::remove_dir_all(out).unwrap();
-        (said, calibrated, written, fs::read(array).unwrap())
+        (said, calibrated, written, [array, many].map(|path| fs::read(path).unwrap()))
     });
     assert!(runs.iter().all(|run| *run == runs[0]));
 
@@ -145,9 +147,11 @@ fn a_broken_file_in_the_middle_is_named_and_what_follows_is_as_asked_for() {
         let (maps, out, array) = (folder.at("maps"), folder.at("out"), folder.at("x.npy"));
         let score = ["score", input, "--threads", threads];
         let mapped = ["--heatmap", &maps, "--level", "0.1"];
-        let failed = run(&score);
-        fails(&failed);
-        assert_eq!(names(&failed.stdout), all[..place], "those before it have their lines");
+        for printing in [&score[..], &["encode", input, "--threads", threads]] {
+            let failed = run(printing);
+            fails(&failed);
+            assert_eq!(names(&failed.stdout), all[..place], "those before it have their lines");
+        }
         let writing = [
             [&score[..], &mapped].concat(),
             vec!["reconstruct", input, "-o", &out, "--threads", threads],

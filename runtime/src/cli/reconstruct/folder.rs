@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use ndarray::{ArrayView3, Axis, concatenate};
-use vae_infer::write::Staged;
+use vae_infer::write::{self, Staged};
 use vae_infer::{Error, ImageSpec};
 
 use super::super::inputs::Inputs;
@@ -71,9 +71,8 @@ impl Folder {
         let staged = self.staging.path().join(&name);
         self.writers.write(move || {
             let bytes = pictures::png(&picture)?;
-            let parent = staged.parent().unwrap_or(&staged);
-            fs::create_dir_all(parent).map_err(Error::write(parent))?;
-            Ok(fs::write(&staged, bytes).map_err(Error::write(named))?)
+            let written = write::folder_of(&staged).and_then(|()| fs::write(&staged, bytes));
+            Ok(written.map_err(Error::write(named))?)
         })?;
         self.files.push(name);
         Ok(())
@@ -82,11 +81,13 @@ impl Folder {
     /// Gives the files their names, when all are written.
     pub(super) fn publish(self) -> Result<()> {
         self.writers.finish()?;
+        if !self.place.exists() {
+            return Ok(self.staging.publish(false)?);
+        }
         for name in self.files {
             let (from, to) = (self.staging.path().join(&name), self.place.join(&name));
-            let parent = to.parent().unwrap_or(&self.place);
-            fs::create_dir_all(parent).map_err(Error::write(parent))?;
-            fs::rename(&from, &to).map_err(Error::write(&to))?;
+            let named = write::folder_of(&to).and_then(|()| fs::rename(&from, &to));
+            named.map_err(Error::write(&to))?;
         }
         Ok(())
     }
