@@ -159,8 +159,12 @@ fn within(path: &Path, bytes: u64, limit: u64) -> Result<(), Error> {
 ///
 /// One sentence that says what is wrong with the content.
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let gave_up = |panic| Err(format!("its decoder gave up: {panic}"));
-    caught(|| upright(bytes)).unwrap_or_else(gave_up)
+    guarded(|| upright(bytes))
+}
+
+/// What a decoder gives, or that it panics.
+fn guarded<T>(decoder: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    caught(decoder).unwrap_or_else(|panic| Err(format!("its decoder gave up: {panic}")))
 }
 
 /// [`decode`] without care for a decoder's panics.
@@ -268,4 +272,18 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
 pub fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_what_is_wrong_with_its_image() {
+        assert_eq!(guarded(|| Ok(3)), Ok(3));
+        let panicked = guarded(|| -> Result<u8, String> { panic!("at row {}", 7) });
+        assert_eq!(panicked, Err("its decoder gave up: at row 7".into()));
+        let unknown = "its content is of no known image format";
+        assert_eq!(decode(b"nothing").err(), Some(unknown.into()));
+    }
 }

@@ -146,7 +146,7 @@ impl Calibrate {
             calibration.images.iter().map(|image| image.hash.clone()).collect();
         let (mut added, mut known) = (vec![], 0);
         let engine = examiner.engine();
-        let workers = examiner.workers(pipeline.at_least());
+        let workers = examiner.workers(pipeline.about);
         let batches = pipeline.batches(workers.most);
         let calibrated = |examiner: &mut Examiner, batch: Vec<Item>| {
             let scored = examiner.examine(batch.into_iter().map(Ok).collect()).into_iter();

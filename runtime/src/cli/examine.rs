@@ -54,10 +54,9 @@ impl Examiner {
         Ok(Self { scorer, batch, spec: image.clone(), tiling, mask: mask.clone(), mapped })
     }
 
-    /// Workers for so many images at least.
+    /// Workers for about so many images.
     pub(super) fn workers(self, images: usize) -> Workers<Self> {
-        let whole = self.tiling.is_none() && !self.mapped;
-        let (batch, bytes) = (self.batch, whole.then(|| tensor_bytes(&self.spec)));
+        let (batch, bytes) = (self.batch, tensor_bytes(&self.spec));
         Workers::new(self, Self::per_thread, batch, images, bytes)
     }
 

@@ -82,10 +82,10 @@ impl Inputs {
 }
 
 impl File {
-    /// The fewest images that it may hold, with as many bytes each in memory where that is known.
-    pub(super) fn at_least(&self, bytes: Option<usize>) -> usize {
+    /// About how many images it holds, of as many bytes each in memory where that is known: those of an array
+    /// may have another size, or other elements.
+    pub(super) fn about(&self, bytes: Option<usize>) -> usize {
         let Some(bytes) = bytes.filter(|_| self.is_array()) else { return 1 };
-        // Arrays of bytes hold more.
         let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
         (length / bytes as u64).max(1) as usize
     }

@@ -95,7 +95,7 @@ impl<T: Send> Ready<T> {
         pipeline: &Pipeline,
     ) -> Workers<T> {
         let Self { model, batch } = self;
-        Workers::new(model, apart, batch, pipeline.at_least(), Some(tensor_bytes(spec)))
+        Workers::new(model, apart, batch, pipeline.about, tensor_bytes(spec))
     }
 }
 

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::iter::repeat_n;
+use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ use super::workers::Workers;
 
 /// Make noisy variants of images by way of their latent vectors
 ///
-/// Every chosen image is encoded once and decoded from as many noisy latent vectors as there are
+/// Every chosen image is encoded, and decoded from as many noisy latent vectors as there are
 /// copies. The result has the copies of the first image, then those of the second, and so on; the
 /// noise of a copy depends on the seed, the image's index and the copy's number alone.
 #[derive(Args)]
@@ -92,8 +93,8 @@ impl Perturb {
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
         let Ready { model, batch } = options.load(&bundle, goal)?;
-        let variants = pipeline.at_least().saturating_mul(self.copies);
-        let bytes = Some(tensor_bytes(&spec));
+        let variants = pipeline.about.saturating_mul(self.copies);
+        let bytes = tensor_bytes(&spec);
         let workers = Workers::new(model, Model::per_thread, batch, variants, bytes);
         let mut count = 0;
         let chosen = pipeline.images().filter_map(|item| {
@@ -176,9 +177,10 @@ fn shares(
                 Err(error) => return Some(Err(error)),
             }
         }
-        let copies = made..copies.min(made + most);
-        made = copies.end;
-        Some(Ok(Share { chosen: chosen.clone(), copies }))
+        let begun = made;
+        made = copies.min(made + most);
+        let chosen = if made == copies { mem::take(&mut chosen) } else { chosen.clone() };
+        Some(Ok(Share { chosen, copies: begun..made }))
     })
 }
 

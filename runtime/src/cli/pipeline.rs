@@ -33,6 +33,8 @@ const WAITING_BYTES: usize = 256 << 20;
 /// jobs that are given out bounds the number of images, however long one of them takes.
 pub(super) struct Pipeline {
     files: Arc<[File]>,
+    /// About how many images they hold.
+    pub(super) about: usize,
     /// The files of a job.
     group: usize,
     /// The first file that is part of no job yet.
@@ -86,10 +88,12 @@ impl Pipeline {
             thread.context("no thread can be started to read images")?;
         }
         let progress = Progress::of(files.len());
+        let about = files.iter().map(|file| file.about(tensor)).fold(0, usize::saturating_add);
         let largest = tensor.unwrap_or(0) * part;
         let (waiting, part) = (VecDeque::new(), Vec::new().into_iter());
         let mut pipeline = Self {
             files,
+            about,
             group,
             next: 0,
             jobs,
@@ -108,9 +112,10 @@ impl Pipeline {
     /// The images in batches of at most so many, to the end or the first error.
     pub(super) fn batches(mut self, most: usize) -> impl Iterator<Item = Result<Vec<Item>>> + Send {
         let mut broken = None;
+        let mut ended = false;
         std::iter::from_fn(move || {
-            if let Some(error) = broken.take() {
-                return Some(Err(error));
+            if ended {
+                return broken.take().map(Err);
             }
             let blocking = |parts: &Receiver<Part>| {
                 parts.recv().map_err(|RecvError| RecvTimeoutError::Disconnected)
@@ -118,6 +123,7 @@ impl Pipeline {
             let items = self.full(most, blocking).into_iter();
             let whole: Vec<_> =
                 items.map_while(|item| item.map_err(|e| broken = Some(e)).ok()).collect();
+            ended = broken.is_some();
             // The images before one that is broken come first, however many a batch has.
             if whole.is_empty() { broken.take().map(Err) } else { Some(Ok(whole)) }
         })
@@ -132,11 +138,6 @@ impl Pipeline {
             };
             items.into_iter().map(Ok).chain(error)
         })
-    }
-
-    /// The fewest images that there may be.
-    pub(super) fn at_least(&self) -> usize {
-        self.files.iter().map(|file| file.at_least(self.tensor)).sum()
     }
 
     fn full(
@@ -215,8 +216,8 @@ impl Source for Pipeline {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    fn expected(&self) -> Option<usize> {
-        Some(self.at_least())
+    fn about(&self) -> Option<usize> {
+        Some(self.about)
     }
 }
 

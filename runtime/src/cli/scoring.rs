@@ -77,7 +77,7 @@ impl Scoring {
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
         let mut source = source(&measured)?;
-        let endless = source.expected().is_none();
+        let endless = source.about().is_none();
         let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
         let examiner = Examiner::load(&bundle, &measured, goal, heatmaps.is_some(), options)?;
@@ -123,7 +123,7 @@ impl Take<'_> {
         on_error: OnError,
         signals: &Signals,
     ) -> Result<()> {
-        if let Some(images) = source.expected() {
+        if let Some(images) = source.about() {
             let workers = examiner.workers(images);
             let most = workers.most;
             let batches = iter::from_fn(|| source.batch(most, signals).transpose());

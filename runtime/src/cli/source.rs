@@ -26,8 +26,8 @@ pub(super) trait Source: Send {
         None
     }
 
-    /// The fewest images that there may be; none where they may go on without end.
-    fn expected(&self) -> Option<usize> {
+    /// About how many images there are; none where they may go on without end.
+    fn about(&self) -> Option<usize> {
         None
     }
 }

@@ -219,6 +219,19 @@ proptest! {
     }
 }
 
+/// A block of positions by vectors of outputs is a function of its own for every size.
+#[test]
+fn blocks_of_every_size_are_those_of_portable_code() {
+    let rounding = Rounding { scale: 0.02, low: -3.0, high: 252.0 };
+    for (outputs, columns) in (1..=6).flat_map(|n| (1..=26).map(move |columns| (8 * n, columns))) {
+        let integers = Form::Integers { rounding, adjacent: outputs };
+        for form in [Form::Plain, Form::Halves, integers] {
+            let case = Case { outputs, columns, len: 35, form, ..CASE };
+            agree(&case).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn rows_without_positions_have_no_sums() {
     for arch in instruction_sets() {
@@ -289,7 +302,7 @@ fn every_weight_in_half_precision_is_itself() {
 #[test]
 fn sums_of_integers_are_exact() {
     // The largest sums that a layer may have: every product is -255 times -128.
-    let (outputs, depth) = (17, 1 << 16);
+    let (outputs, depth, columns) = (17, 1 << 16, 5);
     let runs = [Run { offset: 0, len: depth }];
     for arch in instruction_sets() {
         let layer = Layer {
@@ -305,17 +318,17 @@ fn sums_of_integers_are_exact() {
             },
         };
         let panels = Panels::pack(layer, Registers::of(arch));
-        let mut output = vec![0.0; outputs];
+        let mut output = vec![0.0; columns * outputs];
         let layer = Correlate {
             panels: &panels,
             runs: &runs,
             activations: &[],
             grid: Grid {
                 rows: 1,
-                columns: 1,
-                width: 1,
+                columns,
+                width: columns,
                 input: [0, depth, 0],
-                output: [0, outputs, 0],
+                output: [0, 0, outputs],
                 channel: 1,
             },
             beside: &[],
@@ -326,6 +339,6 @@ fn sums_of_integers_are_exact() {
             room: &mut vec![],
         };
         layer.run(arch);
-        assert_eq!(output, vec![(255 * 128 * depth) as f32; outputs], "{arch:?}");
+        assert_eq!(output, vec![(255 * 128 * depth) as f32; columns * outputs], "{arch:?}");
     }
 }
