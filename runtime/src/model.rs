@@ -99,8 +99,7 @@ impl Encoder {
     /// [`Error::Shape`] for images of another size, [`Error::NotFinite`] for pixels or results
     /// that are not numbers, [`Error::Graph`] where the engine gives up.
     pub fn encode(&mut self, images: ArrayView4<f32>) -> Result<Encoding, Error> {
-        let outputs = self.network.run(&[images.into_dyn()])?;
-        let mut outputs = outputs.into_iter();
+        let mut outputs = self.network.run(&[images.into_dyn()])?.into_iter();
         let gaussian = self.manifest.posterior == crate::manifest::PosteriorKind::Gaussian;
         let mean = ranked::<Ix2>("mean", outputs.next())?;
         let log_var = if gaussian { Some(ranked("log_var", outputs.next())?) } else { None };
