@@ -93,7 +93,8 @@ const EXTENSIONS: [&str; 14] = [
 pub fn read(path: &Path) -> Result<Vec<Picture>, Error> {
     let (name, bytes) = content(path)?;
     if bytes.starts_with(npy::MAGIC) {
-        return npy::pictures(&name, &bytes);
+        let broken = |reason| Error::Npy { name: name.clone(), reason };
+        return guarded(|| npy::pictures(&name, &bytes), broken);
     }
     let image = decode(&bytes).map_err(|reason| Error::Image { name: name.clone(), reason })?;
     Ok(vec![Picture { name, pixels: Pixels::Integer(image) }])
@@ -159,12 +160,15 @@ fn within(path: &Path, bytes: u64, limit: u64) -> Result<(), Error> {
 ///
 /// One sentence that says what is wrong with the content.
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    guarded(|| upright(bytes))
+    guarded(|| upright(bytes), |reason| reason)
 }
 
-/// What a decoder gives, or that it panics.
-fn guarded<T>(decoder: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    caught(decoder).unwrap_or_else(|panic| Err(format!("its decoder gave up: {panic}")))
+/// What comes of a picture, or that what decodes or resizes it panics.
+pub(crate) fn guarded<T, E>(
+    work: impl FnOnce() -> Result<T, E>,
+    broken: impl FnOnce(String) -> E,
+) -> Result<T, E> {
+    caught(work).unwrap_or_else(|panic| Err(broken(format!("its decoder gave up: {panic}"))))
 }
 
 /// [`decode`] without care for a decoder's panics.
@@ -280,8 +284,8 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_is_what_is_wrong_with_its_image() {
-        assert_eq!(guarded(|| Ok(3)), Ok(3));
-        let panicked = guarded(|| -> Result<u8, String> { panic!("at row {}", 7) });
+        assert_eq!(guarded(|| Ok(3), |reason| reason), Ok(3));
+        let panicked = guarded(|| -> Result<u8, _> { panic!("at row {}", 7) }, |reason| reason);
         assert_eq!(panicked, Err("its decoder gave up: at row 7".into()));
         let unknown = "its content is of no known image format";
         assert_eq!(decode(b"nothing").err(), Some(unknown.into()));

@@ -10,7 +10,7 @@ use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::images::{Picture, Pixels};
+use crate::images::{Picture, Pixels, guarded};
 
 /// The pictures that a network takes: `C` channels of `H` by `W` pixels, with values in a range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,10 +147,14 @@ impl ImageSpec {
     pub fn prepared(&self, picture: Picture) -> Result<Picture, Error> {
         let Picture { name, pixels } = picture;
         let pixels = match pixels {
-            Pixels::Integer(image) => Pixels::Integer(match self.fitted(&name, &image)? {
-                Cow::Borrowed(_) => image,
-                Cow::Owned(fitted) => fitted,
-            }),
+            Pixels::Integer(image) => {
+                let broken = |reason| Error::Image { name: name.clone(), reason };
+                let fitted = match guarded(|| self.fitted(&name, &image), broken)? {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(fitted) => Some(fitted),
+                };
+                Pixels::Integer(fitted.unwrap_or(image))
+            }
             pixels @ Pixels::Float(_) => pixels,
         };
         Ok(Picture { name, pixels })

@@ -61,7 +61,7 @@ impl Encode {
         let (mut means, mut log_vars) = (rows(&self.output)?, rows(&self.out_log_var)?);
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let encoder = options.encoder(&bundle, inputs.goal())?;
-        let workers = encoder.workers(Encoder::per_thread, &spec, &pipeline);
+        let workers = encoder.workers(Encoder::per_thread, pipeline.about, &spec);
         let batches = pipeline.batches(workers.most);
         let encode = |encoder: &mut Encoder, items: Vec<Item>| {
             let images = spec.batch(items.iter().map(|item| &item.picture))?;

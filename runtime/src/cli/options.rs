@@ -15,7 +15,7 @@ use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
 
-use super::pipeline::{Pipeline, tensor_bytes};
+use super::pipeline::tensor_bytes;
 use super::say::say;
 use super::workers::Workers;
 
@@ -86,16 +86,15 @@ pub(super) struct Ready<T> {
 }
 
 impl<T: Send> Ready<T> {
-    /// Workers for the images of a pipeline, each one's tensor of the size that `spec` says; `apart` makes the
-    /// model's like for every thread.
+    /// Workers for about so many images of a size, as by [`Workers::new`].
     pub(super) fn workers(
         self,
-        apart: impl FnOnce(&T) -> Vec<T>,
+        per_thread: impl FnOnce(&T) -> Vec<T>,
+        images: usize,
         spec: &ImageSpec,
-        pipeline: &Pipeline,
     ) -> Workers<T> {
         let Self { model, batch } = self;
-        Workers::new(model, apart, batch, pipeline.about, tensor_bytes(spec))
+        Workers::new(model, per_thread, batch, images, tensor_bytes(spec))
     }
 }
 

@@ -16,12 +16,10 @@ use vae_infer::{Bundle, Encoding, Error, ImageSpec, Model, Posterior, noise};
 
 use super::ids::Ids;
 use super::inputs::Inputs;
-use super::options::{Options, Ready, scale};
+use super::options::{Options, scale};
 use super::output::{self, NpyPath, Target};
 use super::pictures;
-use super::pipeline::tensor_bytes;
 use super::results::{Images, Results};
-use super::workers::Workers;
 
 /// Make noisy variants of images by way of their latent vectors
 ///
@@ -92,10 +90,8 @@ impl Perturb {
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
-        let Ready { model, batch } = options.load(&bundle, goal)?;
         let variants = pipeline.about.saturating_mul(self.copies);
-        let bytes = tensor_bytes(&spec);
-        let workers = Workers::new(model, Model::per_thread, batch, variants, bytes);
+        let workers = options.load(&bundle, goal)?.workers(Model::per_thread, variants, &spec);
         let mut count = 0;
         let chosen = pipeline.images().filter_map(|item| {
             let id = count;

@@ -14,7 +14,7 @@ use super::inputs::{File, Item};
 use super::options::BATCH;
 use super::progress::Progress;
 use super::signals::Signals;
-use super::source::{BATCH_BYTES, Batch, Source, full, wait};
+use super::source::{Batch, Source, full, wait};
 
 /// Prepared images that wait, so that no batch has to.
 const WAITING: usize = 2 * BATCH;
@@ -47,8 +47,6 @@ pub(super) struct Pipeline {
     few: usize,
     /// The bytes of the largest part so far.
     largest: usize,
-    /// The bytes of an image's tensor, where it is known what tensor it gets: a batch of them has to have room.
-    tensor: Option<usize>,
     /// The part that is being taken.
     part: vec::IntoIter<Result<Item>>,
     progress: Progress,
@@ -101,7 +99,6 @@ impl Pipeline {
             room,
             few,
             largest,
-            tensor,
             part,
             progress,
         };
@@ -146,7 +143,6 @@ impl Pipeline {
         wait: impl Fn(&Receiver<Part>) -> Result<Part, RecvTimeoutError>,
     ) -> Batch {
         self.progress.show(self.taken());
-        let most = self.tensor.map_or(most, |bytes| most.min((BATCH_BYTES / bytes).max(1)));
         full(most, std::iter::from_fn(|| self.item(&wait)))
     }
 

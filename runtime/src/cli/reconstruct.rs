@@ -58,7 +58,7 @@ impl Reconstruct {
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let ready = options.load(&bundle, inputs.goal())?;
         let backends = ready.model.backends();
-        let workers = ready.workers(Model::per_thread, &spec, &pipeline);
+        let workers = ready.workers(Model::per_thread, pipeline.about, &spec);
         let batches = pipeline.batches(workers.most);
         let reconstruct = |model: &mut Model, items| {
             Reconstructed::of(items, model, &spec, bundle.manifest.likelihood)

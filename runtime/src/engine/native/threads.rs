@@ -180,6 +180,7 @@ fn wait(going_on: impl Fn() -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::caught;
     use super::*;
 
     #[test]
@@ -221,8 +222,8 @@ mod tests {
             });
             assert!(done.iter().all(|piece| piece.load(Ordering::Relaxed) == 1), "{pieces}");
         }
-        let broken = panics::caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
-        assert_eq!(broken, Err("a piece".into()));
+        let broken = caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
+        assert_eq!(broken, Err("the engine gave up: a piece".into()));
         let mut shares = [0; 3];
         taken.each(&mut shares, |share| *share += 1);
         assert_eq!(shares, [1; 3]);
