@@ -112,7 +112,7 @@ pub enum Error {
         output: String,
         /// The engine and its provider.
         engine: String,
-        /// How far it is, as [`crate::verify::difference`] has it.
+        /// How far it is, as [`crate::verify::verify`] has it.
         difference: f64,
         /// How far it may be.
         tolerance: f64,

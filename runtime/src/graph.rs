@@ -108,6 +108,9 @@ const OPERATORS: &[&str] = &[
     "Unsqueeze",
 ];
 
+/// The most numbers in a tensor of one image: 4 GiB of them, more than an image of the largest size has.
+const MOST_NUMBERS: usize = 1 << 30;
+
 /// What a graph consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
@@ -194,9 +197,27 @@ fn checked(onnx: &Bytes, spec: &GraphSpec) -> Result<Parsed, String> {
         operator(node)?;
     }
     divisor::check(&graph)?;
-    let convolutional = graph.node.iter().any(|n| n.op_type.starts_with("Conv"));
-    let summary = Summary { nodes: graph.node.len(), opset, convolutional };
+    let summary = Summary {
+        nodes: graph.node.len(),
+        opset,
+        convolutional: graph.node.iter().any(|n| n.op_type.starts_with("Conv")),
+    };
+    affordable(&graph, opset)?;
     Ok(Parsed { graph, summary })
+}
+
+/// Refuses tensors that no image needs, before an engine takes memory for them. Of a graph whose shapes cannot be
+/// followed nothing is known.
+fn affordable(graph: &GraphProto, opset: i64) -> Result<(), String> {
+    let Ok(facts) = shape::infer(graph, opset, 1) else { return Ok(()) };
+    let numbers = |fact: &Fact| fact.dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+    match facts.iter().find(|(_, fact)| numbers(fact).is_none_or(|n| n > MOST_NUMBERS)) {
+        Some((name, fact)) => Err(format!(
+            "its tensor `{name}` has the shape {:?} for one image, more than {MOST_NUMBERS} numbers",
+            fact.dims
+        )),
+        None => Ok(()),
+    }
 }
 
 fn versions(model: &ModelProto) -> Result<i64, String> {

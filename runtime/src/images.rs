@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use ndarray::{Array3, Axis, Slice};
 
 use crate::panics::caught;
@@ -142,7 +142,7 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
 /// Reads to the end; `size` is what is expected.
 fn read_limited(path: &Path, reader: impl Read, size: usize, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(size);
-    reader.take(limit + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::read(path))?;
     within(path, bytes.len() as u64, limit)?;
     Ok(bytes)
 }
@@ -195,16 +195,31 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
         let (width, height) = decoder.dimensions();
         return Err(format!("{width}x{height} pixels are more than {MAX_IMAGE_BYTES} bytes"));
     }
+    if matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err("its pixels are floating-point numbers (hint: a .npy array)".into());
+    }
     let orientation = decoder.orientation().map_err(|e| e.to_string())?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
     image.apply_orientation(orientation);
     Ok(image)
 }
 
-/// Whether a JPEG file's last scan has an end: the decoder shows what is missing as grey.
+/// Whether a JPEG file's image has an end, whatever is behind it: the decoder shows what is missing as grey.
 fn ends(jpeg: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
-    last([0xff, 0xd9]) > last([0xff, 0xda])
+    let mut rest = jpeg.get(2..).unwrap_or_default();
+    while let Some(marker) = rest.iter().position(|&byte| byte == 0xff) {
+        rest = &rest[marker + 1..];
+        let skipped = match *rest {
+            [0xd9, ..] => return true,
+            // Filling, a 0xff among compressed pixels, and the markers within them.
+            [0xff, ..] => 0,
+            [0x00 | 0x01 | 0xd0..=0xd8, ..] => 1,
+            [_, high, low, ..] => 1 + usize::from(u16::from_be_bytes([high, low])),
+            _ => return false,
+        };
+        rest = rest.get(skipped..).unwrap_or_default();
+    }
+    false
 }
 
 /// The inputs that a list of files and folders stands for: a folder is searched through, its

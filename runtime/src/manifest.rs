@@ -44,7 +44,7 @@ pub struct Manifest {
     /// How the graphs hold and compute their numbers.
     #[serde(default)]
     pub precision: Precision,
-    /// The largest [`crate::verify::difference`] from the golden vectors that is accepted.
+    /// The largest difference from the golden vectors that is accepted, as [`crate::verify::verify`] has it.
     #[serde(default = "default_tolerance")]
     pub tolerance: f64,
     /// What becomes of the trainer's verdicts; absent where none were recorded.
@@ -289,7 +289,9 @@ impl Manifest {
         if self.latent == 0 {
             return Err("its latent size is 0".into());
         }
-        for FileSpec { file, bytes, .. } in [&self.encoder.file, &self.decoder.file, &self.golden] {
+        let files = [&self.encoder.file, &self.decoder.file, &self.golden];
+        let statistics = self.anomaly.iter().map(|anomaly| &anomaly.statistics);
+        for FileSpec { file, bytes, .. } in files.into_iter().chain(statistics) {
             if *bytes > MAX_FILE_BYTES {
                 return Err(format!("{file} is {bytes} bytes, the limit is {MAX_FILE_BYTES}"));
             }

@@ -21,11 +21,11 @@ pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header that is read; numpy's own are shorter than 1 KiB.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// Reads an array of any numeric element type, as `f32`.
+/// Reads an array of `f4`, `f8`, `u1`, `u2`, `i4` or `i8` as `f32`.
 ///
 /// # Errors
 ///
-/// [`Error::Npy`] for a damaged file, objects, or more declared data than there is;
+/// [`Error::Npy`] for a damaged file, other elements, or more declared data than there is;
 /// [`Error::NotFinite`] for a NaN or an infinity.
 pub fn floats(name: &str, bytes: &[u8]) -> Result<ArrayD<f32>, Error> {
     let array = match element_type(name, bytes)?.as_str() {
@@ -175,7 +175,14 @@ fn element_type(name: &str, bytes: &[u8]) -> Result<String, Error> {
     let kind = descriptor.trim_start_matches(['<', '>', '|', '=']).to_owned();
     let size = kind.get(1..).and_then(|size| size.parse().ok());
     let size: usize = size.ok_or_else(|| unsupported(name, &kind))?;
-    let wanted = header.shape.iter().try_fold(size, |n, &d| n.checked_mul(d));
+    // An array with an axis of 0 has no elements, and its other axes are held within memory all the same.
+    let axes = header.shape.iter().filter(|&&d| d > 0);
+    let within =
+        axes.copied().try_fold(size, usize::checked_mul).filter(|&n| n <= isize::MAX as usize);
+    if within.is_none() {
+        return Err(wrong(format!("its header declares the shape {:?}", header.shape)));
+    }
+    let wanted = header.shape.iter().copied().try_fold(size, usize::checked_mul);
     let present = bytes.len() - cursor.position() as usize;
     if wanted != Some(present) {
         return Err(wrong(format!(

@@ -2,9 +2,10 @@
 //!
 //! Training and inference both call [`ImageSpec::write`], so their inputs are equal by construction.
 
+mod fit;
+
 use std::borrow::Cow;
 
-use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, RgbImage};
 use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis};
 use serde::{Deserialize, Serialize};
@@ -207,33 +208,6 @@ impl ImageSpec {
         }
     }
 
-    /// An image at the network's size: of bytes where it has the network's channels in them, or else of 16 bits.
-    fn fitted<'a>(
-        &self,
-        name: &str,
-        image: &'a DynamicImage,
-    ) -> Result<Cow<'a, DynamicImage>, Error> {
-        let (width, height) = (self.width as u32, self.height as u32);
-        let resized = match self.resize {
-            _ if (image.width(), image.height()) == (width, height) => Cow::Borrowed(image),
-            Resize::Refuse => {
-                return Err(self.wrong_size(name, image.width() as usize, image.height() as usize));
-            }
-            Resize::Stretch => Cow::Owned(image.resize_exact(width, height, FilterType::Triangle)),
-            Resize::Crop => Cow::Owned(image.resize_to_fill(width, height, FilterType::Triangle)),
-        };
-        let opaque = match resized.color().has_alpha() {
-            true => Cow::Owned(over_black(&resized)),
-            false => resized,
-        };
-        Ok(match (&*opaque, self.channels) {
-            (DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_), 1)
-            | (DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgb16(_), 3) => opaque,
-            (_, 1) => Cow::Owned(opaque.to_luma16().into()),
-            (_, _) => Cow::Owned(opaque.to_rgb16().into()),
-        })
-    }
-
     /// Copies a tensor that is the network's already.
     fn copy(
         &self,
@@ -306,17 +280,6 @@ fn fill<T: Copy>(mut place: ArrayViewMut3<f32>, picture: &[T], value: impl Fn(T)
 
 fn by_byte(values: &[f32; 256]) -> impl Fn(u8) -> f32 {
     |byte| values[usize::from(byte)]
-}
-
-fn over_black(image: &DynamicImage) -> DynamicImage {
-    let mut rgba = image.to_rgba16();
-    for pixel in rgba.pixels_mut() {
-        let [r, g, b, alpha] = pixel.0.map(u32::from);
-        let over = |v: u32| ((v * alpha + 32_767) / 65_535) as u16;
-        pixel.0 = [over(r), over(g), over(b), u16::MAX];
-    }
-    let opaque = DynamicImage::from(rgba);
-    if image.color().has_color() { opaque.to_rgb16().into() } else { opaque.to_luma16().into() }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct Output {
     pub name: String,
     /// What computed it.
     pub backend: Backend,
-    /// Its [`difference`] from the record.
+    /// Its [`difference`] from the record, over the [`least_range`] at least.
     pub difference: f64,
 }
 
@@ -69,7 +69,7 @@ pub fn verify(bundle: &Bundle, options: &EngineOptions) -> Result<Verification, 
 }
 
 /// Runs recorded inputs, `image` through the encoder and `latent` with its skips through the
-/// decoder, and gives every output's [`difference`] from its record.
+/// decoder, and gives every output's [`difference`] from its record, over the [`least_range`] at least.
 ///
 /// # Errors
 ///

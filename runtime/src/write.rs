@@ -252,6 +252,22 @@ impl Staged {
         let _ = made.keep();
         Ok(())
     }
+
+    /// Gives files that are in it, by their names below it, the same names below a folder that is there; what stands there makes room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`] for the first that cannot get its name.
+    pub fn publish_below(self, folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
+        // Whoever abandons it waits until all have their names.
+        let _staged = staged();
+        for name in files {
+            let to = folder.join(name);
+            let named = folder_of(&to).and_then(|()| std::fs::rename(self.path().join(name), &to));
+            named.map_err(Error::write(&to))?;
+        }
+        Ok(())
+    }
 }
 
 fn parent(path: &Path) -> &Path {

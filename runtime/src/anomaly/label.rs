@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Conformal;
+use super::conformal::between_0_and_1;
 use crate::Error;
 
 /// The verdict on an image.
@@ -47,13 +48,25 @@ impl Band {
     /// Those of [`Conformal::threshold`] for either rate, and [`Error::Setting`] where `unsure` is the
     /// smaller one.
     pub fn new(conformal: &Conformal, anomaly: f64, unsure: f64) -> Result<Self, Error> {
+        Self::check(anomaly, Some(unsure))?;
+        conformal.threshold(anomaly)?;
+        conformal.threshold(unsure)?;
+        Ok(Self { anomaly, unsure })
+    }
+
+    /// Refuses rates of which there is no band on any calibration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a rate that is not between 0 and 1, and where `unsure` is the smaller one.
+    pub fn check(anomaly: f64, unsure: Option<f64>) -> Result<(), Error> {
+        between_0_and_1("a rate of false alarms", anomaly)?;
+        let Some(unsure) = unsure else { return Ok(()) };
         if unsure < anomaly {
             let (got, expected) = (unsure.to_string(), format!("at least {anomaly}"));
             return Err(Error::Setting { what: "the rate of unsure images", got, expected });
         }
-        conformal.threshold(anomaly)?;
-        conformal.threshold(unsure)?;
-        Ok(Self { anomaly, unsure })
+        between_0_and_1("a rate of false alarms", unsure).map(drop)
     }
 
     /// The label of an image with this p-value.

@@ -67,7 +67,7 @@ impl Archive {
             return Err(Error::TooLarge { path: path.join(name), bytes: member.size(), limit });
         }
         let mut content = Vec::new();
-        let read = member.take(limit + 1).read_to_end(&mut content);
+        let read = member.take(limit.saturating_add(1)).read_to_end(&mut content);
         read.map_err(|e| damaged(path)(e.into()))?;
         Ok(content)
     }
@@ -139,14 +139,16 @@ impl End {
     /// Refuses a directory that is too large to be a bundle's, or that lies elsewhere, before any
     /// memory is taken for it.
     fn check(&self) -> Result<(), String> {
-        const MEMBERS: u16 = 4;
+        const MEMBERS: u16 = 5;
         const MAX_DIRECTORY_BYTES: u32 = 1 << 16;
         if self.disks != [0; 2] || self.members[0] != self.members[1] || self.comment_bytes != 0 {
             return Err("its archive is in parts, or has a comment".into());
         }
         let [_, members] = self.members;
         if members > MEMBERS || self.directory_bytes > MAX_DIRECTORY_BYTES {
-            return Err(format!("its archive holds {members} files, a bundle has {MEMBERS}"));
+            return Err(format!(
+                "its archive holds {members} files, a bundle has {MEMBERS} at most"
+            ));
         }
         if u64::from(self.directory_start) + u64::from(self.directory_bytes) != self.place {
             return Err("its archive is cut short, or was put together wrongly".into());

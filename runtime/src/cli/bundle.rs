@@ -6,6 +6,7 @@ use vae_infer::{Error, write};
 
 use super::options::Options;
 use super::output;
+use super::signals::Signals;
 
 /// Write a copy of this program with the model inside, as its default
 ///
@@ -24,6 +25,7 @@ impl Bundle {
         let inputs: Vec<&Path> = options.model().into_iter().chain([program.as_path()]).collect();
         output::check(&self.output, options.force, inputs)?;
         let content = options.bundle()?.append_to(&program)?;
+        Signals::abandon()?;
         Ok(write::program(&self.output, &content)?)
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use ndarray::{Array4, ArrayView3};
 use serde::Serialize;
 use vae_infer::anomaly::{
-    Achieved, Audit, CALIBRATION_VERSION, Calibrated, Calibration, Judge, Method, hash,
+    Achieved, Audit, Band, CALIBRATION_VERSION, Calibrated, Calibration, Judge, Method, hash,
     images_needed,
 };
 use vae_infer::images::Picture;
@@ -18,6 +18,8 @@ use super::inputs::{Inputs, Item};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
 use super::options::{BATCH, Format, Options};
+use super::output;
+use super::signals::Signals;
 
 /// The rate of false alarms where none is asked for.
 const RATE: f64 = 0.01;
@@ -78,6 +80,7 @@ impl Calibrate {
             ),
         };
         images_needed(self.far.unwrap_or(RATE))?;
+        let inputs = Inputs::find(&self.images)?;
         let changes = self.append || self.images.is_empty();
         let before = match changes {
             true => Some(Calibration::open(&path, &bundle)?),
@@ -87,16 +90,19 @@ impl Calibrate {
             ),
             false => None,
         };
+        output::check(&path, true, inputs.paths())?;
         let known = before.as_ref().map_or(0, |before| before.images.len());
         let rates = before.as_ref().map(|before| [Some(before.rate), before.unsure]);
         let mut calibration = self.begun(before, &bundle, options)?;
+        Band::check(calibration.rate, calibration.unsure)?;
         let mut repeated = 0;
         if !self.images.is_empty() {
-            repeated = self.add(&mut calibration, &bundle, options)?;
+            repeated = self.add(&inputs, &mut calibration, &bundle, options)?;
         } else if rates != Some([Some(calibration.rate), calibration.unsure]) {
             self.audit(&mut calibration, &[], 0, "none".into());
         }
         let judge = calibration.judge()?;
+        Signals::abandon()?;
         calibration.save(&path)?;
         let added = calibration.images.len() - known;
         report(&calibration, &judge, &path, [added, repeated], options)
@@ -133,11 +139,11 @@ impl Calibrate {
     /// Scores the images and adds them; gives the number of those that were there already.
     fn add(
         &self,
+        inputs: &Inputs,
         calibration: &mut Calibration,
         bundle: &Bundle,
         options: &Options,
     ) -> Result<usize> {
-        let inputs = Inputs::find(&self.images)?;
         let measured = self.measure.settled(Some(calibration), bundle, options)?;
         let pipeline = inputs.pipeline(measured.whole(), options)?;
         let examiner = Examiner::load(bundle, &measured, inputs.goal(), true, options)?;

@@ -10,7 +10,7 @@ use vae_infer::{Decoder, Error, images, npy};
 
 use super::options::{Options, Ready};
 use super::output::{self, Target};
-use super::pictures;
+use super::pictures::Sheet;
 use super::results::{Images, Results};
 
 /// Decode latent vectors into images
@@ -36,7 +36,7 @@ impl Decode {
         let spec = &bundle.manifest.image;
         let mut decoder = options.decoder(&bundle, Goal::of(latents.nrows()))?;
         let mut results = Results::new()?;
-        let mut images = Images::open(target, pictures::grid_png, spec, latents.nrows())?;
+        let mut images = Images::open(target, Sheet::Grid, spec, latents.nrows())?;
         let part = |range: Range<usize>| Ok(latents.slice_axis(Axis(0), range.into()).to_owned());
         decode(&mut decoder, latents.nrows(), part, &mut images)?;
         images.close(&mut results)?;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Refusal;
 use vae_infer::{Error, usage};
 
+use super::say::one_line;
+
 /// Prints an error as one line on standard error and gives the exit code: 2, or 0 where whoever
 /// reads standard output has had enough.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
@@ -19,8 +21,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     {
         line.push_str(&format!(" (hint: {hint})"));
     }
-    let line: Vec<_> = line.lines().map(str::trim).collect();
-    let _ = writeln!(io::stderr(), "{}", line.join(" "));
+    let _ = writeln!(io::stderr(), "{}", one_line(line));
     ExitCode::from(2)
 }
 
@@ -41,7 +42,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::ImageSize { .. } => Some("--resize stretch or --resize crop"),
         Error::Engine { .. } => Some("`vae-infer doctor` says what works here"),
         Error::Bundle { .. } => Some("export it again, or copy the whole of it again"),
-        Error::SelfTest { .. } => {
+        Error::SelfTest { .. } | Error::SelfTestVerdicts { .. } => {
             Some("`vae-infer verify` shows every output, --selftest off runs it all the same")
         }
         _ => None,

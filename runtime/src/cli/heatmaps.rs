@@ -1,10 +1,11 @@
 //! Where in an image the error is: pictures, arrays and boxes.
 
 use std::collections::HashSet;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use ndarray::Array3;
 use rayon::prelude::*;
@@ -134,15 +135,17 @@ impl Heatmaps {
                 write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
             }
             Folder::Staged(_) => {
-                if files.iter().any(|(path, _)| path.exists()) {
-                    bail!(
-                        "two images would be written as `{}` (hint: name the folder that holds theirs, or \
-                         score them apart)",
-                        item.stem.display()
-                    );
-                }
                 for (path, content) in files {
-                    std::fs::write(path, content).map_err(vae_infer::Error::write(&named))?;
+                    let written =
+                        File::create_new(path).and_then(|mut file| file.write_all(&content));
+                    written.map_err(|error| match error.kind() {
+                        ErrorKind::AlreadyExists => anyhow!(
+                            "two images would be written as `{}` (hint: name the folder that holds theirs, \
+                             or score them apart)",
+                            item.stem.display()
+                        ),
+                        _ => vae_infer::Error::write(&named)(error).into(),
+                    })?;
                 }
             }
         }

@@ -46,9 +46,7 @@ impl Inputs {
                 files.push(File { path: file, above });
             }
         }
-        if files.iter().filter(|file| file.path == Path::new("-")).nth(1).is_some() {
-            bail!("standard input is named twice, and can be read once");
-        }
+        read_once(files.iter().map(File::path))?;
         Ok(Self { files: files.into(), canonical: Arc::default() })
     }
 
@@ -81,6 +79,14 @@ impl Inputs {
     }
 }
 
+/// Refuses standard input among what is read where it is named twice.
+pub(super) fn read_once<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    if paths.into_iter().filter(|path| *path == Path::new("-")).nth(1).is_some() {
+        bail!("standard input is named twice, and can be read once");
+    }
+    Ok(())
+}
+
 impl File {
     /// About how many images it holds, of as many bytes each in memory where that is known: those of an array
     /// may have another size, or other elements.
@@ -91,7 +97,7 @@ impl File {
     }
 
     fn is_array(&self) -> bool {
-        self.path.extension().is_some_and(|end| end == "npy")
+        self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -10,9 +10,10 @@ use vae_infer::images::{self, Picture};
 use vae_infer::tuning::Goal;
 
 use super::decode::decode;
+use super::inputs::read_once;
 use super::options::{Options, Ready};
 use super::output::{self, Target};
-use super::pictures;
+use super::pictures::Sheet;
 use super::results::{Images, Results};
 
 /// Draw the way from one image to another through latent space
@@ -39,6 +40,7 @@ impl Interpolate {
         let bundle = options.bundle()?;
         let manifest = &bundle.manifest;
         manifest.decodes_alone("interpolate")?;
+        read_once([self.from.as_path(), self.to.as_path()])?;
         let target = Target::file(&self.output)?;
         if let Some(path) = target.path() {
             output::check(path, options.force, [self.from.as_path(), self.to.as_path()])?;
@@ -46,7 +48,7 @@ impl Interpolate {
         let ends = options.image(&bundle).batch(&[one(&self.from)?, one(&self.to)?])?;
 
         let mut results = Results::new()?;
-        let mut images = Images::open(target, pictures::row_png, &manifest.image, self.steps)?;
+        let mut images = Images::open(target, Sheet::Row, &manifest.image, self.steps)?;
         let Ready { mut model, batch } = options.load(&bundle, Goal::of(self.steps))?;
         let mean = model.encode(ends.view())?.posterior.mean;
         let last = (self.steps - 1) as f32;

@@ -17,10 +17,10 @@ use vae_infer::{
 
 use super::pipeline::tensor_bytes;
 use super::say::say;
+use super::source::BATCH_BYTES;
 use super::workers::Workers;
 
-/// The most images that go through a model at once; memory is bounded by it, results are not
-/// affected.
+/// The most images that go through a model at once, fewer where they are large; results are not affected.
 pub(super) const BATCH: usize = 64;
 
 /// Draws from the posterior that give a score of little noise.
@@ -64,7 +64,7 @@ pub(crate) struct Options {
     /// Write over files that exist
     #[arg(long, global = true)]
     pub(super) force: bool,
-    /// Seed of everything that is drawn
+    /// Seed of what `sample` and `perturb` draw, and of --contract
     #[arg(long, global = true, default_value_t = 0)]
     pub(super) seed: u64,
 }
@@ -170,19 +170,20 @@ impl Options {
         goal: Goal,
         load: impl Fn(&EngineOptions) -> Result<T, Error>,
     ) -> Result<Ready<T>> {
+        let most = BATCH.min(BATCH_BYTES / tensor_bytes(&bundle.manifest.image)).max(1);
         if let Some(choice) = self.tuned(bundle).remove(&goal) {
             match choice.options(self.engine()).and_then(|options| load(&options)) {
                 Err(error @ (Error::Engine { .. } | Error::Graph { .. })) => {
                     say(format!("passing over what `tune` chose (tune --forget): {error}"));
                 }
-                settled => return Ok(Ready { model: settled?, batch: choice.batch.min(BATCH) }),
+                settled => return Ok(Ready { model: settled?, batch: choice.batch.min(most) }),
             }
         }
         match load(&self.engine_for(bundle)) {
             Err(error @ Error::Graph { .. }) => {
                 Err(error).with_context(|| format!("`{}`", bundle.source().display()))
             }
-            other => Ok(Ready { model: other?, batch: BATCH }),
+            other => Ok(Ready { model: other?, batch: most }),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Where results go, checked before anything is computed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Result, bail};
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
 use vae_infer::Error;
 
 /// A place for results, as it was typed.
@@ -73,14 +73,20 @@ impl Target {
 #[derive(Clone, Debug)]
 pub(super) struct NpyPath(pub(super) PathBuf);
 
-impl FromStr for NpyPath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match Path::new(text).extension().map(|e| e.to_string_lossy().to_lowercase()) {
-            Some(extension) if extension == "npy" => Ok(Self(text.into())),
-            _ => Err("arrays are written to files that end in .npy".into()),
+impl NpyPath {
+    fn of(path: OsString) -> Result<Self, &'static str> {
+        match Path::new(&path).extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("npy") => Ok(Self(path.into())),
+            _ => Err("arrays are written to files that end in .npy"),
         }
+    }
+}
+
+impl ValueParserFactory for NpyPath {
+    type Parser = ValueParser;
+
+    fn value_parser() -> ValueParser {
+        ValueParser::new(OsStringValueParser::new().try_map(Self::of))
     }
 }
 

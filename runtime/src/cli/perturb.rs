@@ -15,10 +15,10 @@ use vae_infer::tuning::Goal;
 use vae_infer::{Bundle, Encoding, Error, ImageSpec, Model, Posterior, noise};
 
 use super::ids::Ids;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, read_once};
 use super::options::{Options, scale};
 use super::output::{self, NpyPath, Target};
-use super::pictures;
+use super::pictures::Sheet;
 use super::results::{Images, Results};
 
 /// Make noisy variants of images by way of their latent vectors
@@ -68,6 +68,7 @@ impl Perturb {
         let noise = self.noise(&bundle)?;
         let target = Target::file(&self.output)?;
         let inputs = Inputs::find(&self.images)?;
+        read_once(inputs.paths().chain(self.labels.as_deref()))?;
         let labels_path = self.out_labels.as_ref().map(|path| path.0.as_path());
         let paths: Vec<_> = target.path().into_iter().chain(labels_path).collect();
         output::distinct(&paths)?;
@@ -79,7 +80,7 @@ impl Perturb {
         let spec = options.image(&bundle);
         let labels = self.labels.as_deref().map(Labels::read).transpose()?;
         let mut results = Results::new()?;
-        let mut images = Images::open(target, pictures::grid_png, &spec, self.copies)?;
+        let mut images = Images::open(target, Sheet::Grid, &spec, self.copies)?;
         let mut labels = match (labels, labels_path) {
             (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),
             _ => None,

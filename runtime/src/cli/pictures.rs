@@ -16,25 +16,41 @@ pub(super) fn png(picture: &DynamicImage) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The PNG file with all images in a grid, row by row, in nearly as many columns as rows.
-pub(super) fn grid_png(spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u8>> {
-    let columns = (images.dim().0 as f64).sqrt().ceil() as usize;
-    tiled_png(spec, images, columns)
+/// How images lie on one picture.
+#[derive(Clone, Copy)]
+pub(super) enum Sheet {
+    /// In a grid, row by row, in nearly as many columns as rows.
+    Grid,
+    /// Side by side.
+    Row,
 }
 
-/// The PNG file with all images side by side.
-pub(super) fn row_png(spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u8>> {
-    tiled_png(spec, images, images.dim().0)
-}
-
-fn tiled_png(spec: &ImageSpec, images: ArrayView4<f32>, columns: usize) -> Result<Vec<u8>> {
-    let (count, _, height, width) = images.dim();
-    let columns = columns.max(1);
-    let (rows_high, columns_wide) = (count.div_ceil(columns) * height, columns * width);
-    if rows_high.max(columns_wide) > MAX_SIDE {
-        bail!("a picture of {columns_wide}x{rows_high} pixels is too large (hint: -o FILE.npy)");
+impl Sheet {
+    fn columns(self, images: usize) -> usize {
+        match self {
+            Self::Grid => (images as f64).sqrt().ceil() as usize,
+            Self::Row => images,
+        }
+        .max(1)
     }
-    png(&spec.sheet(images, columns))
+
+    /// Refuses so many images that the picture would be too large.
+    pub(super) fn check(self, spec: &ImageSpec, images: usize) -> Result<()> {
+        let columns = self.columns(images);
+        let high = images.div_ceil(columns).saturating_mul(spec.height);
+        let wide = columns.saturating_mul(spec.width);
+        if high.max(wide) > MAX_SIDE {
+            bail!("a picture of {wide}x{high} pixels is too large (hint: -o FILE.npy)");
+        }
+        Ok(())
+    }
+
+    /// The PNG file with all images, `[N, C, H, W]`.
+    pub(super) fn png(self, spec: &ImageSpec, images: ArrayView4<f32>) -> Result<Vec<u8>> {
+        let count = images.dim().0;
+        self.check(spec, count)?;
+        png(&spec.sheet(images, self.columns(count)))
+    }
 }
 
 /// Images as `.npy` files have them, `[N, H, W, C]`: their values are clamped to the model's range, so that they can

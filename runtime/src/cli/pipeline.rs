@@ -204,6 +204,8 @@ impl Pipeline {
 }
 
 impl Source for Pipeline {
+    const ENDLESS: bool = false;
+
     fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>> {
         if signals.received().is_some() {
             return Ok(None);
@@ -212,8 +214,8 @@ impl Source for Pipeline {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    fn about(&self) -> Option<usize> {
-        Some(self.about)
+    fn about(&self) -> usize {
+        self.about
     }
 }
 

@@ -15,7 +15,7 @@ use super::inputs::{Inputs, Item};
 use super::lines::Lines;
 use super::options::{Format, Options};
 use super::output::{self, Kind, Target};
-use super::pictures;
+use super::pictures::Sheet;
 use super::results::{Images, Results};
 use folder::Folder;
 
@@ -140,7 +140,7 @@ impl Sink {
             bail!("{MORE}");
         }
         let results = Results::new()?;
-        let images = Images::open(target, pictures::row_png, spec, 1)?;
+        let images = Images::open(target, Sheet::Row, spec, 1)?;
         Ok(Self::Whole { results, images, room, side_by_side })
     }
 

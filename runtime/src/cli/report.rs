@@ -20,6 +20,7 @@ use vae_infer::write;
 use super::calibrated::Calibrated;
 use super::options::Options;
 use super::output;
+use super::signals::Signals;
 use line::Reader;
 use reference::Reference;
 use tally::Tally;
@@ -77,6 +78,7 @@ impl Report {
             reference: reference.as_ref(),
             worst: &worst,
         };
+        Signals::abandon()?;
         Ok(write::atomically(output, page::html(&shown).as_bytes())?)
     }
 

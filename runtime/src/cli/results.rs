@@ -12,7 +12,7 @@ use vae_infer::write::{self, StagedFile};
 
 use super::options::{affordable, storable};
 use super::output::{Kind, Target};
-use super::pictures;
+use super::pictures::{self, Sheet};
 use super::signals::Signals;
 
 /// Files that are written and get their names together, and what goes to standard output.
@@ -54,9 +54,6 @@ impl Results {
     }
 }
 
-/// Draws the picture that shows images, `[N, C, H, W]`.
-pub(super) type Draw = fn(&ImageSpec, ArrayView4<f32>) -> Result<Vec<u8>>;
-
 /// Images that become one result.
 pub(super) struct Images {
     spec: ImageSpec,
@@ -67,12 +64,17 @@ enum Sink {
     /// The file of an array has them as soon as they come.
     File(Rows<f32>),
     /// What is no file, or is drawn, is made of all of them.
-    Held { target: Target, draw: Draw, values: Vec<f32> },
+    Held { target: Target, sheet: Sheet, values: Vec<f32> },
 }
 
 impl Images {
     /// Begins the result, of at least so many images.
-    pub(super) fn open(target: Target, draw: Draw, spec: &ImageSpec, least: usize) -> Result<Self> {
+    pub(super) fn open(
+        target: Target,
+        sheet: Sheet,
+        spec: &ImageSpec,
+        least: usize,
+    ) -> Result<Self> {
         let values = least.checked_mul(spec.shape().iter().product());
         let sink = match target {
             Target::File(path, Kind::Npy) => {
@@ -81,8 +83,14 @@ impl Images {
                 Sink::File(Rows::create(&path, &[height, width, channels])?)
             }
             target => {
+                if target.kind() == Kind::Png {
+                    sheet.check(spec, least)?;
+                }
                 affordable(values)?;
-                Sink::Held { target, draw, values: Vec::with_capacity(values.unwrap_or(0)) }
+                let mut room = vec![];
+                room.try_reserve_exact(values.unwrap_or(0))
+                    .context("there is no memory for the result (hint: -o FILE.npy)")?;
+                Sink::Held { target, sheet, values: room }
             }
         };
         Ok(Self { spec: spec.clone(), sink })
@@ -105,13 +113,13 @@ impl Images {
         let Self { spec, sink } = self;
         match sink {
             Sink::File(rows) => results.add_rows(rows),
-            Sink::Held { target, draw, values } => {
+            Sink::Held { target, sheet, values } => {
                 let [channels, height, width] = spec.shape();
                 let shape = (values.len() / (channels * height * width), channels, height, width);
                 let images = Array4::from_shape_vec(shape, values)?;
                 let content = match target.kind() {
                     Kind::Npy => npy::encode(&pictures::channels_last(&spec, images.view())),
-                    Kind::Png => draw(&spec, images.view())?,
+                    Kind::Png => sheet.png(&spec, images.view())?,
                 };
                 results.add(&target, content)
             }

@@ -11,7 +11,7 @@ use vae_infer::{Error, noise};
 use super::decode::decode;
 use super::options::{Options, scale, storable};
 use super::output::{self, NpyPath, Target};
-use super::pictures;
+use super::pictures::Sheet;
 use super::results::{Images, Results};
 
 /// Draw images that the model has never seen
@@ -55,7 +55,7 @@ impl Sample {
         let mut decoder = options.decoder(&bundle, Goal::of(self.n))?;
 
         let mut results = Results::new()?;
-        let mut images = Images::open(target, pictures::grid_png, &manifest.image, self.n)?;
+        let mut images = Images::open(target, Sheet::Grid, &manifest.image, self.n)?;
         let out_latents = latents_path.map(|path| Rows::create(path, &[manifest.latent]));
         let mut out_latents = out_latents.transpose()?;
         let draw = |range: Range<usize>| {

@@ -57,7 +57,8 @@ impl Score {
         if self.images != [Path::new("-")] {
             bail!("--raw takes frames from standard input alone (hint: score --raw FORMAT -)");
         }
-        let frames = raw::frames(raw, std::io::stdin(), self.when_full == WhenFull::Drop);
-        self.scoring.run(|_| Ok(frames), Goal::Latency, OnError::Fail, options)
+        let drop = self.when_full == WhenFull::Drop;
+        let frames = |_: &Measured| Ok(raw::frames(raw, std::io::stdin(), drop));
+        self.scoring.run(frames, Goal::Latency, OnError::Fail, options)
     }
 }

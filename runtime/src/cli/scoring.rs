@@ -18,7 +18,7 @@ use super::line::{Line, SCHEMA};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
 use super::options::{Format, Options};
-use super::say::say;
+use super::say::{one_line, say};
 use super::signals::Signals;
 use super::source::Source;
 
@@ -63,7 +63,7 @@ struct Take<'a> {
 
 impl Scoring {
     /// Scores what a source gives, to its end or a signal, with a model that is good at one image or at many.
-    /// The source is opened when it is known what becomes of its images.
+    /// The source is opened when it is known what becomes of its images, and that they can be scored.
     pub(super) fn run<S: Source>(
         &self,
         source: impl FnOnce(&Measured) -> Result<S>,
@@ -76,18 +76,19 @@ impl Scoring {
         let calibration = self.calibration(&bundle)?;
         let judge = calibration.as_ref().map(Calibration::judge).transpose()?;
         let measured = self.measure.settled(calibration.as_ref(), &bundle, options)?;
-        let mut source = source(&measured)?;
-        let endless = source.about().is_none();
-        let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, endless, options)?;
         let monitor = Monitor::of(&self.monitored, judge.as_ref(), options.seed)?;
-        let examiner = Examiner::load(&bundle, &measured, goal, heatmaps.is_some(), options)?;
+        let signals = Signals::watch()?;
+        let maps = self.place.folder().is_some();
+        let examiner = Examiner::load(&bundle, &measured, goal, maps, options)?;
+        // What is left behind, or said, is so when nothing before it can fail any more.
+        let heatmaps = Heatmaps::open(&self.place, judge.as_ref(), &measured, S::ENDLESS, options)?;
+        let mut source = source(&measured)?;
         let (method, engine) = (measured.method, examiner.engine());
         let (lines, counts) = (Lines::new(options.format(Format::Json)), Counts::default());
         let mut take = Take { method, engine, judge, heatmaps, monitor, lines, counts };
 
-        let signals = Signals::watch()?;
         let ended = take.all(&mut source, examiner, on_error, &signals);
-        if ended.is_err() && !(endless && take.counts.images() > 0) {
+        if ended.is_err() && !(S::ENDLESS && take.counts.images() > 0) {
             return ended.map(|()| ExitCode::SUCCESS);
         }
         let (anomaly, stopped) = (take.counts.anomalies > 0, signals.received());
@@ -103,6 +104,14 @@ impl Scoring {
             }
             return Ok(None);
         };
+        if let (None, Some(unsure)) = (self.unsure_band, calibration.unsure)
+            && unsure < calibration.rate
+        {
+            bail!(
+                "the calibration calls images unsure up to {unsure}, less than --far {} (hint: --unsure-band RATE)",
+                calibration.rate
+            );
+        }
         calibration.unsure = self.unsure_band.or(calibration.unsure);
         Ok(Some(calibration))
     }
@@ -116,15 +125,15 @@ impl Take<'_> {
 
     /// Takes what a source gives, to its end or a signal. Of images that arrive, each is told of before the
     /// next is waited for.
-    fn all(
+    fn all<S: Source>(
         &mut self,
-        source: &mut impl Source,
+        source: &mut S,
         mut examiner: Examiner,
         on_error: OnError,
         signals: &Signals,
     ) -> Result<()> {
-        if let Some(images) = source.about() {
-            let workers = examiner.workers(images);
+        if !S::ENDLESS {
+            let workers = examiner.workers(source.about());
             let most = workers.most;
             let batches = iter::from_fn(|| source.batch(most, signals).transpose());
             let examine = |examiner: &mut Examiner, batch| Ok(examiner.examine(batch));
@@ -183,7 +192,7 @@ impl Take<'_> {
 
     fn skip(&mut self, error: &anyhow::Error) {
         self.counts.skipped += 1;
-        say(format!("skipped: {error:#}"));
+        say(one_line(format!("skipped: {error:#}")));
     }
 
     fn finish(self, stopped: bool, dropped: Option<usize>) -> Result<()> {

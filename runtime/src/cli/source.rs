@@ -26,9 +26,12 @@ pub(super) trait Source: Send {
         None
     }
 
-    /// About how many images there are; none where they may go on without end.
-    fn about(&self) -> Option<usize> {
-        None
+    /// Whether images may go on to come without end.
+    const ENDLESS: bool;
+
+    /// About how many images there are, of a source that has an end.
+    fn about(&self) -> usize {
+        usize::MAX
     }
 }
 
@@ -90,6 +93,8 @@ impl Queue {
 }
 
 impl Source for Queue {
+    const ENDLESS: bool = true;
+
     fn batch(&mut self, most: usize, signals: &Signals) -> Result<Option<Batch>> {
         if let Some(error) = self.broken.take() {
             return Err(error);

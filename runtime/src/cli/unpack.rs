@@ -6,6 +6,7 @@ use vae_infer::Bundle;
 use vae_infer::write::{self, Staged};
 
 use super::options::Options;
+use super::signals::Signals;
 
 /// Write the model as a folder of files, each as it was before it was packed
 ///
@@ -29,6 +30,7 @@ impl Unpack {
             bail!("cannot write `{}`: {reason}", folder.display());
         }
         let bundle = options.bundle()?;
+        Signals::abandon()?;
         let made = Staged::new(folder)?;
         for (name, content) in bundle.files() {
             write::atomically(&made.path().join(name), content)?;

@@ -8,6 +8,7 @@ use vae_infer::Error;
 use vae_infer::tuning::Goal;
 
 use super::arrivals::Arrivals;
+use super::measure::Measured;
 use super::options::Options;
 use super::scoring::{OnError, Scoring};
 use super::source::Queue;
@@ -48,9 +49,12 @@ impl Watch {
                 self.folder.display()
             );
         }
-        let (inlet, queue) = Queue::new(WAITING, false, self.count);
-        Arrivals::watch(&self.folder, self.existing, inlet)?;
-        self.scoring.run(|_| Ok(queue), Goal::Latency, OnError::Skip, options)
+        let arrivals = |_: &Measured| {
+            let (inlet, queue) = Queue::new(WAITING, false, self.count);
+            Arrivals::watch(&self.folder, self.existing, inlet)?;
+            Ok(queue)
+        };
+        self.scoring.run(arrivals, Goal::Latency, OnError::Skip, options)
     }
 }
 

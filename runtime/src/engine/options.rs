@@ -14,7 +14,7 @@ use crate::{Error, graph};
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
-    /// the first that is part of the program and takes the graph: native, tract, ONNX Runtime
+    /// native where it has the graph's operators, else tract; ONNX Runtime where neither has the provider
     #[default]
     Auto,
     /// our own engine, for the operators that `vae-train` exports
@@ -98,7 +98,7 @@ impl EngineOptions {
         }
     }
 
-    /// The first engine of the program that takes a graph; where none does, the last one's reason.
+    /// The first engine of the program that is for a graph and a provider; where none is, the last one's reason.
     fn first_that_takes(
         &self,
         name: &'static str,

@@ -70,7 +70,7 @@ impl Tract {
             Batched::Later { onnx: onnx.clone(), inputs: spec.inputs.clone() }
         };
         let backend = Backend { engine: Engine::Tract, provider: Provider::Cpu };
-        Ok(Self { graph, backend, single, batched, threads: options.threads, pool: None })
+        Ok(Self { graph, backend, single, batched, threads: options.thread_count(), pool: None })
     }
 
     /// The plan for more than one image and the images that it takes at once.

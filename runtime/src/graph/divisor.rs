@@ -2,12 +2,24 @@
 
 use std::collections::HashSet;
 
-use super::proto::{AttributeProto, GraphProto};
+use super::Element;
+use super::proto::{AttributeProto, GraphProto, NodeProto};
 use super::tensor::holds_integer_zero;
 use super::title;
 
-/// The operators that pass on the elements of their first input.
-const MOVES: [&str; 6] = ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+/// The operators that pass on elements of their first input.
+const MOVES: [&str; 10] = [
+    "Cast",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+];
 
 /// Checks that no operator divides by a stored tensor of integers with a 0 in it.
 pub(super) fn check(graph: &GraphProto) -> Result<(), String> {
@@ -24,13 +36,21 @@ pub(super) fn check(graph: &GraphProto) -> Result<(), String> {
                 }
                 None => false,
             },
-            operator => MOVES.contains(&operator) && reads(0).is_some(),
+            "Concat" => (0..node.input.len()).any(|place| reads(place).is_some()),
+            operator => MOVES.contains(&operator) && reads(0).is_some() && !makes_floats(node),
         };
         if passes_on {
-            zeros.extend(node.output.first().map(String::as_str));
+            zeros.extend(node.output.iter().map(String::as_str));
         }
     }
     Ok(())
+}
+
+/// Whether it is a `Cast` to floating point.
+fn makes_floats(node: &NodeProto) -> bool {
+    let to = node.attribute.iter().find(|a| node.op_type == "Cast" && a.name == "to");
+    let element = to.and_then(|to| Element::of(i32::try_from(to.i).ok()?).ok());
+    element.is_some_and(Element::is_floating)
 }
 
 /// Whether the content of a `Constant` holds the integer 0.

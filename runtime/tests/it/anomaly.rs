@@ -360,3 +360,16 @@ fn hidden_layers_are_shown_to_those_who_ask() {
     let sum = squares(some.row(0)) + squares(pixels.view());
     assert!((score - sum).abs() < 1e-9 * sum && sum > 0.0, "{score}, not {sum}");
 }
+
+#[test]
+fn a_bundle_with_statistics_travels_as_one_file() {
+    let copy = of_all_methods();
+    let folder = tempfile::tempdir().unwrap();
+    let [file, again] = ["model.vae", "again"].map(|name| folder.path().join(name));
+    succeed(["pack", "--model", text(copy.path()), "-o", text(&file)]);
+    succeed(["unpack", "--model", text(&file), "-o", text(&again)]);
+    let [before, packed, unpacked] =
+        [copy.path(), &*file, &*again].map(|path| Bundle::open(path).unwrap());
+    assert_eq!(before.files().len(), 5);
+    assert!(packed.files() == before.files() && unpacked.files() == before.files());
+}

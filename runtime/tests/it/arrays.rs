@@ -1,5 +1,6 @@
 //! `.npy` files and numbers on the command line.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use ndarray::{Array1, Array2, Array3, Array4, ShapeBuilder};
@@ -37,7 +38,7 @@ fn unusable_arrays_are_refused() {
         ),
         (
             "N1 overflow",
-            "bytes follow",
+            "declares the shape",
             raw(1, &header("<f8", "(4611686018427387904, 8)"), &[0; 4]),
         ),
         ("N1 long header", "cut short", b"\x93NUMPY\x02\0\xff\xff\xff\xff{".to_vec()),
@@ -122,36 +123,31 @@ fn senseless_numbers_are_refused() {
     let perturb = |rest: &[&'static str]| [&["perturb", images, "-o", out], rest].concat();
     let mut failures = Vec::new();
     let sample = |n| vec!["sample", "-n", n, "-o", out];
-    let usage = [
-        sample("0"),
-        sample("-1"),
-        sample("99999999999999999999"),
-        vec!["sample", "-n", "1", "-o", out, "--temperature", "nan"],
-        vec!["score", images, "--threads", "0"],
-        vec!["score", images, "--threads", "2147483648"],
-        vec!["score", images, "--engine", "magic"],
-        vec!["score", images, "--ep", "abacus"],
-        vec!["verify", "--tolerance", "nan"],
-        perturb(&["--sigma", "-1"]),
-        perturb(&["--sigma", "inf"]),
-        perturb(&["--copies", "0"]),
-        perturb(&["--ids", "2-1"]),
-        perturb(&["--labels", "x.npy"]),
-    ];
-    for arguments in usage {
-        let output = run(&arguments);
-        if output.status.code() != Some(2) || !output.stdout.is_empty() {
-            failures.push(format!("{arguments:?}: {output:?}"));
-        }
-    }
     let label_out = folder.path().join("out_labels.npy");
     let labelled = ["--labels", labels, "--out-labels", label_out.to_str().unwrap()];
     let refused = [
+        (sample("0"), "0 is not in"),
+        (sample("-1"), "-1"),
+        (sample("99999999999999999999"), "too large"),
+        (vec!["sample", "-n", "1", "-o", out, "--temperature", "nan"], "not a finite number"),
+        (vec!["score", images, "--threads", "0"], "0 is not in"),
+        (vec!["score", images, "--threads", "2147483648"], "not in 1..=1024"),
+        (vec!["score", images, "--engine", "magic"], "magic"),
+        (vec!["score", images, "--ep", "abacus"], "abacus"),
+        (vec!["verify", "--tolerance", "nan"], "finite"),
+        (perturb(&["--sigma=-1"]), "-1 is not a finite number of at least 0"),
+        (perturb(&["--sigma", "inf"]), "inf is not a finite number"),
+        (perturb(&["--copies", "0"]), "0 is not in"),
+        (perturb(&["--ids", "2-1"]), "2-1"),
+        (perturb(&["--labels", "x.npy"]), "--out-labels"),
+        (vec!["sample", "-n", "1400000", "-o", "png:-"], "pixels is too large (hint: -o FILE.npy"),
+        (vec!["perturb", "-", "--labels", "-", "--out-labels", out, "-o", "-"], "named twice"),
+        (vec!["interpolate", "-", "-", "-o", out], "named twice"),
         (vec!["sample", "-n", "9223372036854775807", "-o", out], "GiB"),
         (vec!["sample", "-n", "1000000000", "-o", "-"], "GiB (hint: -o FILE.npy"),
         (perturb(&["--ids", "0,3"]), "--ids names 3"),
         (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 3"),
-        (vec!["perturb", images, "-o", "png:-", "--copies", "4294967295"], "GiB"),
+        (vec!["perturb", images, "-o", "png:-", "--copies", "4294967295"], "is too large (hint"),
         ([&["perturb", images, "-o", out], &labelled[..]].concat(), "2 labels for 3 images"),
     ];
     for (arguments, word) in refused {
@@ -162,4 +158,44 @@ fn senseless_numbers_are_refused() {
         failures.push("something was written".into());
     }
     all_well(failures);
+}
+
+/// An array without elements whose other axes are larger than any memory.
+#[test]
+fn a_shape_that_no_memory_holds_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut failures = vec![];
+    for (element, arguments) in [
+        ("<f4", vec!["decode", "HUGE", "-o", "OUT"]),
+        ("<i8", vec!["perturb", "HUGE", "--labels", "HUGE", "--out-labels", "OUT", "-o", "-"]),
+        ("|u1", vec!["score", "HUGE"]),
+    ] {
+        let header = format!(
+            "{{'descr': '{element}', 'fortran_order': False, 'shape': (0, 4294967296, 4294967296), }}\n"
+        );
+        let length = (header.len() as u16).to_le_bytes();
+        let array = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes()].concat();
+        fs::write(at("huge.npy"), array).unwrap();
+        let named = arguments.iter().map(|word| match *word {
+            "HUGE" => at("huge.npy"),
+            "OUT" => at("out.npy"),
+            word => word.to_owned(),
+        });
+        let refused = not_refused(&run(named), &["huge.npy", "declares the shape [0, 4294967296"]);
+        failures.extend(refused.map(|f| format!("{arguments:?}: {f}")));
+    }
+    all_well(failures);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_array_may_have_any_name_that_the_system_allows() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("X.NPY");
+    npy::write(&images, &Array3::<u8>::zeros((3, 28, 28))).unwrap();
+    let out = folder.path().join(OsStr::from_bytes(b"caf\xe9.npy"));
+    succeed([OsStr::new("encode"), images.as_os_str(), OsStr::new("-o"), out.as_os_str()]);
+    assert!(out.exists());
 }

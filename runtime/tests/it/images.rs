@@ -21,6 +21,8 @@ fn unusable_images_are_refused_by_name() {
         let whole = encoded(&DynamicImage::from(ring(0)).to_rgb8().into(), format);
         whole[..whole.len() / 2].to_vec()
     };
+    let floating = image::Rgb32FImage::from_pixel(28, 28, image::Rgb([f32::NAN; 3]));
+    let floating = encoded(&floating.into(), ImageFormat::Tiff);
     let cases: Vec<(&str, &str, Vec<u8>)> = vec![
         ("I2 truncated BMP", "not a readable image", half(ImageFormat::Bmp)),
         ("I2 truncated GIF", "not a readable image", half(ImageFormat::Gif)),
@@ -36,6 +38,12 @@ fn unusable_images_are_refused_by_name() {
         ("I15 one pixel", "1x1", encoded(&small, ImageFormat::Png)),
         ("I15 wrong size", "64x48 pixels, the model takes 28x28", encoded(&wide, ImageFormat::Png)),
         ("I17 checksum", "not a readable image", crc),
+        (
+            "I2 truncated JPEG before a trailer",
+            "cut short",
+            [&jpeg[..jpeg.len() * 3 / 4], b"\xff"].concat(),
+        ),
+        ("floating point", "floating-point numbers (hint: a .npy array)", floating),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("input.png");
@@ -124,4 +132,45 @@ fn another_size_is_resized_where_that_is_asked_for() {
 fn mse(line: &str) -> f64 {
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     line["mse"].as_f64().unwrap()
+}
+
+#[test]
+fn what_is_behind_a_jpeg_is_no_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("motion.jpg");
+    let jpeg = encoded(&DynamicImage::from(ring(0)), ImageFormat::Jpeg);
+    let scores = [&b""[..], b"ftypmp42\xff\xda\x00\x08\xff", b"\xff\xd9"].map(|behind| {
+        fs::write(&path, [&jpeg[..], behind].concat()).unwrap();
+        mse(&succeed(["score", path.to_str().unwrap()]))
+    });
+    assert_eq!(scores, [scores[0]; 3]);
+}
+
+#[test]
+fn what_is_transparent_has_no_colour_at_any_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut-out.png");
+    // Transparent white beside opaque black.
+    let striped = image::RgbaImage::from_fn(56, 56, |x, _| {
+        image::Rgba(if x % 2 == 0 { [255, 255, 255, 0] } else { [0, 0, 0, 255] })
+    });
+    let black = image::GrayImage::new(28, 28);
+    let scores = [striped.into(), DynamicImage::from(black)].map(|image: DynamicImage| {
+        fs::write(&path, encoded(&image, ImageFormat::Png)).unwrap();
+        mse(&succeed(["score", path.to_str().unwrap(), "--resize", "stretch"]))
+    });
+    assert_eq!(scores[0], scores[1]);
+}
+
+#[test]
+fn a_long_and_narrow_picture_is_not_scaled_to_cover_a_large_one() {
+    let mut spec = vae_infer::Bundle::embedded().manifest.image;
+    (spec.width, spec.height, spec.resize) = (512, 512, vae_infer::Resize::Crop);
+    let picture = |width| vae_infer::images::Picture {
+        name: "narrow".into(),
+        pixels: vae_infer::images::Pixels::Integer(DynamicImage::new_luma8(width, 1)),
+    };
+    let refused = spec.tensor(&picture(32_768)).unwrap_err().to_string();
+    assert!(refused.contains("scaled to 16777216x512 (hint: --resize stretch)"), "{refused}");
+    assert_eq!(spec.tensor(&picture(64)).unwrap().dim(), (1, 512, 512));
 }

@@ -7,12 +7,13 @@ use prost::Message;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, OperatorSetIdProto, StringStringEntryProto, TypeProto,
+    AttributeProto, GraphProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TypeProto,
     tensor_shape_proto::dimension::Value, type_proto,
 };
-use vae_infer::{Bundle, EngineOptions, Model};
+use vae_infer::{Bundle, Engine, EngineOptions, Model};
 
 use crate::fixture::{Copy, all_well, digits, not_refused, rings, run};
+use crate::onnx::{floats, integers, node};
 
 #[test]
 fn damaged_graphs_are_refused() {
@@ -186,6 +187,16 @@ fn damaged_folders_are_refused() {
         ("M30 5 channels", "channels", edited(|m| m["image"]["channels"] = 5.into())),
         ("M30 huge", "pixels wide", edited(|m| m["image"]["width"] = u32::MAX.into())),
         ("M30 range", "range", edited(|m| m["image"]["range"] = serde_json::json!([1, 0]))),
+        (
+            "M30 statistics of any size",
+            "the limit is 2147483648",
+            edited(|m| {
+                let file = serde_json::json!({
+                    "file": "statistics.safetensors", "bytes": u64::MAX, "sha256": "0".repeat(64),
+                });
+                m["anomaly"] = serde_json::json!({ "method": "nap", "statistics": file });
+            }),
+        ),
         ("M30 escape", "plain file name", edited(|m| m["encoder"]["file"] = "../x".into())),
         (
             "M30 no decoder inputs",
@@ -289,7 +300,7 @@ fn flipped_bytes_never_panic() {
     let model = tract_onnx::pb::ModelProto::decode(whole.as_slice()).unwrap();
     let stored: usize =
         model.graph.unwrap().initializer.iter().map(|tensor| tensor.raw_data.len()).sum();
-    let options = EngineOptions { threads: 1, ..EngineOptions::default() };
+    let options = |engine| EngineOptions { threads: 1, ..EngineOptions::new(engine) };
     let mut generator = ChaCha8Rng::seed_from_u64(3);
     let mut draw = |below: usize| (generator.next_u64() % below as u64) as usize;
     let weights = whole.len() - stored;
@@ -301,8 +312,47 @@ fn flipped_bytes_never_panic() {
         bytes[position] ^= 1 << draw(8);
         let copy = Copy::new().with_file("encoder", &bytes);
         let bundle = Bundle::open(copy.path()).unwrap();
-        if let Ok(mut model) = Model::load(&bundle, &options) {
-            let _ = model.reconstruct(ndarray::Array4::zeros((1, 1, 28, 28)).view());
+        let image = ndarray::Array4::zeros((1, 1, 28, 28));
+        for engine in [Engine::Native, Engine::Tract] {
+            let ended = Model::load(&bundle, &options(engine))
+                .and_then(|mut model| model.reconstruct(image.view()).map(drop));
+            // An engine's panic is an error that says so; the native engine has none.
+            let error = ended.err().map(|error| error.to_string()).unwrap_or_default();
+            let panicked = engine == Engine::Native && error.contains("gave up");
+            assert!(!panicked, "flip {case}: {error}");
         }
+    }
+}
+
+#[test]
+fn a_tensor_that_no_image_needs_is_refused_before_memory_is_taken() {
+    let huge = Copy::new().with_graph("encoder", |graph| {
+        for input in graph.node.iter_mut().flat_map(|node| &mut node.input) {
+            if input == "image" {
+                *input = "cut".into();
+            }
+        }
+        let side = 1 << 19;
+        let ints = |name, values: &[i64]| integers(name, values);
+        graph.initializer.extend([
+            ints("pads", &[0, 0, side, side, 0, 0, side, side]),
+            ints("starts", &[side, side]),
+            ints("ends", &[side + 28, side + 28]),
+            ints("axes", &[2, 3]),
+        ]);
+        graph.node.insert(0, node("Pad", &["image", "pads"], "padded"));
+        graph.node.insert(1, node("Slice", &["padded", "starts", "ends", "axes"], "cut"));
+    });
+    let product = Copy::new().with_graph("encoder", |graph| {
+        let long = 1 << 16;
+        let column = TensorProto { dims: vec![long, 1], ..floats("column", &vec![0.5; 1 << 16]) };
+        graph.initializer.extend([column, floats("row", &vec![0.5; 1 << 16])]);
+        graph.node.insert(0, node("Mul", &["column", "row"], "product"));
+    });
+    for (copy, tensor) in [(huge, "padded"), (product, "product")] {
+        let image = rings(copy.path(), 1)[0].to_str().unwrap().to_owned();
+        let output = run(["score", &image, "--model", copy.path().to_str().unwrap()]);
+        let words = [tensor, "for one image, more than 1073741824 numbers"];
+        assert_eq!(not_refused(&output, &words), None);
     }
 }

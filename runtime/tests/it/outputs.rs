@@ -18,7 +18,8 @@ fn outputs_that_would_harm_are_refused() {
     let (other, missing, one) = (at("x.jpg"), at("no/such/x.png"), at("one.png"));
     let directory = folder.path().to_str().unwrap();
     let npy = at("same.npy");
-    let device = at("device.npy");
+    let (device, arrays) = (at("device.npy"), at("arrays.npy"));
+    vae_infer::npy::write(arrays.as_ref(), &ndarray::Array3::<u8>::zeros((3, 28, 28))).unwrap();
     std::os::unix::fs::symlink("/dev/null", &device).unwrap();
 
     let cases: Vec<(&str, &str, Vec<&str>)> = vec![
@@ -31,6 +32,8 @@ fn outputs_that_would_harm_are_refused() {
         ("O5 folder", "end in", vec!["sample", "-n", "1", "-o", directory]),
         ("O5 device", "regular file", vec!["encode", a, "-o", &device, "--force"]),
         ("other format", "end in", vec!["reconstruct", a, "-o", &other]),
+        ("O4 calibration", "it is an input", vec!["calibrate", &arrays, "-o", &arrays, "--force"]),
+        ("O2 calibration", "no folder", vec!["calibrate", &arrays, "-o", &missing]),
         ("two in one", "holds one image", vec!["reconstruct", a, b, "-o", &one]),
         ("one name", "two outputs", vec!["sample", "-n", "1", "-o", &npy, "--out-latents", &npy]),
         ("one bad of many", "/no/such.png", vec!["reconstruct", a, "/no/such.png", "-o", &npy]),
@@ -96,4 +99,34 @@ fn a_reader_that_leaves_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(line.starts_with("{\"name\":"));
+}
+
+/// As a volume that is mounted for the results: a name cannot be moved there from beside it.
+#[test]
+#[cfg(target_os = "linux")]
+fn results_go_into_a_folder_on_another_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let image = rings(folder.path(), 1)[0].to_str().unwrap().to_owned();
+    let out = folder.path().join("out");
+    std::os::unix::fs::symlink(disk.path(), &out).unwrap();
+    succeed(["reconstruct", &image, "-o", out.to_str().unwrap()]);
+    assert_eq!(listing(disk.path()), ["ring0.png"]);
+    assert_eq!(listing(folder.path()), ["out", "ring0.png"]);
+}
+
+#[test]
+fn two_maps_under_one_name_are_refused_whoever_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, maps) = (folder.path().join("images"), folder.path().join("maps"));
+    fs::create_dir(&images).unwrap();
+    for (from, to) in rings(&images, 2).iter().zip(["a.png", "a-overlay.png"]) {
+        fs::rename(from, images.join(to)).unwrap();
+    }
+    let [images, maps] = [&images, &maps].map(|path| path.to_str().unwrap());
+    let output = run(["score", images, "--heatmap", maps, "--level", "0.1"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("two images would be written as") && said.lines().count() == 1, "{said}");
+    assert_eq!(listing(folder.path()), ["images"]);
 }

@@ -119,6 +119,17 @@ fn maps_of_frames_appear_one_by_one() {
 }
 
 #[test]
+fn what_cannot_be_scored_leaves_no_folder_of_maps() {
+    let folder = tempfile::tempdir().unwrap();
+    let maps = folder.path().join("maps");
+    let cannot = ["--engine", "ort", "--ort-lib", "/no/such/library", "-"];
+    let mapped = ["--raw", "28x28:gray8", "--heatmap", maps.to_str().unwrap(), "--level", "0.2"];
+    let refused = fed(&[&mapped[..], &cannot].concat(), frames(1));
+    assert_eq!(not_refused(&refused, &["/no/such/library"]), None);
+    assert!(!maps.exists());
+}
+
+#[test]
 fn a_stream_that_is_no_stream_of_frames_is_refused() {
     let cut = {
         let mut bytes = frames(3);
@@ -138,11 +149,8 @@ fn a_stream_that_is_no_stream_of_frames_is_refused() {
         (vec!["--when-full", "drop", "-"], vec![], &["--raw"]),
     ];
     let failures = cases.into_iter().filter_map(|(arguments, bytes, words)| {
-        let output = fed(&arguments, bytes);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let wrong = output.status.code() != Some(2) || !output.stdout.is_empty();
-        let missing = words.iter().any(|word| !said.contains(word));
-        (wrong || missing || said.contains("panicked")).then(|| format!("{arguments:?}: {said}"))
+        let refused = not_refused(&fed(&arguments, bytes), words);
+        refused.map(|reason| format!("{arguments:?}: {reason}"))
     });
     all_well(failures.collect());
 

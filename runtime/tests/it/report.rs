@@ -215,3 +215,25 @@ fn what_a_report_cannot_do_is_refused() {
     let output = run(["report", &scores, "--heatmap", &maps, "-o", &page, "--force"]);
     assert_eq!(not_refused(&output, &["has no map of these images"]), None);
 }
+
+/// `score` may have had another rate and another band than the calibration.
+#[test]
+fn a_report_of_another_rate_takes_that_rate_alone() {
+    let scored = Scored::new();
+    let [normal, other, scores, page] =
+        ["normal.npy", "band.json", "other.ndjson", "other.html"].map(|name| scored.at(name));
+    assert!(scored.run(&["calibrate", &normal, "--unsure-band", "0.05", "-o", &other]).0);
+    let odd = scored.at("rings");
+    let at_rate = ["--calibration", &other, "--far", "0.1"];
+    let (_, lines, said) = scored.run(&[&["score", &odd], &at_rate[..]].concat());
+    assert!(
+        lines.is_empty() && said.contains("0.05, less than --far 0.1 (hint: --unsure-band"),
+        "{said}"
+    );
+    let band = ["--unsure-band", "0.3"];
+    let (_, lines, _) = scored.run(&[&["score", &odd], &at_rate[..], &band].concat());
+    assert_eq!(lines.lines().count(), 3);
+    fs::write(&scores, &lines).unwrap();
+    let made = scored.run(&[&["report", &scores, "-o", &page], &at_rate[..]].concat());
+    assert_eq!(made, (true, String::new(), String::new()));
+}

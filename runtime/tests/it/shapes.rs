@@ -329,6 +329,8 @@ fn a_division_of_integers_by_a_stored_zero_is_refused() {
         ("Mod", integers("by", &[0, 3]), None),
         ("Div", narrow(&[1, 0]), None),
         ("Mod", scalar("by", 0), Some("Identity")),
+        ("Div", integers("by", &[0]), Some("Concat")),
+        ("Div", integers("by", &[3, 0]), Some("Split")),
     ] {
         let message = divided(operator, divisor, moved).unwrap_err().to_string();
         let by = if moved.is_some() { "moved" } else { "by" };

@@ -325,22 +325,33 @@ fn other_precisions_are_measured_and_not_chosen() {
 #[test]
 fn what_cannot_be_tuned_is_refused() {
     let mut failures = vec![];
-    for arguments in [
-        &["--forget", "--goal", "latency"][..],
-        &["--forget", "--seconds", "1"],
-        &["--forget", "--precisions", "x"],
-        &["--goal", "size"],
-        &["--seconds", "0"],
-        &["--precisions"],
-        &["/no/such/bundle"],
-        &["--engine", "tract", "--ep", "cuda"],
-        &["--engine", "ort", "--ort-lib", "/no/such/libonnxruntime.so"],
+    for (arguments, word) in [
+        (&["--forget", "--goal", "latency"][..], "--goal"),
+        (&["--forget", "--seconds", "1"], "--seconds"),
+        (&["--forget", "--precisions", "x"], "--precisions"),
+        (&["--goal", "size"], "size"),
+        (&["--seconds", "0"], "--seconds"),
+        (&["--precisions"], "--precisions"),
+        (&["/no/such/bundle"], "/no/such/bundle"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let output = run_with_cache(folder.path(), &[&["tune"], arguments].concat());
         let kept = choices(folder.path()).len();
-        if output.status.code() != Some(2) || kept > 0 {
-            failures.push(format!("{arguments:?}: {output:?}, {kept} kept"));
+        failures.extend(not_refused(&output, &[word]).map(|f| format!("{arguments:?}: {f}")));
+        failures.extend((kept > 0).then(|| format!("{arguments:?}: {kept} kept")));
+    }
+    // What was asked for is tried, and the table says why it is out.
+    for arguments in [
+        &["--engine", "tract", "--ep", "cuda"][..],
+        &["--engine", "ort", "--ort-lib", "/no/such/libonnxruntime.so"],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run_with_cache(folder.path(), &[&["tune"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let none = "error: no engine that was asked for gives the recorded results";
+        let ended = said.lines().last().is_some_and(|line| line.starts_with(none));
+        if output.status.code() != Some(2) || !ended || !choices(folder.path()).is_empty() {
+            failures.push(format!("{arguments:?}: {output:?}"));
         }
     }
     all_well(failures);

@@ -18,6 +18,8 @@ use super::super::{output, pictures};
 /// One PNG an image: in a folder that is hidden until all are there.
 pub(super) struct Folder {
     place: PathBuf,
+    /// Whether the place was there; the hidden folder is then inside it, as it may be another disk.
+    there: bool,
     /// They rest before their folder is removed: fields are dropped in this order.
     writers: Writers,
     staging: Staged,
@@ -40,9 +42,12 @@ impl Folder {
             bail!("cannot write `{place}`: it exists and is not a folder (hint: another -o)");
         }
         Signals::abandon()?;
-        let staging = Staged::new(&place)?;
+        let there = place.is_dir();
+        let staging =
+            Staged::new(&if there { place.join("reconstructions") } else { place.clone() })?;
         Ok(Self {
             place,
+            there,
             writers: Writers::new(options.engine().thread_count())?,
             staging,
             names: HashSet::new(),
@@ -81,15 +86,10 @@ impl Folder {
     /// Gives the files their names, when all are written.
     pub(super) fn publish(self) -> Result<()> {
         self.writers.finish()?;
-        if !self.place.exists() {
-            return Ok(self.staging.publish(false)?);
-        }
-        for name in self.files {
-            let (from, to) = (self.staging.path().join(&name), self.place.join(&name));
-            let named = write::folder_of(&to).and_then(|()| fs::rename(&from, &to));
-            named.map_err(Error::write(&to))?;
-        }
-        Ok(())
+        let Self { place, there, staging, files, .. } = self;
+        let published =
+            if there { staging.publish_below(&place, &files) } else { staging.publish(false) };
+        Ok(published?)
     }
 
     /// A file name below the folder that no other image has.

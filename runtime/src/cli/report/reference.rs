@@ -19,7 +19,9 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    pub(super) fn of((path, calibration): (PathBuf, Calibration)) -> Result<Self> {
+    pub(super) fn of((path, mut calibration): (PathBuf, Calibration)) -> Result<Self> {
+        // Whether a line is unsure is its own matter: `score` may have had another band.
+        calibration.unsure = None;
         let judge = calibration.judge()?;
         Ok(Self { path, calibration, judge })
     }

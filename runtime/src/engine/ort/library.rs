@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ort::environment::EnvironmentBuilder;
 
-use super::{Environment, environment};
+use super::environment;
+use crate::Error;
 use crate::engine::EngineOptions;
-use crate::{Error, engine};
 
 /// The environment variable that names the library.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -19,10 +19,7 @@ const VARIABLE: &str = "ORT_DYLIB_PATH";
 ///
 /// [`Error::Engine`] where there is no usable library.
 pub fn version(options: &EngineOptions) -> Result<String, Error> {
-    let _: &Environment = environment(options)?;
-    let path = wanted(options.ort_library.as_deref());
-    let path =
-        path.map_err(|reason| Error::Engine { engine: engine::Engine::Ort.to_string(), reason })?;
+    let (path, _) = environment(options)?;
     Ok(format!("{} ({})", path.display(), build(ort::info())))
 }
 

@@ -3,6 +3,7 @@
 mod library;
 mod provider;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, ArrayViewD};
@@ -36,7 +37,7 @@ impl Ort {
         onnx: &[u8],
         spec: &GraphSpec,
     ) -> Result<Self, Error> {
-        let environment = environment(options)?;
+        let (_, environment) = environment(options)?;
         let providers = match options.provider {
             Provider::Auto => available()?,
             named => vec![named],
@@ -146,17 +147,17 @@ fn commit(
     })
 }
 
-/// The process's one environment, made when it is first asked for.
+/// The process's one environment and the library that it is of, made when it is first asked for.
 ///
 /// ONNX Runtime has one library and one environment a process, for its whole life: releasing it
 /// while the process ends is a known way to crash.
-fn environment(options: &EngineOptions) -> Result<&'static Environment, Error> {
-    static LOADED: OnceLock<(std::path::PathBuf, Environment)> = OnceLock::new();
+fn environment(options: &EngineOptions) -> Result<&'static (PathBuf, Environment), Error> {
+    static LOADED: OnceLock<(PathBuf, Environment)> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
 
     let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |reason: String| Error::Engine { engine: "ONNX Runtime".into(), reason };
-    if let Some((path, environment)) = LOADED.get() {
+    if let Some(loaded @ (path, _)) = LOADED.get() {
         let asked = options.ort_library.as_deref().map(library::resolve).transpose();
         return match asked.map_err(failed)? {
             Some(asked) if asked != *path => Err(failed(format!(
@@ -164,7 +165,7 @@ fn environment(options: &EngineOptions) -> Result<&'static Environment, Error> {
                 path.display(),
                 asked.display()
             ))),
-            _ => Ok(environment),
+            _ => Ok(loaded),
         };
     }
     let (path, builder) = library::load(options.ort_library.as_deref()).map_err(failed)?;
@@ -175,7 +176,7 @@ fn environment(options: &EngineOptions) -> Result<&'static Environment, Error> {
         .build()
         .map_err(|e| failed(one_line(&e)))?;
     environment.set_log_level(LogLevel::Fatal);
-    Ok(&LOADED.get_or_init(|| (path, environment)).1)
+    Ok(LOADED.get_or_init(|| (path, environment)))
 }
 
 fn unusable(provider: Provider, reason: &str) -> Error {

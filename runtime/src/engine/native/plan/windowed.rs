@@ -9,6 +9,8 @@ use super::affine::{scaled, shifted};
 use super::axis::{Axis, Window};
 use crate::graph::{Node, NodeProto};
 
+/// The longest stride of a transposed convolution: each of its phases has its own packed weights.
+const LONGEST_STRIDE: usize = 64;
 /// The most zeros beside an image, so that a small graph asks for no large memory.
 const FARTHEST: usize = 1024;
 /// Numbers that a layer reads and writes while they are in the cache for each of its phases.
@@ -64,6 +66,9 @@ impl<'a> Planner<'a> {
         };
         let transposed = node.operator() == "ConvTranspose";
         let [vertical, horizontal] = Window::of(node, [kh, kw], [h, w], [oh, ow])?;
+        if transposed && vertical.stride.max(horizontal.stride) > LONGEST_STRIDE {
+            return Err(format!("has a stride above {LONGEST_STRIDE}"));
+        }
         let axes = |window: Window, count| match transposed {
             true => window.transposed(count),
             false => window.convolution(count),
