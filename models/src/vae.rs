@@ -169,7 +169,9 @@ impl VaeConfig {
             matches!(block, Block::Dense { .. } | Block::Conv { .. } | Block::Deconv { .. })
         };
         let logits = self.decoder.0.iter().rev().find(affine).map(Block::activation);
-        if self.likelihood == Likelihood::Bernoulli && logits != Some(Activation::Identity) {
+        if self.likelihood == Likelihood::Bernoulli
+            && logits.is_some_and(|activation| activation != Activation::Identity)
+        {
             let reason = "a Bernoulli likelihood takes logits: remove the activation".to_owned();
             return Err(fails("decoder", &self.decoder, reason));
         }

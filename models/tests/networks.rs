@@ -185,6 +185,9 @@ fn an_encoder_and_a_decoder_that_do_not_fit_are_refused() {
         decoder = [{ block = "dense", units = 4 }, { block = "unflatten", channels = 1, height = 2, width = 2 }]
     "#;
     vae(fits).check([1, 2, 2]).expect("it fits");
+    let bare =
+        fits.replace("latent = 2", "latent = 4").replace("{ block = \"dense\", units = 4 }, ", "");
+    vae(&bare).check([1, 2, 2]).expect("logits that no layer makes are logits");
     let replace = |from: &str, to: &str, image| {
         let text = fits.replace(from, to);
         assert_ne!(text, fits);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use vae_infer::manifest::Manifest;
-use vae_tests::data::write_blobs;
+use vae_tests::data::{write_blob_array, write_blobs};
 use vae_tests::programs::{expect, program, refused, run};
 
 use crate::{Journey, Needs};
@@ -33,6 +33,7 @@ pub(crate) const JOURNEYS: &[Journey] = &[
     ("export::a_kept_epoch_is_exported", Needs::Nothing, a_kept_epoch_is_exported),
     #[cfg(unix)]
     ("export::a_signal_leaves_nothing", Needs::Nothing, a_signal_leaves_nothing),
+    ("export::a_run_that_holds_nothing_out_has_statistics", Needs::Nothing, |_| nothing_held_out()),
     ("export::nothing_is_overwritten", Needs::Nothing, nothing_is_overwritten),
     ("export::two_exports_are_the_same_bytes", Needs::Nothing, two_exports_are_the_same_bytes),
 ];
@@ -63,6 +64,24 @@ pub(crate) fn export(folder: &Path) -> Result<Command, String> {
     let mut export = program("vae-train")?;
     export.arg("export").arg(folder.join("run")).arg("-o").arg(folder.join("bundle"));
     Ok(export)
+}
+
+fn nothing_held_out() -> Result<(), String> {
+    let folder = TempDir::new().map_err(|e| e.to_string())?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("data")).map_err(|e| e.to_string())?;
+    write_blob_array(&path("data/data.npy"), 0..128)?;
+    let mut fit = program("vae-train")?;
+    fit.args(["fit", "digits", "--device", "cpu", "--no-figures", "--set", "train.epochs=1"]);
+    fit.args(["--set", "train.validation=0", "--data"]).arg(path("data"));
+    expect(fit.arg("--out").arg(path("run")), 0)?;
+    let output = expect(export(folder.path())?.args(["--score", "nap"]), 0)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !said.contains("note: the run holds no images out") {
+        return Err(format!("no note: {said}"));
+    }
+    let statistics = folder.path().join("bundle/statistics.safetensors");
+    if statistics.is_file() { Ok(()) } else { Err("no statistics".into()) }
 }
 
 fn manifest(folder: &Path) -> Result<Manifest, String> {

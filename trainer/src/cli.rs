@@ -57,7 +57,7 @@ pub enum Command {
     /// says which option does. Images may be channels first, channels last or flat; latent vectors may have axes of
     /// one pixel; the spread may be a log-variance, a variance or a standard deviation, beside the
     /// mean or in one tensor with it; a batch axis that the export has fixed is opened. The bundle is written only
-    /// where tract and ONNX Runtime give the answers of the files as they are.
+    /// where every engine here gives the answers of the files as they are.
     Import(Box<Import>),
     /// Write one HTML file on a run, or on several with a table that compares them
     Report(Report),

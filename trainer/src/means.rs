@@ -1,7 +1,6 @@
 //! The terms of the loss over a data set.
 
 use std::fmt;
-use std::num::ParseFloatError;
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
@@ -28,41 +27,11 @@ pub struct Means {
 /// Sums over images, kept on the host in double precision. They are finite numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
-    reconstruction: Sum,
-    kl: Sum,
+    reconstruction: f64,
+    kl: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    perceptual: Option<Sum>,
+    perceptual: Option<f64>,
     images: usize,
-}
-
-/// A sum that is written as text, and may be read as a number: one in JSON may lose its last bit when it is read, and a
-/// run that goes on would not be the run that was left alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "Written")]
-struct Sum(f64);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Text(String),
-    Number(f64),
-}
-
-impl From<Sum> for String {
-    fn from(Sum(sum): Sum) -> Self {
-        sum.to_string()
-    }
-}
-
-impl TryFrom<Written> for Sum {
-    type Error = ParseFloatError;
-
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        match written {
-            Written::Text(sum) => sum.parse().map(Self),
-            Written::Number(sum) => Ok(Self(sum)),
-        }
-    }
 }
 
 /// The first of some batches in which a term is not a finite number. The step that it is of breaks the weights, and
@@ -125,10 +94,10 @@ impl Sums {
             if !sums.iter().all(|sum| sum.is_finite()) {
                 return Err(Broken { batch, sums: sums.to_vec() });
             }
-            self.reconstruction.0 += f64::from(sums[0]);
-            self.kl.0 += f64::from(sums[1]);
+            self.reconstruction += f64::from(sums[0]);
+            self.kl += f64::from(sums[1]);
             if let Some(perceptual) = sums.get(2) {
-                self.perceptual.get_or_insert_default().0 += f64::from(*perceptual);
+                *self.perceptual.get_or_insert_default() += f64::from(*perceptual);
             }
             self.images += images;
         }
@@ -139,9 +108,9 @@ impl Sums {
     pub fn means(&self) -> Means {
         let images = self.images.max(1) as f64;
         Means {
-            reconstruction: self.reconstruction.0 / images,
-            kl: self.kl.0 / images,
-            perceptual: self.perceptual.map(|Sum(perceptual)| perceptual / images),
+            reconstruction: self.reconstruction / images,
+            kl: self.kl / images,
+            perceptual: self.perceptual.map(|perceptual| perceptual / images),
         }
     }
 }
@@ -213,7 +182,7 @@ mod tests {
     #[test]
     fn sums_are_read_as_they_were_written() {
         for number in 1..1000 {
-            let part = |by: f64| Sum(1e3 / by);
+            let part = |by: f64| 1e3 / by;
             let (n, images) = (f64::from(number), 3);
             let sums = Sums {
                 reconstruction: part(n),
@@ -224,9 +193,6 @@ mod tests {
             let text = serde_json::to_string(&sums).expect("JSON");
             assert_eq!(serde_json::from_str::<Sums>(&text).expect("whole"), sums, "{text}");
         }
-        let older = r#"{"reconstruction":2.5,"kl":0.0,"images":1}"#;
-        let sums = Sums { reconstruction: Sum(2.5), images: 1, ..Sums::default() };
-        assert_eq!(serde_json::from_str::<Sums>(older).expect("whole"), sums);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, Array4, ArrayView1, ArrayView4, Axis, Slice};
 
+use crate::data::spread;
 use crate::data::{self, Images};
-use crate::split::spread;
 
 /// The most images of a fit.
 const MAX_IMAGES: usize = 10_000;

@@ -55,9 +55,9 @@ pub struct RunInfo {
     /// The folder that the images came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// The device that trained.
+    /// The device that training began on.
     pub device: String,
-    /// Versions of the programs that took part.
+    /// Versions of the programs that it began with.
     pub versions: BTreeMap<String, String>,
     /// Final figures by name, once training has ended.
     pub metrics: BTreeMap<String, f64>,
@@ -89,7 +89,7 @@ fn is_zero(weight: &f64) -> bool {
 }
 
 impl EpochMetrics {
-    /// The weights that the loss of this epoch is made with.
+    /// The weights that the terms have reached. The best epoch is chosen with the last ones.
     pub fn weights(&self) -> TermWeights {
         TermWeights { beta: self.beta, perceptual: self.perceptual_weight }
     }
@@ -283,8 +283,8 @@ impl Run {
             .with_context(|| format!("`{}` is damaged", path.display()))
     }
 
-    /// Keeps an evaluation as `evaluations/PART-EPOCH.json`, with the number of its images and of its
-    /// draws in the name where it has less than all and more than one.
+    /// Keeps an evaluation as `evaluations/PART-EPOCH.json`, with the number of its images in the name where
+    /// these are not all, and of its draws where it draws.
     ///
     /// # Errors
     ///

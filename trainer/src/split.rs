@@ -82,12 +82,6 @@ pub fn split(loaded: Loaded, config: &RunConfig) -> Split {
     Split { train, validation, test: test.map_or_else(none, Part::from) }
 }
 
-/// The places of at most `most` of `count` things, spread evenly over them.
-pub fn spread(count: usize, most: usize) -> Vec<usize> {
-    let chosen = count.min(most);
-    (0..chosen).map(|i| i * count / chosen).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::Axis;
@@ -112,12 +106,5 @@ mod tests {
                 assert_eq!(read(&kept), read(&selected));
             }
         }
-    }
-
-    #[test]
-    fn a_limit_is_spread_over_the_part() {
-        assert_eq!(spread(10, 4), [0, 2, 5, 7]);
-        assert_eq!(spread(3, 100), [0, 1, 2]);
-        assert!(spread(0, 5).is_empty());
     }
 }

@@ -107,6 +107,8 @@ pub struct Imported {
     pub taken: Vec<(String, String)>,
     /// Why ONNX Runtime took no part, where it did not.
     pub without_onnx_runtime: Option<String>,
+    /// Why the native engine took no part, where it has not the graphs' operators.
+    pub without_native: Option<String>,
 }
 
 /// Writes a bundle under `folder`, made of two ONNX files.
@@ -154,10 +156,13 @@ pub fn import(
     let bundle = Bundle::open(made.path())?;
     let native = EngineOptions::new(Engine::Native);
     let engines = [Some(&native), Some(&tract), onnx_runtime.as_ref().ok()];
+    let mut without_native = None;
     for options in engines.into_iter().flatten() {
         let model = match Model::load(&bundle, options) {
-            // Some imports have operators that are not for the native engine.
-            Err(vae_infer::Error::Engine { .. }) if options.engine == Engine::Native => continue,
+            Err(error @ vae_infer::Error::Engine { .. }) if options.engine == Engine::Native => {
+                without_native = Some(error.to_string());
+                continue;
+            }
             model => model,
         };
         let rows = model.map_err(Error::from).and_then(|mut model| {
@@ -168,7 +173,7 @@ pub fn import(
     write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
     Bundle::open(made.path())?;
     made.publish(vacant(folder, force)?)?;
-    Ok(Imported { manifest, taken, without_onnx_runtime: onnx_runtime.err() })
+    Ok(Imported { manifest, taken, without_onnx_runtime: onnx_runtime.err(), without_native })
 }
 
 /// Says which file it is whose rewritten graph an engine gives up on.

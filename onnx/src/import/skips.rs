@@ -1,5 +1,7 @@
 //! What an encoder hands to a decoder beside the latent vector.
 
+use std::iter;
+
 use super::Names;
 use super::heads::{Heads, named};
 use super::port::{Port, list};
@@ -59,18 +61,31 @@ pub(crate) fn find(
         let Some(dims) = dims.filter(|_| fits) else {
             return Err(format!("it takes {to}, which is not the encoder's {from}"));
         };
-        let name = skip_name(&from.name, &skips);
+        let name = skip_name(&from.name, |name| skips.iter().any(|skip| skip.name == name));
         skips.push(Skip { name, from: from.clone(), to: (*to).clone(), dims });
     }
     Ok(skips)
 }
 
 /// `skip_` and what of a name is a letter or a digit, with a number where that is taken.
-fn skip_name(from: &str, taken: &[Skip]) -> String {
+fn skip_name(from: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let mut name = format!("skip_{}", from.chars().map(plain).collect::<String>());
-    if taken.iter().any(|skip| skip.name == name) {
-        name = format!("{name}_{}", taken.len());
+    let name = format!("skip_{}", from.chars().map(plain).collect::<String>());
+    let numbered = (1..).map(|number| format!("{name}_{number}"));
+    iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_skips_have_one_name() {
+        let mut taken: Vec<String> = vec![];
+        for from in ["a.b", "a_b_1", "a/b", "a b"] {
+            let name = skip_name(from, |name| taken.iter().any(|other| other == name));
+            taken.push(name);
+        }
+        assert_eq!(taken, ["skip_a_b", "skip_a_b_1", "skip_a_b_2", "skip_a_b_3"]);
     }
-    name
 }

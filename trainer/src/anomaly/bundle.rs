@@ -3,7 +3,8 @@ use vae_infer::anomaly::Method;
 use vae_infer::{Bundle, EngineOptions};
 use vae_onnx::Anomaly;
 
-use crate::split::{Split, spread};
+use crate::data::spread;
+use crate::split::Split;
 use crate::statistics::{self, TRAINING_IMAGES};
 use crate::trained::Trained;
 

@@ -9,12 +9,13 @@ use vae_infer::{Bundle, EngineOptions};
 
 use super::made::Kind;
 use super::{Baselines, bundle, ranking, scores};
+use crate::data::spread;
 use crate::data::{self, DataConfig};
 use crate::evaluation::Measured;
 use crate::pca;
 use crate::progress::Progress;
 use crate::say::say;
-use crate::split::{Part, Split, spread};
+use crate::split::{Part, Split};
 use crate::trained::Trained;
 
 /// The most validation images, where no limit is asked for.

@@ -14,12 +14,12 @@ use crate::anomaly::{self, ranking::auroc};
 use crate::cli;
 use crate::commands;
 use crate::config::RunConfig;
+use crate::data::spread;
 use crate::device::DeviceName;
 use crate::fit::Outcome;
 use crate::pca;
 use crate::run::{self, Run};
 use crate::signals::Signals;
-use crate::split::spread;
 use crate::trained::Trained;
 
 /// Draws an image for the scores that draw.

@@ -10,11 +10,12 @@ use vae_onnx::{Anomaly, CALIBRATION_IMAGES, Exported, Timing};
 
 use super::{agreement, open, print};
 use crate::cli::{Export, PrecisionName};
+use crate::data::spread;
 use crate::data::{self, DataConfig};
 use crate::device::DeviceName;
 use crate::evaluation;
 use crate::say::say;
-use crate::split::{Part, Split, spread};
+use crate::split::{Part, Split};
 use crate::statistics::{self, TRAINING_IMAGES};
 use crate::trained::Trained;
 
@@ -95,18 +96,17 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
 }
 
 /// Images that a run was trained on, and images that it holds out: test images, those of its
-/// validation where there are none.
+/// validation where there are none, and where there are none either, training images.
 fn parts(trained: &Trained, folder: Option<&Path>) -> Result<[Array4<f32>; 2]> {
-    let Split { train, validation, test, .. } = trained.data(folder)?;
-    let part = if test.is_empty() { validation } else { test };
-    if part.is_empty() {
-        bail!("the run holds no images out");
+    let Split { train, validation, test } = trained.data(folder)?;
+    let held_out = [&test, &validation].into_iter().find(|part| !part.is_empty());
+    if held_out.is_none() {
+        say(
+            "note: the run holds no images out: verdicts are compared on images that it was trained on",
+        );
     }
-    let some = |part: Part, count| {
-        let chosen = spread(part.len(), count);
-        part.images.read(&chosen)
-    };
-    Ok([some(train, TRAINING_IMAGES)?, some(part, HELD_OUT)?])
+    let some = |part: &Part, count| part.images.read(&spread(part.len(), count));
+    Ok([some(&train, TRAINING_IMAGES)?, some(held_out.unwrap_or(&train), HELD_OUT)?])
 }
 
 /// Images of a folder that has nothing to do with the run.

@@ -86,7 +86,10 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     match run.info()? {
         Some(begun) => {
             same_inputs(&begun, &info)?;
-            (info.device, info.versions) = (begun.device, begun.versions);
+            match checkpoint {
+                Some(_) => (info.device, info.versions) = (begun.device, begun.versions),
+                None => run.write_info(&info)?,
+            }
         }
         None => {
             let probe = if validation.is_empty() { &train } else { &validation };

@@ -15,9 +15,12 @@ use crate::say::say;
 const IMAGES: usize = 64;
 
 pub(super) fn run(options: Import) -> Result<ExitCode> {
-    let Imported { manifest, taken, without_onnx_runtime } = import(&options)?;
+    let Imported { manifest, taken, without_onnx_runtime, without_native } = import(&options)?;
     if let Some(reason) = without_onnx_runtime {
         say(format!("note: not compared with ONNX Runtime: {reason}"));
+    }
+    if let Some(reason) = without_native {
+        say(format!("note: tract will run it: {reason}"));
     }
     let mut text: String =
         taken.iter().map(|(term, taken)| format!("{term:<15} {taken}\n")).collect();

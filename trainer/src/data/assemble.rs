@@ -25,7 +25,7 @@ pub(super) fn dataset(
     config: &DataConfig,
 ) -> Result<Dataset, Error> {
     let (places, labels) = classes.of(&split)?;
-    let taken = spread(places.len(), config.limit);
+    let taken = spread(places.len(), config.limit.unwrap_or(usize::MAX));
     let chosen: Vec<usize> = taken.iter().map(|&i| places[i]).collect();
     let labels: Vec<usize> = taken.iter().filter_map(|&i| labels.get(i).copied()).collect();
     let pictures = split.pictures;
@@ -51,9 +51,9 @@ pub(super) fn dataset(
     Ok(Dataset { images, labels, classes: classes.names.clone(), hash })
 }
 
-/// The indices of at most `limit` of `count` images, evenly spread: a source may be sorted by class.
-fn spread(count: usize, limit: Option<usize>) -> Vec<usize> {
-    let taken = limit.unwrap_or(count).min(count);
+/// The places of at most `most` of `count` images, evenly spread over them: a source may be sorted by class.
+pub fn spread(count: usize, most: usize) -> Vec<usize> {
+    let taken = count.min(most);
     (0..taken).map(|i| (i as u128 * count as u128 / taken as u128) as usize).collect()
 }
 
@@ -63,9 +63,9 @@ mod tests {
 
     #[test]
     fn a_limit_spreads_over_the_whole_split() {
-        assert_eq!(spread(5, None), [0, 1, 2, 3, 4]);
-        assert_eq!(spread(5, Some(9)), [0, 1, 2, 3, 4]);
-        assert_eq!(spread(10, Some(4)), [0, 2, 5, 7]);
-        assert!(spread(0, Some(3)).is_empty());
+        assert_eq!(spread(5, 5), [0, 1, 2, 3, 4]);
+        assert_eq!(spread(5, usize::MAX), [0, 1, 2, 3, 4]);
+        assert_eq!(spread(10, 4), [0, 2, 5, 7]);
+        assert!(spread(0, 3).is_empty());
     }
 }

@@ -6,21 +6,25 @@ use std::path::{Path, PathBuf};
 use vae_infer::images;
 
 use super::Error;
-use super::pictures::{Pictures, Split, Splits};
+use super::pictures::{Pictures, Split, Splits, names, roles};
 
 /// The image files of a folder, each with the name of its class or none.
 type Tree = Vec<(PathBuf, Option<String>)>;
 
-/// The splits of a folder of images: its own images, or those below `train/` and `test/`.
+/// The splits of a folder of images: those below `train/` and `test/`, where there is one of them, or else its own.
 ///
 /// The classes are the names of the sub-folders, sorted, those of all splits together.
 pub(super) fn open(folder: &Path) -> Result<Splits, Error> {
-    let [train, test] = ["train", "test"].map(|name| folder.join(name));
-    let (train, test, notes) = if train.is_dir() {
-        let test = test.is_dir().then(|| tree(&test)).transpose()?;
-        (tree(&train)?, test, passed_over(folder)?)
-    } else {
-        (tree(folder)?, None, Vec::new())
+    let part = |name| {
+        let part = folder.join(name);
+        part.is_dir().then(|| tree(&part)).transpose()
+    };
+    let (train, test, notes) = match roles(part("train")?, part("test")?, folder) {
+        Some((train, test, mut notes)) => {
+            notes.extend(passed_over(folder)?);
+            (train, test, notes)
+        }
+        None => (tree(folder)?, None, Vec::new()),
     };
 
     let all = || train.iter().chain(test.iter().flatten());
@@ -72,14 +76,21 @@ fn class(folder: &Path, file: &Path) -> Option<String> {
     below.next().map(|_| first.as_os_str().to_string_lossy().into_owned())
 }
 
-/// A note on the folders beside `train/` and `test/`, where there are any.
-fn passed_over(folder: &Path) -> Result<Vec<String>, Error> {
-    let mut others = super::pictures::names(folder)?;
-    others.retain(|name| name != "train" && name != "test" && folder.join(name).is_dir());
-    if others.is_empty() {
-        return Ok(Vec::new());
+/// A note on the folders and images beside `train/` and `test/`, where there are any.
+fn passed_over(folder: &Path) -> Result<Option<String>, Error> {
+    let mut others = names(folder)?;
+    others.retain(|name| name != "train" && name != "test");
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|name| folder.join(name).is_dir());
+    files.retain(|name| images::is_image(Path::new(name)));
+    let mut others: Vec<_> = folders.iter().map(|name| format!("`{name}`")).collect();
+    if let [first, ..] = &files[..] {
+        others.push(format!("{} images such as `{first}`", files.len()));
     }
-    let others: Vec<_> = others.iter().map(|name| format!("`{name}`")).collect();
-    let (folder, others) = (folder.display(), others.join(", "));
-    Ok(vec![format!("of `{folder}` only `train` and `test` are read, not {others}")])
+    let note = format!(
+        "of `{}` only `train` and `test` are read, not {}",
+        folder.display(),
+        others.join(", ")
+    );
+    Ok((!others.is_empty()).then_some(note))
 }

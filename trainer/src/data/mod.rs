@@ -24,6 +24,7 @@ pub mod patterns;
 mod pictures;
 mod transfer;
 
+pub use assemble::spread;
 use classes::Classes;
 pub use error::Error;
 pub use images::Images;

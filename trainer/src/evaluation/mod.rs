@@ -21,9 +21,10 @@ pub use protocol::{PartName, Protocol, Targets};
 pub use statistic::{Measured, Statistic};
 
 use crate::config::RunConfig;
+use crate::data::spread;
 use crate::objective::Objective;
 use crate::pca;
-use crate::split::{Split, spread};
+use crate::split::Split;
 use crate::trained::Trained;
 
 /// What is evaluated.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array4, Axis};
 
+use crate::data::spread;
 use crate::data::{self, Images};
-use crate::split::{Part, Split, spread};
+use crate::split::{Part, Split};
 
 /// Held-out images, evenly thinned out where there are many.
 #[derive(Debug, Clone)]

@@ -82,6 +82,31 @@ fn train_and_test_folders_are_splits_with_the_same_classes() {
 }
 
 #[test]
+fn what_is_beside_the_splits_is_named_and_a_test_split_alone_is_trained_on() {
+    let folder = tempdir().unwrap();
+    let image = ImageSpec::new(1, 2, 3);
+    for name in ["test/a/x.png", "test/b/x.png"] {
+        picture(folder.path(), name, grey(0), ImageFormat::Png);
+    }
+    let loaded = load_folder(folder.path(), &image).unwrap();
+    assert_eq!(
+        (loaded.train.classes, loaded.train.labels),
+        (vec!["a".into(), "b".into()], vec![0, 1])
+    );
+    assert!(loaded.test.is_none() && loaded.notes.len() == 1);
+    assert!(loaded.notes[0].contains("only a test split"), "{:?}", loaded.notes);
+
+    for name in ["train/a/x.png", "extra/x.png", "loose.png", "looser.png"] {
+        picture(folder.path(), name, grey(0), ImageFormat::Png);
+    }
+    put(folder.path(), "README.txt", b"not an image");
+    let loaded = load_folder(folder.path(), &image).unwrap();
+    assert_eq!((loaded.train.images.len(), loaded.test.unwrap().images.len()), (1, 2));
+    let note = "only `train` and `test` are read, not `extra`, 2 images such as `loose.png`";
+    assert!(loaded.notes[0].ends_with(note), "{:?}", loaded.notes);
+}
+
+#[test]
 fn what_is_no_data_set_is_refused_by_name() {
     let folder = tempdir().unwrap();
     let image = ImageSpec::new(1, 2, 3);
