@@ -78,8 +78,9 @@ def main(program, *runs):
                 full_bytes = full_bytes or manifest["encoder"]["bytes"] + manifest["decoder"]["bytes"]
                 rows[precision] = (manifest, timings)
             # What f32 takes is measured beside the other two.
-            beside = rows.get("int8", rows["f16"])[1]
-            rows["f32"][1].update({engine: (full, full) for engine, (_, full) in beside.items()})
+            _, beside = rows.get("int8") or rows.get("f16") or ({}, {})
+            if "f32" in rows:
+                rows["f32"][1].update({engine: (full, full) for engine, (_, full) in beside.items()})
             for precision, (manifest, timings) in rows.items():
                 cells = row(manifest["name"], precision, manifest, timings, full_bytes)
                 print("| " + " | ".join(cells) + " |", flush=True)

@@ -150,7 +150,7 @@ class Comparison:
             begins = (start / "weights.safetensors").exists()
             if begins and framework == "jax" and not self.chosen.all_in_jax and convolutional(start):
                 continue
-            if reason := lacking or (None if begins else NO_START):
+            if reason := lacking or (unlike(start) if begins else NO_START):
                 self.peer(batch, names, (network, mode, precision), {"error": reason})
             else:
                 waiting.append((network, mode, precision))
@@ -243,6 +243,16 @@ class Comparison:
     def begin(self, command: list[str]) -> subprocess.Popen:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.surroundings(),
                                 cwd=self.folder)
+
+
+def unlike(start: Path) -> str | None:
+    """Why the others would not do the same work as ours on the network that begins in a folder, where they would not."""
+    config = tomllib.loads((start / "config.toml").read_text())
+    train, perceptual = config.get("train", {}), config.get("train", {}).get("perceptual", {})
+    reasons = {"clipped gradients": "clip_norm" in train, "a sampled KL term": train.get("kl", "analytic") != "analytic",
+               "a Gaussian likelihood": config["model"].get("likelihood", {}).get("kind") == "gaussian",
+               "features other than those of letters": perceptual.get("features", "letters") != "letters"}
+    return next((f"not written for {reason}" for reason, holds in reasons.items() if holds), None)
 
 
 def convolutional(start: Path) -> bool:

@@ -59,15 +59,18 @@ def rows(command: list[str], surroundings: dict[str, str], seconds: float, memor
     late = threading.Event()
     timer = threading.Timer(min(max(seconds, 1.0), 1e6), lambda: (late.set(), process.kill()))
     timer.start()
-    if memory:
-        memory.taken()
-    for line in process.stdout:
-        if line.startswith("{"):
-            row = json.loads(line)
-            taken = memory.taken() if memory else None
-            yield row if taken is None else row | {"peak_memory": taken}
-    code = process.wait()
-    timer.cancel()
+    try:
+        if memory:
+            memory.taken()
+        for line in process.stdout:
+            if line.startswith("{"):
+                row = json.loads(line)
+                taken = memory.taken() if memory else None
+                yield row if taken is None else row | {"peak_memory": taken}
+        code = process.wait()
+    finally:
+        timer.cancel()
+        process.kill()
     listener.join(1)
     if late.is_set():
         yield {"error": LATE}

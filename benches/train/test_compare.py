@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from compare import unlike
 from processes import LATE
 from verdict import NO_START, complaints
 
@@ -69,6 +70,19 @@ class Verdict(unittest.TestCase):
     def test_what_follows_from_another_failure_or_from_the_budget_is_no_cause(self):
         for reason in (LATE, NO_START):
             self.assertEqual(self.said({"contender": "jax", "network": "wide", "batch": 32, "error": reason}), [])
+
+
+class Unlike(unittest.TestCase):
+    def test_what_the_others_would_do_otherwise_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder) / "config.toml"
+            for lines, reason in [("", None), ("clip_norm = 1.0", "clipped gradients"), ('kl = "sampled"', "KL term"),
+                                  ('perceptual = { weight = 1.0, features = "mine/features.toml" }', "features")]:
+                config.write_text(f'[model]\nlikelihood = {{ kind = "bernoulli" }}\n[train]\n{lines}\n')
+                said = unlike(Path(folder))
+                self.assertTrue(said is None if reason is None else reason in said, said)
+            config.write_text('[model]\nlikelihood = { kind = "gaussian", sigma = 0.1 }\n')
+            self.assertIn("Gaussian", unlike(Path(folder)))
 
 
 class Program(unittest.TestCase):
