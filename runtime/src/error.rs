@@ -15,7 +15,7 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
-    /// A file could not be written; nothing is left under its name.
+    /// A file or folder could not be written; its name never stands for half of one.
     #[error("cannot write `{}`: {cause}", path.display())]
     Write {
         /// What was to be written.

@@ -245,7 +245,13 @@ impl Staged {
                 std::fs::rename(&old, &folder)?;
                 return Err(error);
             }
-            std::fs::remove_dir_all(old)
+            std::fs::remove_dir_all(&old).map_err(|error| {
+                let old = old.display();
+                io::Error::new(
+                    error.kind(),
+                    format!("it is there, and the one before remains as `{old}`: {error}"),
+                )
+            })
         };
         rename().map_err(Error::write(&folder))?;
         // It has its final name: there is nothing left to remove under the temporary one.

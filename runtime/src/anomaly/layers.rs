@@ -9,7 +9,7 @@ const MOST_VALUES: usize = 1024;
 /// The differences h(x̂) − h(x) of layers of a batch, side by side (Kim et al., RaPP, ICLR 2020).
 ///
 /// A layer that is a picture of more than 1,024 values is averaged over the cells of a square grid
-/// until it has no more.
+/// until it has no more, or one a channel.
 ///
 /// # Shapes
 ///

@@ -7,9 +7,9 @@ use crate::{Bundle, Error, cache};
 
 /// The folder with the stamps of self-tests that were passed, one small file each.
 ///
-/// A stamp's name is the SHA-256 of all that a result depends on: the bundle's manifest, which holds
+/// A stamp's name is the SHA-256 of what a result depends on: the bundle's manifest, which holds
 /// the hashes of its files, the engines with their providers and versions, the program, and the
-/// processor. Where any of them changes, there is no stamp. The program is the one that is running,
+/// processor. Where any of them changes, there is no stamp. A GPU and its driver are not among it. The program is the one that is running,
 /// whichever uses this library: it is known by this library's version, and its file's length and time
 /// of modification, so that one that was built anew tests anew. Of a library that is loaded while a
 /// program runs, as by Python, the version alone is known. Where the system does not say them, nothing

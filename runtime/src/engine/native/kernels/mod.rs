@@ -39,8 +39,6 @@ pub(super) use transpose::Transpose;
 pub(super) struct Registers {
     /// `f32` numbers in a vector register.
     pub(super) lanes: usize,
-    /// Vector registers.
-    pub(super) count: usize,
     /// How weights in half precision lie, and those that are integers.
     pub(super) halves: HalfOrder,
     pub(super) integers: Order,
@@ -54,7 +52,7 @@ impl Registers {
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) -> Registers {
                 let Self(halves, integers) = self;
-                Registers { lanes: S::F32_LANES, count: S::REGISTER_COUNT, halves, integers }
+                Registers { lanes: S::F32_LANES, halves, integers }
             }
         }
         arch.dispatch(Ask(HalfArch::of(arch).order(), IntegerArch::of(arch).order()))
