@@ -15,8 +15,8 @@ pub enum Error {
     Shape(#[from] vae_models::ShapeError),
     /// Something stands under the bundle's name.
     #[error(
-        "`{}` exists, and --force replaces a folder that holds a bundle and nothing else (hint: \
-         another -o)",
+        "`{}` exists, and --force replaces a folder that holds a bundle and nothing else, such as a calibration \
+         (hint: another -o)",
         path.display()
     )]
     Exists {

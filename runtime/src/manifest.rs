@@ -234,6 +234,21 @@ impl fmt::Display for Precision {
     }
 }
 
+/// Refuses a name for a model that is empty or not a part of one line.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("the name is empty".into());
+    }
+    match name.chars().any(char::is_control) {
+        true => Err(format!("the name {name:?} has characters that steer a terminal")),
+        false => Ok(()),
+    }
+}
+
 impl Manifest {
     /// Reads a manifest and checks that it does not contradict itself.
     ///
@@ -286,6 +301,7 @@ impl Manifest {
 
     fn check(&self) -> Result<(), String> {
         self.image.check()?;
+        check_name(&self.name)?;
         if self.latent == 0 {
             return Err("its latent size is 0".into());
         }

@@ -136,7 +136,8 @@ fn split<A: Clone>(
     let (height, width) =
         (u32::try_from(height).map_err(|_| wrong())?, u32::try_from(width).map_err(|_| wrong())?);
     if shape.contains(&0) {
-        return Err(wrong());
+        let reason = format!("its shape is {shape:?}, it holds no picture");
+        return Err(Error::Npy { name: name.to_owned(), reason });
     }
     array
         .axis_iter(Axis(0))

@@ -92,8 +92,10 @@ impl ImageSpec {
         if !(black.is_finite() && white.is_finite() && black < white) {
             return Err(format!("the range of pixel values is [{black}, {white}]"));
         }
-        if self.binarize.is_some_and(|t| !t.is_finite()) {
-            return Err("the threshold for binarization is not finite".into());
+        if let Some(threshold) = self.binarize.filter(|t| !(black..=white).contains(t)) {
+            return Err(format!(
+                "the threshold for binarization is {threshold}, and pixels are from {black} to {white}"
+            ));
         }
         Ok(())
     }

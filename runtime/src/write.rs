@@ -173,17 +173,17 @@ impl StagedFile {
 
 impl Write for StagedFile {
     fn write(&mut self, content: &[u8]) -> io::Result<usize> {
-        self.made.write(content)
+        self.made.as_file_mut().write(content)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.made.flush()
+        self.made.as_file_mut().flush()
     }
 }
 
 impl Seek for StagedFile {
     fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
-        self.made.seek(place)
+        self.made.as_file_mut().seek(place)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use vae_infer::ImageSpec;
+use vae_infer::{ImageSpec, manifest};
 use vae_models::{Block, Likelihood, VaeConfig, Warmup};
 
 use crate::data::DataConfig;
@@ -171,9 +171,7 @@ impl RunConfig {
 
     fn check(&self) -> Result<()> {
         let train = &self.train;
-        if self.name.is_empty() {
-            bail!("the name is empty");
-        }
+        manifest::check_name(&self.name).map_err(anyhow::Error::msg)?;
         self.image.check().map_err(anyhow::Error::msg).context("in [image]")?;
         self.model.check(self.image.shape()).context("in [model]")?;
         let positive = |value: f64| value.is_finite() && value > 0.0;

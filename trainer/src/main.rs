@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use vae_train::cli::Cli;
+use vae_train::data;
 use vae_train::say::say;
 
 // A step on the CPU frees and asks for hundreds of tensors, which this one does not give back to the
@@ -24,7 +25,13 @@ fn main() -> ExitCode {
             let chain = format!("{error:#}");
             let line: Vec<_> = chain.lines().map(str::trim).collect();
             let another_size = |cause: &(dyn std::error::Error + 'static)| {
-                matches!(cause.downcast_ref(), Some(vae_infer::Error::ImageSize { .. }))
+                // What a data set passes on is not a cause of its own.
+                let passed_on = match cause.downcast_ref() {
+                    Some(data::Error::Infer(error)) => Some(error),
+                    _ => None,
+                };
+                let error = cause.downcast_ref().or(passed_on);
+                matches!(error, Some(vae_infer::Error::ImageSize { .. }))
             };
             let hint = match error.chain().any(another_size) {
                 true => {

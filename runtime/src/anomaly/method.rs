@@ -65,6 +65,11 @@ impl Method {
         matches!(self, Self::Sap | Self::Nap)
     }
 
+    /// Whether it takes statistics of the training images.
+    pub fn takes_statistics(self) -> bool {
+        matches!(self, Self::Mahalanobis | Self::Path | Self::Nap)
+    }
+
     /// Says why a model cannot be scored by it.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -22,9 +22,10 @@ pub(super) struct Bundle {
 impl Bundle {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
         let program = std::env::current_exe().map_err(Error::read("this program"))?;
-        let inputs: Vec<&Path> = options.model().into_iter().chain([program.as_path()]).collect();
-        output::check(&self.output, options.force, inputs)?;
-        let content = options.bundle()?.append_to(&program)?;
+        let bundle = options.bundle()?;
+        let inputs = options.read_for(&bundle);
+        output::check(&self.output, options.force, inputs.iter().map(PathBuf::as_path))?;
+        let content = bundle.append_to(&program)?;
         Signals::abandon()?;
         Ok(write::program(&self.output, &content)?)
     }

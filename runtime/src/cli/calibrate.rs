@@ -82,6 +82,12 @@ impl Calibrate {
         images_needed(self.far.unwrap_or(RATE))?;
         let inputs = Inputs::find(&self.images)?;
         let changes = self.append || self.images.is_empty();
+        if changes && !path.exists() {
+            bail!(
+                "there is no calibration `{}` yet (hint: normal images, without --append)",
+                path.display()
+            );
+        }
         let before = match changes {
             true => Some(Calibration::open(&path, &bundle)?),
             false if path.exists() && !options.force => bail!(
@@ -90,7 +96,8 @@ impl Calibrate {
             ),
             false => None,
         };
-        output::check(&path, true, inputs.paths())?;
+        let read = options.read_for(&bundle);
+        output::check(&path, true, inputs.paths().chain(read.iter().map(PathBuf::as_path)))?;
         let known = before.as_ref().map_or(0, |before| before.images.len());
         let rates = before.as_ref().map(|before| [Some(before.rate), before.unsure]);
         let mut calibration = self.begun(before, &bundle, options)?;

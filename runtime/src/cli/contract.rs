@@ -43,8 +43,14 @@ impl<'a> Monitor<'a> {
         )?;
         let contract = Contract::new(judge.conformal(), rate, seed)?;
         if let Some(program) = options.on_broken.as_deref().filter(|program| !is_there(program)) {
+            let bare = program.components().count() == 1 && !program.starts_with(".");
             let program = program.display();
-            bail!("there is no program `{program}` (hint: ./{program} for one in this folder)");
+            match bare {
+                true => bail!(
+                    "there is no program `{program}` (hint: ./{program} for one in this folder)"
+                ),
+                false => bail!("there is no program `{program}`"),
+            }
         }
         Ok(Some(Self {
             contract,

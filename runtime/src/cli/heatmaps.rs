@@ -67,8 +67,8 @@ pub(super) struct Heatmaps {
 enum Folder {
     /// Under another name: the folder appears when it is whole.
     Staged(Staged),
-    /// In the folder itself, one after the other.
-    Open(PathBuf),
+    /// In the folder itself, one after the other; it is not there before where it was made for them.
+    Open { folder: PathBuf, made: bool },
 }
 
 impl Heatmaps {
@@ -131,7 +131,7 @@ impl Heatmaps {
             (with(".npy"), npy::encode(map)),
         ];
         match self.folder {
-            Folder::Open(_) => {
+            Folder::Open { .. } => {
                 write::together(&files.each_ref().map(|(path, content)| (&**path, &**content)))?;
             }
             Folder::Staged(_) => {
@@ -166,7 +166,15 @@ impl Heatmaps {
     pub(super) fn publish(self) -> Result<()> {
         match self.folder {
             Folder::Staged(staged) => Ok(staged.publish(false)?),
-            Folder::Open(_) => Ok(()),
+            Folder::Open { .. } => Ok(()),
+        }
+    }
+
+    /// Leaves no folder that was made for maps of which none came.
+    pub(super) fn abandon(self) {
+        if let Folder::Open { folder, made: true } = self.folder {
+            // One with maps in it stays.
+            let _ = std::fs::remove_dir(folder);
         }
     }
 }
@@ -187,17 +195,17 @@ impl Folder {
                 "cannot write `{}`: it exists (hint: --force adds maps to it)",
                 folder.display()
             ),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-            made => made,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(false),
+            made => made.map(|()| true),
         };
-        made.map_err(vae_infer::Error::write(folder))?;
-        Ok(Self::Open(folder.into()))
+        let made = made.map_err(vae_infer::Error::write(folder))?;
+        Ok(Self::Open { folder: folder.into(), made })
     }
 
     fn path(&self) -> &Path {
         match self {
             Self::Staged(staged) => staged.path(),
-            Self::Open(folder) => folder,
+            Self::Open { folder, .. } => folder,
         }
     }
 }

@@ -141,6 +141,13 @@ impl Options {
         self.model.as_deref()
     }
 
+    /// The files that a model is read from, and this program, which may hold one: none of them is an output.
+    pub(super) fn read_for(&self, bundle: &Bundle) -> Vec<PathBuf> {
+        let place = bundle.source();
+        let files = bundle.files().into_iter().map(|(name, _)| place.join(name));
+        files.chain([place.to_owned()]).chain(std::env::current_exe().ok()).collect()
+    }
+
     pub(super) fn engine(&self) -> EngineOptions {
         EngineOptions {
             engine: self.engine,

@@ -20,9 +20,11 @@ pub(super) struct Pack {
 
 impl Pack {
     pub(super) fn run(&self, options: &Options) -> Result<()> {
-        output::check(&self.output, options.force, options.model())?;
+        let bundle = options.bundle()?;
+        let inputs = options.read_for(&bundle);
+        output::check(&self.output, options.force, inputs.iter().map(PathBuf::as_path))?;
         let mut results = Results::new()?;
-        results.add_file(&self.output, &options.bundle()?.pack()?)?;
+        results.add_file(&self.output, &bundle.pack()?)?;
         results.write()
     }
 }

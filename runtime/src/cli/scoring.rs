@@ -89,11 +89,18 @@ impl Scoring {
 
         let ended = take.all(&mut source, examiner, on_error, &signals);
         if ended.is_err() && !(S::ENDLESS && take.counts.images() > 0) {
+            if let Some(heatmaps) = take.heatmaps {
+                heatmaps.abandon();
+            }
             return ended.map(|()| ExitCode::SUCCESS);
         }
         let (anomaly, stopped) = (take.counts.anomalies > 0, signals.received());
+        let (images, skipped) = (take.counts.images(), take.counts.skipped);
         take.finish(stopped.is_some() || ended.is_err(), source.dropped())?;
         ended?;
+        if !S::ENDLESS && stopped.is_none() && skipped > 0 && skipped == images {
+            bail!("none of {images} images could be scored");
+        }
         Ok(stopped.unwrap_or(ExitCode::from(u8::from(anomaly))))
     }
 

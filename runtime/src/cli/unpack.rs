@@ -24,7 +24,9 @@ impl Unpack {
         let replace = options.force && Bundle::fills(folder);
         if folder.symlink_metadata().is_ok() && !replace {
             let reason = match options.force {
-                true => "it exists and is no bundle, or holds more than one (hint: another -o)",
+                true => {
+                    "it exists and is no bundle, or holds more, such as a calibration (hint: another -o)"
+                }
                 false => "it exists (hint: --force replaces a bundle)",
             };
             bail!("cannot write `{}`: {reason}", folder.display());

@@ -132,14 +132,14 @@ fn what_would_break_the_promise_is_refused() {
         (&["calibrate", normal, "--far", "0", "--force"], &["a number between 0 and 1"]),
         (&["calibrate", normal, "--unsure-band", "0.001", "--force"], &["at least 0.01"]),
         (&["calibrate", normal], &["it exists", "--append"]),
-        (&["calibrate", "-o", text(&empty)], &["cannot read", "none.json"]),
+        (&["calibrate", "-o", text(&empty)], &["no calibration", "none.json", "normal images"]),
         (&["calibrate", normal, "--method", "nap", "--force"], &["nap", "layers"]),
         (&["calibrate", normal, "--method", "path", "--force"], &["path", "statistics"]),
         (&["calibrate", normal, "--append", "--method", "nll"], &["with `--method mse`"]),
         (&["score", normal, "--method", "nll"], &["calibrated with `--method mse`"]),
         (
             &["score", normal, "--contract", "0.1", "--on-broken", "no-such-program"],
-            &["no program `no-such-program`", "./no-such-program"],
+            &["no program `no-such-program`", "(hint: ./no-such-program"],
         ),
         (&["score", normal, "--far", "0.001"], &["999 are needed"]),
         (&["score", normal, "--calibration", normal], &["not a usable calibration"]),
@@ -178,6 +178,10 @@ fn a_bad_image_among_many_is_skipped_and_counted() {
     let [skipped, counts] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
     assert!(skipped.starts_with("skipped: ") && skipped.contains("bad.png"), "{said}");
     assert_eq!(counts, "4 images: 3 scored, 1 skipped");
+    let none = line.run(&["score", text(&bad), "--on-error", "skip"]);
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(said.ends_with("error: none of 1 images could be scored\n"), "{said}");
+    assert_eq!(none.status.code(), Some(2));
 }
 
 #[test]

@@ -182,6 +182,13 @@ fn damaged_folders_are_refused() {
         ("M30 empty manifest", "manifest", written("manifest.json", b"")),
         ("M30 no manifest", "manifest", written("manifest.json", b"[1, 2]")),
         ("M30 newer", "format version is 2", edited(|m| m["format_version"] = 2.into())),
+        ("M30 name", "steer a terminal", edited(|m| m["name"] = "\u{1b}[31mred".into())),
+        ("M30 no name", "name is empty", edited(|m| m["name"] = " ".into())),
+        (
+            "M30 binarize",
+            "threshold for binarization is 2",
+            edited(|m| m["image"]["binarize"] = 2.into()),
+        ),
         ("M30 latent 0", "latent size", edited(|m| m["latent"] = 0.into())),
         ("M30 another latent", "encoder's output", edited(|m| m["latent"] = 3.into())),
         ("M30 5 channels", "channels", edited(|m| m["image"]["channels"] = 5.into())),

@@ -76,6 +76,34 @@ fn a_packed_bundle_goes_wherever_a_folder_goes() {
 }
 
 #[test]
+fn the_model_that_is_read_is_no_output() {
+    let (_folder, at) = folder();
+    let copy = Copy::new();
+    let model = copy.path().to_str().unwrap();
+    fs::write(at("model.vae"), packed()).unwrap();
+    succeed(["bundle", "-o", &at("program")]);
+    let [encoder, manifest] =
+        ["encoder.onnx", "manifest.json"].map(|name| copy.file(name).to_str().unwrap().to_owned());
+    let images = rings(copy.path(), 1)[0].to_str().unwrap().to_owned();
+    let mut failures = vec![];
+    for arguments in [
+        vec!["pack", "--model", model, "-o", &manifest, "--force"],
+        vec!["bundle", "--model", model, "-o", &encoder, "--force"],
+        vec!["calibrate", &images, "--model", model, "-o", &encoder, "--force"],
+        vec!["calibrate", &images, "--model", &at("model.vae"), "-o", &at("model.vae"), "--force"],
+    ] {
+        let refused = not_refused(&run(&arguments), &["it is an input"]);
+        failures.extend(refused.map(|f| format!("{arguments:?}: {f}")));
+    }
+    let own = std::process::Command::new(at("program"))
+        .args(["pack", "-o", &at("program"), "--force"])
+        .output()
+        .unwrap();
+    failures.extend(not_refused(&own, &["it is an input"]));
+    all_well(failures);
+}
+
+#[test]
 fn nothing_is_written_over() {
     let (_folder, at) = folder();
     let keep = |name: &str| {

@@ -127,6 +127,9 @@ fn what_cannot_be_scored_leaves_no_folder_of_maps() {
     let refused = fed(&[&mapped[..], &cannot].concat(), frames(1));
     assert_eq!(not_refused(&refused, &["/no/such/library"]), None);
     assert!(!maps.exists());
+    let refused = fed(&[&mapped[..], &["-"]].concat(), vec![]);
+    assert_eq!(not_refused(&refused, &["no frame came"]), None);
+    assert!(!maps.exists());
 }
 
 #[test]

@@ -57,11 +57,17 @@ pub(crate) fn export(options: &Export) -> Result<Exported> {
     let (training, held_out) = match parts(&trained, options.data.as_deref()) {
         Ok([training, held_out]) => (Some(training), held_out),
         Err(error) if options.data.is_some() => return Err(error),
+        Err(error) if options.score.takes_statistics() => {
+            let method = options.score;
+            return Err(error.context(format!(
+                "--score {method} takes the training images (hint: --data DIR)"
+            )));
+        }
         Err(error) => {
             let count = probe.len_of(Axis(0));
             say(format!(
-                "note: verdicts are compared on the {count} images in the run, and no statistics of \
-                 training images go into the bundle: {error:#}"
+                "note: verdicts are compared on the {count} images in the run, and no statistics of training images \
+                 go into the bundle, by which `vae-infer calibrate` would know them (hint: --data DIR): {error:#}"
             ));
             (None, probe.clone())
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use image::DynamicImage;
 use ndarray::Array4;
-use vae_infer::{noise, write};
+use vae_infer::{ImageSpec, Resize, noise, write};
 
 use super::rows::{self, Row};
 use super::subject::Place;
@@ -35,7 +35,12 @@ pub(super) fn draw(subject: &Subject) -> Result<Figure> {
 pub fn compare(runs: &[(&str, &Trained)], held_out: &HeldOut, folder: &Path) -> Result<PathBuf> {
     let mut subjects = vec![];
     for (name, trained) in runs {
-        if trained.config.image != runs[0].1.config.image {
+        // The images that they drew were compared: how files of other sizes became those is no matter.
+        let spec = |trained: &Trained| ImageSpec {
+            resize: Resize::Refuse,
+            ..trained.config.image.clone()
+        };
+        if spec(trained) != spec(runs[0].1) {
             bail!("`{name}` takes other images than `{}`", runs[0].0);
         }
         subjects.push((*name, Subject::new(trained, held_out)?));
