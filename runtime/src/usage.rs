@@ -1,4 +1,4 @@
-//! A refused command line, as one line.
+//! What is said in one line: a refused command line, and a message of several.
 
 /// Makes one line of what a parser of command lines prints in several: the error, what it lists, and its
 /// tip, or where help is, as a hint.
@@ -6,14 +6,16 @@
 /// `text` is the parser's message: paragraphs with empty lines between them, of which the first is the
 /// error, those that begin with `tip:` advise, and `Usage:` begins what `--help` shows.
 pub fn one_line(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(|paragraph| {
-        let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
-        lines.join(" ").trim().to_owned()
-    });
+    let paragraphs = text.split("\n\n").map(|paragraph| joined(paragraph).trim().to_owned());
     let mut paragraphs = paragraphs.filter(|paragraph| !paragraph.is_empty());
     let error = paragraphs.next().unwrap_or_default();
     let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: ").map(str::to_owned));
     format!("{error} (hint: {})", tip.as_deref().unwrap_or("--help shows what it takes"))
+}
+
+/// The lines of a message in one, which a cause or a file's name may have broken it into.
+pub fn joined(message: &str) -> String {
+    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

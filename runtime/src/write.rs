@@ -187,7 +187,7 @@ impl Seek for StagedFile {
     }
 }
 
-/// A folder that is filled beside its final place and gets its name when it is whole; dropped
+/// A folder that is filled beside or inside its final place and gets its name when it is whole; dropped
 /// before that, it leaves nothing.
 #[derive(Debug)]
 pub struct Staged {
@@ -203,17 +203,31 @@ impl Staged {
     ///
     /// [`Error::Write`].
     pub fn new(folder: &Path) -> Result<Self, Error> {
+        Self::made_in(parent(folder), folder)
+    }
+
+    /// Makes a hidden folder inside `folder`, which is there and may be another disk than what is around it: its
+    /// files get their names by [`Staged::publish_files`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn within(folder: &Path) -> Result<Self, Error> {
+        Self::made_in(folder, folder)
+    }
+
+    fn made_in(place: &Path, folder: &Path) -> Result<Self, Error> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(std::fs::Permissions::from_mode(0o777));
         }
-        if !parent(folder).is_dir() {
-            let missing = format!("there is no folder `{}`", parent(folder).display());
+        if !place.is_dir() {
+            let missing = format!("there is no folder `{}`", place.display());
             return Err(Error::write(folder)(io::Error::other(missing)));
         }
-        let make = || builder.prefix(".vae-").tempdir_in(parent(folder));
+        let make = || builder.prefix(".vae-").tempdir_in(place);
         let (made, begun) = Begun::new(make, TempDir::path).map_err(Error::write(folder))?;
         Ok(Self { made, folder: folder.into(), _begun: begun })
     }
@@ -259,16 +273,17 @@ impl Staged {
         Ok(())
     }
 
-    /// Gives files that are in it, by their names below it, the same names below a folder that is there; what stands there makes room.
+    /// Gives files, by their names below it, the same names in the folder that it lies [within](Self::within); what
+    /// stands there makes room.
     ///
     /// # Errors
     ///
     /// [`Error::Write`] for the first that cannot get its name.
-    pub fn publish_below(self, folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    pub fn publish_files(self, files: &[PathBuf]) -> Result<(), Error> {
         // Whoever abandons it waits until all have their names.
         let _staged = staged();
         for name in files {
-            let to = folder.join(name);
+            let to = self.folder.join(name);
             let named = folder_of(&to).and_then(|()| std::fs::rename(self.path().join(name), &to));
             named.map_err(Error::write(&to))?;
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use vae_infer::usage;
 use vae_train::cli::Cli;
 use vae_train::data;
 use vae_train::say::say;
@@ -22,8 +23,6 @@ fn main() -> ExitCode {
     match vae_train::commands::run(command) {
         Ok(code) => code,
         Err(error) => {
-            let chain = format!("{error:#}");
-            let line: Vec<_> = chain.lines().map(str::trim).collect();
             let another_size = |cause: &(dyn std::error::Error + 'static)| {
                 // What a data set passes on is not a cause of its own.
                 let passed_on = match cause.downcast_ref() {
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
                 }
                 false => "",
             };
-            say(format!("error: {}{hint}", line.join(" ")));
+            say(format!("error: {}{hint}", usage::joined(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }
@@ -52,7 +51,7 @@ fn refusal(error: &clap::Error) -> ExitCode {
     if help || !error.use_stderr() {
         let _ = error.print();
     } else {
-        say(vae_infer::usage::one_line(&error.render().to_string()));
+        say(usage::one_line(&error.render().to_string()));
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }

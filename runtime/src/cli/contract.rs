@@ -43,14 +43,11 @@ impl<'a> Monitor<'a> {
         )?;
         let contract = Contract::new(judge.conformal(), rate, seed)?;
         if let Some(program) = options.on_broken.as_deref().filter(|program| !is_there(program)) {
-            let bare = program.components().count() == 1 && !program.starts_with(".");
-            let program = program.display();
-            match bare {
-                true => bail!(
-                    "there is no program `{program}` (hint: ./{program} for one in this folder)"
-                ),
-                false => bail!("there is no program `{program}`"),
-            }
+            let hint = match is_bare(program) {
+                true => format!(" (hint: ./{} for one in this folder)", program.display()),
+                false => String::new(),
+            };
+            bail!("there is no program `{}`{hint}", program.display());
         }
         Ok(Some(Self {
             contract,
@@ -97,6 +94,11 @@ impl<'a> Monitor<'a> {
     }
 }
 
+/// Whether a program is named alone, and looked for on PATH.
+fn is_bare(program: &Path) -> bool {
+    program.components().count() == 1
+}
+
 /// Whether a program can be found, by its path or by a name on PATH.
 fn is_there(program: &Path) -> bool {
     let is_file = |path: &Path| {
@@ -104,7 +106,7 @@ fn is_there(program: &Path) -> bool {
         with_suffix.push(EXE_SUFFIX);
         path.is_file() || Path::new(&with_suffix).is_file()
     };
-    if program.components().count() > 1 {
+    if !is_bare(program) {
         return is_file(program);
     }
     let folders = env::var_os("PATH").unwrap_or_default();

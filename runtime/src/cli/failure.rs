@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Refusal;
 use vae_infer::{Error, usage};
 
-use super::say::one_line;
-
 /// Prints an error as one line on standard error and gives the exit code: 2, or 0 where whoever
 /// reads standard output has had enough.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
@@ -21,7 +19,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     {
         line.push_str(&format!(" (hint: {hint})"));
     }
-    let _ = writeln!(io::stderr(), "{}", one_line(line));
+    let _ = writeln!(io::stderr(), "{}", usage::joined(&line));
     ExitCode::from(2)
 }
 

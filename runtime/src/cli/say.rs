@@ -10,11 +10,6 @@ const CLEAR: &str = "\r\x1b[K";
 /// Whether the last line is one that is written over.
 static PASSING: AtomicBool = AtomicBool::new(false);
 
-/// What is to be said, without the breaks of lines that a file's name may have.
-pub(super) fn one_line(text: impl AsRef<str>) -> String {
-    text.as_ref().lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
 /// Says something. That nobody listens is no reason to stop, and `eprintln!` would.
 pub(super) fn say(line: impl Display) {
     hush();

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use vae_infer::Bundle;
 use vae_infer::anomaly::{Calibration, Judge, Method};
 use vae_infer::tuning::Goal;
+use vae_infer::{Bundle, usage};
 
 use super::calibrated::Calibrated;
 use super::contract::{Monitor, Monitored};
@@ -18,7 +18,7 @@ use super::line::{Line, SCHEMA};
 use super::lines::Lines;
 use super::measure::{Measure, Measured};
 use super::options::{Format, Options};
-use super::say::{one_line, say};
+use super::say::say;
 use super::signals::Signals;
 use super::source::Source;
 
@@ -199,7 +199,7 @@ impl Take<'_> {
 
     fn skip(&mut self, error: &anyhow::Error) {
         self.counts.skipped += 1;
-        say(one_line(format!("skipped: {error:#}")));
+        say(usage::joined(&format!("skipped: {error:#}")));
     }
 
     fn finish(self, stopped: bool, dropped: Option<usize>) -> Result<()> {

@@ -18,7 +18,7 @@ use super::super::{output, pictures};
 /// One PNG an image: in a folder that is hidden until all are there.
 pub(super) struct Folder {
     place: PathBuf,
-    /// Whether the place was there; the hidden folder is then inside it, as it may be another disk.
+    /// Whether the place was there; the hidden folder is then inside it.
     there: bool,
     /// They rest before their folder is removed: fields are dropped in this order.
     writers: Writers,
@@ -43,8 +43,7 @@ impl Folder {
         }
         Signals::abandon()?;
         let there = place.is_dir();
-        let staging =
-            Staged::new(&if there { place.join("reconstructions") } else { place.clone() })?;
+        let staging = if there { Staged::within(&place)? } else { Staged::new(&place)? };
         Ok(Self {
             place,
             there,
@@ -86,9 +85,8 @@ impl Folder {
     /// Gives the files their names, when all are written.
     pub(super) fn publish(self) -> Result<()> {
         self.writers.finish()?;
-        let Self { place, there, staging, files, .. } = self;
-        let published =
-            if there { staging.publish_below(&place, &files) } else { staging.publish(false) };
+        let Self { there, staging, files, .. } = self;
+        let published = if there { staging.publish_files(&files) } else { staging.publish(false) };
         Ok(published?)
     }
 
