@@ -375,7 +375,7 @@ impl Run {
     /// Where they cannot be written.
     pub fn write_probe(&self, images: &Array4<f32>) -> Result<()> {
         let probe = images.view().permuted_axes([0, 2, 3, 1]);
-        Ok(npy::write(&self.path("probe.npy"), &probe.as_standard_layout().into_owned())?)
+        Ok(npy::write(&self.path("probe.npy"), &probe)?)
     }
 
     /// The held-out images for the checks of an export, `[N, C, H, W]`.

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ndarray::{Array4, ArrayView4};
-use ndarray_npy::WritableElement;
 use vae_infer::ImageSpec;
 use vae_infer::npy::{self, Rows};
 use vae_infer::write::{self, StagedFile};
@@ -41,7 +40,7 @@ impl Results {
         Ok(())
     }
 
-    pub(super) fn add_rows<A: WritableElement + Clone>(&mut self, rows: Rows<A>) -> Result<()> {
+    pub(super) fn add_rows<A: npy::Element>(&mut self, rows: Rows<A>) -> Result<()> {
         self.files.push(rows.finish()?);
         Ok(())
     }
@@ -79,7 +78,7 @@ impl Images {
         let sink = match target {
             Target::File(path, Kind::Npy) => {
                 let [channels, height, width] = spec.shape();
-                storable(values)?;
+                storable(&path, values)?;
                 Sink::File(Rows::create(&path, &[height, width, channels])?)
             }
             target => {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use ndarray::{Array1, Array2, Array3, Array4, ShapeBuilder};
+use ndarray_npy::WriteNpyExt;
 use vae_infer::npy;
 
 use crate::fixture::{all_well, not_refused, run, succeed};
@@ -43,7 +44,7 @@ fn unusable_arrays_are_refused() {
         ),
         ("N1 long header", "cut short", b"\x93NUMPY\x02\0\xff\xff\xff\xff{".to_vec()),
         ("N4 objects", "not supported", raw(1, &header("|O", "(1,)"), &[0; 8])),
-        ("N4 strings", "not a usable", raw(1, &header("<U3", "(1,)"), &[0; 12])),
+        ("N4 strings", "not supported", raw(1, &header("<U3", "(1,)"), &[0; 12])),
         ("N4 complex", "not supported", raw(1, &header("<c8", "(1,)"), &[0; 8])),
         ("N4 no type", "not supported", raw(1, &header("", "(1, 28, 28)"), &[0; 784])),
         ("N5 version 9", "version", raw(9, &header("<f4", "(1, 28, 28)"), &[0; 3136])),
@@ -80,6 +81,8 @@ fn every_kind_of_array_scores_the_same() {
     let float = whole.mapv(|v| f32::from(v) / 255.0);
     let mut fortran = Array3::zeros(shape.f());
     fortran.assign(&float);
+    let mut fortran_file = vec![];
+    fortran.write_npy(&mut fortran_file).unwrap();
     let big_endian: Vec<u8> = float.iter().flat_map(|v| v.to_be_bytes()).collect();
     let with = |version| raw(version, &header("|u1", "(1, 28, 28)"), &pixels);
     let cases = [
@@ -87,7 +90,7 @@ fn every_kind_of_array_scores_the_same() {
         ("u2", npy::encode(&whole.mapv(|v| u16::from(v) * 257))),
         ("f4", npy::encode(&float)),
         ("f8", npy::encode(&float.mapv(f64::from))),
-        ("N2 Fortran order", npy::encode(&fortran)),
+        ("N2 Fortran order", fortran_file),
         ("N3 big-endian", raw(1, &header(">f4", "(1, 28, 28)"), &big_endian)),
         ("N5 version 1", with(1)),
         ("N5 version 2", with(2)),
@@ -117,14 +120,20 @@ fn senseless_numbers_are_refused() {
     npy::write(&images, &Array3::<u8>::zeros((3, 28, 28))).unwrap();
     let labels = folder.path().join("labels.npy");
     npy::write(&labels, &Array1::<i64>::zeros(2)).unwrap();
-    let (images, labels) = (images.to_str().unwrap(), labels.to_str().unwrap());
+    let more = folder.path().join("more.npy");
+    npy::write(&more, &Array1::<i64>::zeros(4)).unwrap();
+    let [images, labels, more] = [&images, &labels, &more].map(|path| path.to_str().unwrap());
     let out = folder.path().join("out.npy");
     let out = out.to_str().unwrap();
-    let perturb = |rest: &[&'static str]| [&["perturb", images, "-o", out], rest].concat();
+    fn perturb<'a>(images: &'a str, out: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+        [&["perturb", images, "-o", out], rest].concat()
+    }
+    let perturb = |rest| perturb(images, out, rest);
     let mut failures = Vec::new();
     let sample = |n| vec!["sample", "-n", n, "-o", out];
     let label_out = folder.path().join("out_labels.npy");
-    let labelled = ["--labels", labels, "--out-labels", label_out.to_str().unwrap()];
+    let label_out = label_out.to_str().unwrap();
+    let with_labels = |labels| ["--labels", labels, "--out-labels", label_out];
     let refused = [
         (sample("0"), "0 is not in"),
         (sample("-1"), "-1"),
@@ -135,6 +144,7 @@ fn senseless_numbers_are_refused() {
         (vec!["score", images, "--engine", "magic"], "magic"),
         (vec!["score", images, "--ep", "abacus"], "abacus"),
         (vec!["verify", "--tolerance", "nan"], "finite"),
+        (perturb(&["--sigma", "-1"]), "-1 is not a finite number of at least 0"),
         (perturb(&["--sigma=-1"]), "-1 is not a finite number of at least 0"),
         (perturb(&["--sigma", "inf"]), "inf is not a finite number"),
         (perturb(&["--copies", "0"]), "0 is not in"),
@@ -143,18 +153,20 @@ fn senseless_numbers_are_refused() {
         (vec!["sample", "-n", "1400000", "-o", "png:-"], "pixels is too large (hint: -o FILE.npy"),
         (vec!["perturb", "-", "--labels", "-", "--out-labels", out, "-o", "-"], "named twice"),
         (vec!["interpolate", "-", "-", "-o", out], "named twice"),
-        (vec!["sample", "-n", "9223372036854775807", "-o", out], "GiB"),
+        (sample("9223372036854775807"), "no file is that long (hint: fewer images)"),
+        (sample("99999999999"), "it would take 299072266 MiB"),
         (vec!["sample", "-n", "1000000000", "-o", "-"], "GiB (hint: -o FILE.npy"),
         (perturb(&["--ids", "0,3"]), "--ids names 3"),
         (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 3"),
         (vec!["perturb", images, "-o", "png:-", "--copies", "4294967295"], "is too large (hint"),
-        ([&["perturb", images, "-o", out], &labelled[..]].concat(), "2 labels for 3 images"),
+        (perturb(&with_labels(labels)), "holds 2 labels, and there are more images"),
+        (perturb(&with_labels(more)), "holds 4 labels for 3 images"),
     ];
     for (arguments, word) in refused {
         let output = run(&arguments);
         failures.extend(not_refused(&output, &[word]).map(|f| format!("{arguments:?}: {f}")));
     }
-    if fs::read_dir(&folder).unwrap().count() != 2 {
+    if fs::read_dir(&folder).unwrap().count() != 3 {
         failures.push("something was written".into());
     }
     all_well(failures);
