@@ -55,18 +55,23 @@ pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error>
     Ok(())
 }
 
-/// Makes the folder that a file is to be in, with those above it, where it is missing.
+/// Makes the folder that a file below `root` is to be in, with those between them, where it is missing. The root is not
+/// made: whoever has removed it means that nothing is to be there.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn folder_of(file: &Path) -> io::Result<()> {
+pub fn folder_below(root: &Path, file: &Path) -> io::Result<()> {
     let folder = parent(file);
     // To ask costs less than to make what is there: a file system locks its journal for the latter.
-    if folder.is_dir() {
+    if folder == root || folder.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(folder)
+    folder_below(root, folder)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }
 
 /// How often a folder is removed that others still fill.
@@ -284,14 +289,16 @@ impl Staged {
         let _staged = staged();
         for name in files {
             let to = self.folder.join(name);
-            let named = folder_of(&to).and_then(|()| std::fs::rename(self.path().join(name), &to));
+            let named = folder_below(&self.folder, &to);
+            let named = named.and_then(|()| std::fs::rename(self.path().join(name), &to));
             named.map_err(Error::write(&to))?;
         }
         Ok(())
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// The folder that a path's last name is in.
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -117,9 +117,9 @@ impl Heatmaps {
         let heat = heatmap(map.view(), scale)?;
         let mut over = overlay(self.under(scored)?.view(), self.image.range, map.view(), scale)?;
         outline(&mut over, &regions);
-        let path = self.folder.path().join(&item.stem);
-        let named = self.named.join(&item.stem);
-        write::folder_of(&path).map_err(vae_infer::Error::write(&named))?;
+        let root = self.folder.path();
+        let (path, named) = (root.join(&item.stem), self.named.join(&item.stem));
+        write::folder_below(root, &path).map_err(vae_infer::Error::write(&named))?;
         let with = |end: &str| {
             let mut name = path.clone().into_os_string();
             name.push(end);

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use vae_infer::anomaly::{Method, Scorer};
 use vae_infer::selftest::{self, Stamps};
 use vae_infer::tuning::{Choice, Choices, Goal};
+use vae_infer::write::parent;
 use vae_infer::{
     Bundle, Decoder, Encoder, Engine, EngineOptions, Error, ImageSpec, Model, Provider, Resize,
 };
@@ -28,8 +29,6 @@ pub(super) const DRAWS: usize = 16;
 
 /// The most memory that a result may take which is collected before it is written.
 const MAX_HELD_BYTES: u64 = 8 << 30;
-/// The longest file that there can be.
-const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
@@ -300,20 +299,35 @@ impl Options {
 
 /// Refuses a result of so many `f32` values that is collected in memory, where it is surely a mistake.
 pub(super) fn affordable(values: Option<usize>) -> Result<()> {
-    within(values, MAX_HELD_BYTES, "hint: -o FILE.npy is written image by image")
-}
-
-/// Refuses a file of so many `f32` values that there cannot be.
-pub(super) fn storable(values: Option<usize>) -> Result<()> {
-    within(values, MAX_FILE_BYTES, "hint: fewer images")
-}
-
-fn within(values: Option<usize>, most: u64, hint: &str) -> Result<()> {
-    let bytes = values.and_then(|n| (n as u64).checked_mul(4));
-    if bytes.is_none_or(|bytes| bytes > most) {
-        bail!("the result would take more than {} GiB ({hint})", most >> 30);
+    if bytes(values) > MAX_HELD_BYTES {
+        let most = MAX_HELD_BYTES >> 30;
+        bail!(
+            "the result would take more than {most} GiB (hint: -o FILE.npy is written image by image)"
+        );
     }
     Ok(())
+}
+
+/// Refuses a file of so many `f32` values where there is no room for it.
+pub(super) fn storable(path: &Path, values: Option<usize>) -> Result<()> {
+    let folder = parent(path);
+    let (bytes, path) = (bytes(values), path.display());
+    if bytes > i64::MAX as u64 {
+        bail!("cannot write `{path}`: no file is that long (hint: fewer images)");
+    }
+    // A file system that cannot tell, or tells that it has no size, does not refuse.
+    match fs4::statvfs(folder) {
+        Ok(disk) if disk.total_space() > 0 && bytes > disk.available_space() => bail!(
+            "cannot write `{path}`: it would take {} MiB, and {} MiB are free there (hint: fewer images)",
+            bytes.div_ceil(1 << 20),
+            disk.available_space() >> 20
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn bytes(values: Option<usize>) -> u64 {
+    values.and_then(|n| (n as u64).checked_mul(size_of::<f32>() as u64)).unwrap_or(u64::MAX)
 }
 
 /// Parses a number that scales noise: finite and not negative.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
 use vae_infer::Error;
+use vae_infer::write::parent;
 
 /// A place for results, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +100,10 @@ pub(super) fn check<'a>(
     match path.symlink_metadata() {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-            if !parent.is_dir() {
-                bail!(
-                    "cannot write `{}`: there is no folder `{}`",
-                    path.display(),
-                    parent.display()
-                );
+            let folder = parent(path);
+            if !folder.is_dir() {
+                let folder = folder.display();
+                bail!("cannot write `{}`: there is no folder `{folder}`", path.display());
             }
             return Ok(());
         }
@@ -126,8 +124,7 @@ pub(super) fn check<'a>(
 
 /// A path by its folder's own name, where there is such a folder.
 fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), path.file_name()) {
+    match (parent(path).canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
     }

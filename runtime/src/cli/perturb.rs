@@ -38,7 +38,7 @@ pub(super) struct Perturb {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(1..=u64::from(u32::MAX)))]
     copies: usize,
     /// Scale of the noise
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    #[arg(long, default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true)]
     sigma: f32,
     /// The spread of the noise [default: posterior, latent for a plain autoencoder]
     #[arg(long, value_enum)]
@@ -85,9 +85,14 @@ impl Perturb {
             (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),
             _ => None,
         };
-        // An image that has no label need not be varied: there will be no result.
-        let labelled = labels.as_ref().map_or(usize::MAX, |(labels, _)| labels.labels.len());
-        let wanted = |id| id < labelled && self.ids.as_ref().is_none_or(|ids| ids.contains(id));
+        let labelled =
+            labels.as_ref().map(|(Labels { name, labels }, _)| (name.clone(), labels.len()));
+        let wanted = |id| match &labelled {
+            Some((name, labels)) if id >= *labels => {
+                bail!("`{name}` holds {labels} labels, and there are more images")
+            }
+            _ => Ok(self.ids.as_ref().is_none_or(|ids| ids.contains(id))),
+        };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
@@ -97,7 +102,7 @@ impl Perturb {
         let chosen = pipeline.images().filter_map(|item| {
             let id = count;
             count += usize::from(item.is_ok());
-            item.map(|item| wanted(id).then_some((id, item.picture))).transpose()
+            item.and_then(|item| Ok(wanted(id)?.then_some((id, item.picture)))).transpose()
         });
         let shares = shares(chosen, self.copies, workers.most);
         let vary = |model: &mut Model, share: Share| {

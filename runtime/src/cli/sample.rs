@@ -30,7 +30,7 @@ pub(super) struct Sample {
     #[arg(long, value_name = "X.npy")]
     out_latents: Option<NpyPath>,
     /// Standard deviation of the draws; below 1, images are more typical and less varied
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    #[arg(long, default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true)]
     temperature: f32,
 }
 
@@ -51,7 +51,9 @@ impl Sample {
         for path in paths {
             output::check(path, options.force, [])?;
         }
-        storable(self.n.checked_mul(manifest.latent))?;
+        if let Some(path) = latents_path {
+            storable(path, self.n.checked_mul(manifest.latent))?;
+        }
         let mut decoder = options.decoder(&bundle, Goal::of(self.n))?;
 
         let mut results = Results::new()?;

@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM end a command after the images that are under way, or without what it has begun to write.
 
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -21,37 +21,52 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Watches for signals. A second one ends the process at once.
+    /// Notes a signal. A second one ends the process.
     pub(super) fn watch() -> Result<Self> {
-        let again = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
-            flag::register(signal, Arc::clone(&again))?;
-        }
-        Self::noted()
+        Self::noting(1)
     }
 
-    /// Notes the last signal.
-    fn noted() -> Result<Self> {
-        let last = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
-        }
-        Ok(Self { last })
-    }
-
-    /// Has a signal end the process as it does without this, and without what is begun to be written.
+    /// Has a signal end the process.
     pub(super) fn abandon() -> Result<()> {
-        let signals = Self::noted()?;
+        Self::noting(0).map(drop)
+    }
+
+    /// Notes so many signals. The next one ends the process as it does without this, and without what is begun to be
+    /// written; should that take long, one more ends it at once.
+    fn noting(noted: usize) -> Result<Self> {
+        let (last, ending) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut came = vec![];
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&ending))?;
+            flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
+            let this = Arc::new(AtomicBool::new(false));
+            flag::register(signal, Arc::clone(&this))?;
+            came.push((signal, this));
+        }
         let end = move || {
-            while signals.received().is_none() {
-                thread::sleep(NOTICED);
+            let next = || {
+                loop {
+                    let unseen = came.iter().find(|(_, came)| came.swap(false, Ordering::Relaxed));
+                    match unseen {
+                        Some(&(signal, _)) => return signal,
+                        None => thread::sleep(NOTICED),
+                    }
+                }
+            };
+            for _ in 0..noted {
+                next();
             }
+            let signal = next();
+            ending.store(true, Ordering::Relaxed);
             write::abandon();
-            low_level::emulate_default_handler(signals.last.load(Ordering::Relaxed) as i32)
+            if cfg!(unix) {
+                // It fails for signals that there are not.
+                let _ = low_level::emulate_default_handler(signal);
+            }
+            process::exit(128 + signal)
         };
         thread::Builder::new().name("signals".into()).spawn(end)?;
-        Ok(())
+        Ok(Self { last })
     }
 
     /// The exit code after the signal that has come, if one has.

@@ -1,9 +1,12 @@
 //! Folders through the pipeline: order, errors, signals, whatever the threads.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use image::{DynamicImage, ImageFormat};
 use ndarray::Array3;
@@ -209,6 +212,39 @@ fn a_signal_ends_the_wait_for_a_file_and_leaves_what_is_finished() {
         let beside: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(beside.len(), 2, "nothing half-finished is left");
     }
+}
+
+/// Standard output, which nobody reads and is full, holds the program that has noted the first.
+#[test]
+fn a_second_signal_ends_a_command_and_leaves_nothing_half_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (images, maps) = (path("images.npy"), path("maps"));
+    npy::write(Path::new(&images), &Array3::<u8>::zeros((64, 28, 28))).unwrap();
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[0; 64 << 10]).unwrap();
+    let mut command = command(["score", &images, "--heatmap", &maps, "--level", "0.1"]);
+    let mut child = command.stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    let below = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let began = Instant::now();
+    let in_time = || assert!(began.elapsed() < Duration::from_secs(60), "it goes on");
+    while !below(folder.path()).any(|path| path.is_dir() && below(&path).next().is_some()) {
+        thread::yield_now();
+        in_time();
+    }
+    for _ in 0..2 {
+        signal(&child, "INT");
+        thread::sleep(Duration::from_millis(500));
+    }
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None => in_time(),
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(ended.signal(), Some(2));
+    assert_eq!(below(folder.path()).collect::<Vec<_>>(), [Path::new(&images)]);
 }
 
 #[test]

@@ -68,17 +68,18 @@ impl Folder {
         let name = self.unique(stem);
         let named = self.place.join(&name);
         self.check(&named)?;
+        self.files.push(name.clone());
         let picture = match self.side_by_side {
             true => spec.picture(concatenate(Axis(2), &[original, decoded])?.view()),
             false => spec.picture(decoded),
         };
-        let staged = self.staging.path().join(&name);
+        let root = self.staging.path().to_owned();
         self.writers.write(move || {
-            let bytes = pictures::png(&picture)?;
-            let written = write::folder_of(&staged).and_then(|()| fs::write(&staged, bytes));
+            let (bytes, staged) = (pictures::png(&picture)?, root.join(&name));
+            let written =
+                write::folder_below(&root, &staged).and_then(|()| fs::write(&staged, bytes));
             Ok(written.map_err(Error::write(named))?)
         })?;
-        self.files.push(name);
         Ok(())
     }
 
