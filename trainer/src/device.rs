@@ -7,19 +7,21 @@ use anyhow::{Context, Result, bail};
 #[cfg(feature = "libtorch")]
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 use burn::backend::{DispatchDevice, libtorch::LibTorchDevice};
+#[cfg(any(feature = "vulkan", feature = "metal"))]
+use burn::tensor::DeviceKind;
 use burn::tensor::{Device, Tensor};
 
 /// The devices that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceName {
-    /// The best one that works here: libtorch's GPU, CUDA, Metal, Vulkan, then the CPU (libtorch's in a build without
-    /// another).
+    /// The best one that works here: libtorch's GPU, CUDA, Metal, Vulkan's GPU, then the CPU (libtorch's or Vulkan's in a
+    /// build without another).
     Auto,
     /// The CPU, in Rust.
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
-    /// A GPU through Vulkan.
+    /// A GPU through Vulkan, or the CPU where its driver has no other.
     Vulkan,
     /// An Apple GPU.
     Metal,
@@ -100,6 +102,11 @@ impl DeviceName {
                 passed_over.push((kind, "libtorch has no GPU here".to_owned()));
                 continue;
             }
+            #[cfg(all(feature = "vulkan", feature = "flex"))]
+            if kind == Vulkan && !vulkan().iter().all(on_gpu) {
+                passed_over.push((kind, "vulkan has no GPU here".to_owned()));
+                continue;
+            }
             match kind.take(numbers, ask) {
                 Ok(chosen) => {
                     // beside a GPU it does not matter what is not in the build
@@ -145,9 +152,11 @@ impl DeviceName {
             let numbers: Vec<_> = numbers.iter().map(usize::to_string).collect();
             (format!("{name} {}", numbers.join(",")), devices.collect::<Result<Vec<_>>>()?)
         };
-        #[cfg(feature = "libtorch")]
+        #[cfg(any(feature = "libtorch", feature = "vulkan"))]
         let name = match self {
-            Self::Libtorch if !devices.iter().all(on_gpu) => format!("{name} on the CPU"),
+            Self::Libtorch | Self::Vulkan if !devices.iter().all(on_gpu) => {
+                format!("{name} on the CPU")
+            }
             _ => name,
         };
         let mut devices = devices.into_iter();
@@ -163,9 +172,13 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             Self::Cuda => Some(Device::cuda(0)),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Some(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Vulkan => {
+                // Where there is none, the driver says why.
+                let any = Device::vulkan(DeviceKind::DefaultDevice);
+                Some(vulkan().into_iter().next().unwrap_or(any))
+            }
             #[cfg(feature = "metal")]
-            Self::Metal => Some(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Metal => Some(Device::metal(DeviceKind::DefaultDevice)),
             #[cfg(feature = "libtorch")]
             Self::Libtorch => libtorch().into_iter().next(),
             #[allow(unreachable_patterns, reason = "reached by the devices not compiled in")]
@@ -182,7 +195,7 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             Self::Cuda => list(burn::tensor::DeviceType::Cuda),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => list(burn::tensor::DeviceType::Vulkan),
+            Self::Vulkan => vulkan(),
             #[cfg(feature = "metal")]
             Self::Metal => list(burn::tensor::DeviceType::Metal),
             #[cfg(feature = "libtorch")]
@@ -242,10 +255,27 @@ fn libtorch() -> Vec<Device> {
     }
 }
 
-#[cfg(feature = "libtorch")]
+/// The GPUs of Vulkan, or else the drivers that compute on the CPU.
+#[cfg(feature = "vulkan")]
+fn vulkan() -> Vec<Device> {
+    let (gpus, drivers): (Vec<_>, Vec<_>) =
+        list(burn::tensor::DeviceType::Vulkan).into_iter().partition(on_gpu);
+    if gpus.is_empty() { drivers } else { gpus }
+}
+
+/// Whether one of libtorch's devices, or of Vulkan's, is none that computes on the CPU.
+#[cfg(any(feature = "libtorch", feature = "vulkan"))]
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 fn on_gpu(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::LibTorch(of) if *of != LibTorchDevice::Cpu)
+    #[cfg(feature = "vulkan")]
+    if *device == Device::vulkan(DeviceKind::Cpu) {
+        return false;
+    }
+    #[cfg(feature = "libtorch")]
+    if matches!(device.as_dispatch(), DispatchDevice::LibTorch(LibTorchDevice::Cpu)) {
+        return false;
+    }
+    true
 }
 
 /// The devices that a driver names; none where it breaks down.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use vae_infer::images;
 
 use super::Error;
-use super::pictures::{Pictures, Split, Splits, names, roles};
+use super::pictures::{Pictures, Split, Splits, names, passed_over, roles};
 
 /// The image files of a folder, each with the name of its class or none.
 type Tree = Vec<(PathBuf, Option<String>)>;
@@ -21,7 +21,9 @@ pub(super) fn open(folder: &Path) -> Result<Splits, Error> {
     };
     let (train, test, notes) = match roles(part("train")?, part("test")?, folder) {
         Some((train, test, mut notes)) => {
-            notes.extend(passed_over(folder)?);
+            let mut others = names(folder)?;
+            others.retain(|name| name != "train" && name != "test");
+            notes.extend(passed_over(folder, "`train` and `test` are", &others));
             (train, test, notes)
         }
         None => (tree(folder)?, None, Vec::new()),
@@ -74,23 +76,4 @@ fn class(folder: &Path, file: &Path) -> Option<String> {
     let mut below = file.strip_prefix(folder).ok()?.components();
     let first = below.next()?;
     below.next().map(|_| first.as_os_str().to_string_lossy().into_owned())
-}
-
-/// A note on the folders and images beside `train/` and `test/`, where there are any.
-fn passed_over(folder: &Path) -> Result<Option<String>, Error> {
-    let mut others = names(folder)?;
-    others.retain(|name| name != "train" && name != "test");
-    let (folders, mut files): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|name| folder.join(name).is_dir());
-    files.retain(|name| images::is_image(Path::new(name)));
-    let mut others: Vec<_> = folders.iter().map(|name| format!("`{name}`")).collect();
-    if let [first, ..] = &files[..] {
-        others.push(format!("{} images such as `{first}`", files.len()));
-    }
-    let note = format!(
-        "of `{}` only `train` and `test` are read, not {}",
-        folder.display(),
-        others.join(", ")
-    );
-    Ok((!others.is_empty()).then_some(note))
 }

@@ -173,15 +173,20 @@ pub fn load(
 
 fn open(folder: &Path, transpose: Option<bool>) -> Result<Splits, Error> {
     let names = pictures::names(folder)?;
-    if let Some(splits) = mnist::open(folder, &names, transpose)? {
-        return Ok(splits);
-    }
-    if transpose.is_some() {
+    let idx = mnist::open(folder, &names, transpose)?;
+    if idx.is_none() && transpose.is_some() {
         let reason = format!("`transpose` is for IDX files, and `{}` holds none", folder.display());
         return Err(Error::Config { reason });
     }
-    match arrays::open(folder, &names)? {
-        Some(splits) => Ok(splits),
-        None => folder::open(folder),
-    }
+    let (are, stored) = match idx {
+        None => ("arrays are", arrays::open(folder, &names)?),
+        idx => ("IDX files are", idx),
+    };
+    let Some(mut splits) = stored else {
+        return folder::open(folder);
+    };
+    let mut pictures = names;
+    pictures.retain(|name| !name.ends_with(".npy") && !folder.join(name).is_dir());
+    splits.notes.extend(pictures::passed_over(folder, are, &pictures));
+    Ok(splits)
 }

@@ -136,3 +136,19 @@ pub(super) fn names(folder: &Path) -> Result<Vec<String>, Error> {
     names.sort();
     Ok(names)
 }
+
+/// A note on the folders and images of these names, where there are any: others of the folder `are` read.
+pub(super) fn passed_over(folder: &Path, are: &str, others: &[String]) -> Option<String> {
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        others.iter().partition(|name| folder.join(name).is_dir());
+    files.retain(|name| images::is_image(Path::new(name)));
+    let mut others: Vec<_> = folders.iter().map(|name| format!("`{name}`")).collect();
+    match &files[..] {
+        [] => {}
+        [only] => others.push(format!("`{only}`")),
+        [first, ..] => others.push(format!("{} images such as `{first}`", files.len())),
+    }
+    let others = others.join(", ");
+    let note = format!("of `{}` only {are} read, not {others}", folder.display());
+    (!others.is_empty()).then_some(note)
+}
