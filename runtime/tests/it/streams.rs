@@ -48,12 +48,14 @@ fn written(array: &ArrayD<f32>, part: usize) -> Vec<u8> {
 #[test]
 fn a_file_has_the_same_bytes_whatever_it_is_written_in() {
     let many = [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
-    for shape in [&[7][..], &[0, 3], &[70, 3], &[9, 5, 4], &[100, 28, 28, 1], &many] {
+    let shapes = [&[7][..], &[0, 3], &[70, 3], &[9, 5, 4], &[100, 28, 28, 1], &[1, 2, 3, 4], &many];
+    for shape in shapes {
         let mut values = (0..).map(|value| value as f32);
         let array = Array::from_shape_simple_fn(IxDyn(shape), || values.next().unwrap());
         for part in [1, 4, 64] {
             assert_eq!(written(&array, part), npy::encode(&array), "{shape:?} by {part}");
         }
+        assert_eq!(npy::floats("x.npy", &npy::encode(&array)).unwrap(), array);
     }
 }
 
