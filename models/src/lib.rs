@@ -23,7 +23,7 @@ mod vae;
 pub use block::{Activation, Block, PoolKind};
 pub use cost::Cost;
 #[cfg(feature = "libtorch")]
-pub use extension::TorchScript;
+pub use extension::{TorchScript, full_precision};
 pub use initialization::Initialization;
 pub use loss::{Likelihood, Warmup};
 pub use network::{Features, Layer, Network, NetworkConfig, Skips};

@@ -1,5 +1,8 @@
 use burn::tensor::Tensor;
 
+#[cfg(feature = "libtorch")]
+use crate::extension;
+
 /// The approximate posterior q(z | x) of a batch: a diagonal Gaussian, or a point in a plain autoencoder.
 #[derive(Debug, Clone)]
 pub struct Posterior {
@@ -18,10 +21,12 @@ impl Posterior {
     /// - epsilon: `[B, Z]`, drawn from N(0, 1)
     /// - output: `[B, Z]`
     pub fn sample(&self, epsilon: Tensor<2>) -> Tensor<2> {
-        match &self.log_var {
-            Some(log_var) => self.mean.clone() + (log_var.clone() * 0.5).exp() * epsilon,
-            None => self.mean.clone(),
+        let Some(log_var) = &self.log_var else { return self.mean.clone() };
+        #[cfg(feature = "libtorch")]
+        if let Some(latent) = extension::draw(&self.mean, log_var, &epsilon) {
+            return latent;
         }
+        self.mean.clone() + (log_var.clone() * 0.5).exp() * epsilon
     }
 
     /// KL(q(z | x) || N(0, I)) of every image, in nats; zero in a plain autoencoder.
@@ -34,6 +39,10 @@ impl Posterior {
             let [batch, _] = self.mean.dims();
             return Tensor::zeros([batch], &self.mean.device());
         };
+        #[cfg(feature = "libtorch")]
+        if let Some(divergence) = extension::divergence(&self.mean, log_var) {
+            return divergence;
+        }
         let terms = self.mean.clone().square() + log_var.clone().exp() - log_var.clone() - 1.0;
         terms.sum_dim(1).squeeze_dim(1) * 0.5
     }

@@ -187,6 +187,47 @@ fn kl_and_draws_are_those_of_a_gaussian() {
 }
 
 #[test]
+fn the_gradients_of_draws_and_of_the_kl_are_their_formulas() {
+    let (means, log_vars) = ([0.0, 0.5, -3.0, 1e-3], [0.0, -9.0, 2.0, 1e-3]);
+    let (noise, weights, factors) = ([1.0, -2.0, 0.5, 3.0], [0.5, 1.0, 2.0, 3.0], [1.0, -2.0]);
+    for device in devices() {
+        let device = device.autodiff();
+        let tensor = |values: [f32; 4]| Tensor::<1>::from_floats(values, &device).reshape([2, 2]);
+        let [mean, log_var] = [means, log_vars].map(|values| tensor(values).require_grad());
+        let posterior = Posterior { mean: mean.clone(), log_var: Some(log_var.clone()) };
+        let (drawn, kl) = (posterior.sample(tensor(noise)), posterior.kl());
+        let loss = (drawn.clone() * tensor(weights)).sum()
+            + (kl.clone() * Tensor::from_floats(factors, &device)).sum();
+        let gradients = loss.backward();
+        let read = |tensor: Tensor<2>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
+        let [of_mean, of_log_var] = [mean, log_var]
+            .map(|moment| Tensor::from_inner(moment.grad(&gradients).expect("it is asked for")))
+            .map(read);
+        let (drawn, kl) = (read(drawn), kl.into_data().iter::<f64>().collect::<Vec<_>>());
+        let mut expected = [0.0; 2];
+        for i in 0..4 {
+            let [mean, log_var, noise, weight] =
+                [means, log_vars, noise, weights].map(|values| f64::from(values[i]));
+            let factor = factors[i / 2];
+            let off = (log_var / 2.0).exp() * noise;
+            expected[i / 2] += 0.5 * (mean * mean + log_var.exp_m1() - log_var);
+            let wanted = [
+                (drawn[i], mean + off),
+                (of_mean[i], weight + factor * mean),
+                (of_log_var[i], 0.5 * (weight * off + factor * log_var.exp_m1())),
+            ];
+            for (found, wanted) in wanted {
+                let within = 2e-6 * wanted.abs().max(1.0);
+                assert!((found - wanted).abs() < within, "{found} is not {wanted} at {i}");
+            }
+        }
+        for (found, expected) in kl.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 2e-6 * expected.max(1.0), "{found}, {expected}");
+        }
+    }
+}
+
+#[test]
 fn a_warmup_rises_to_beta() {
     let warmup = Warmup { beta: 4.0, epochs: 2.0 };
     assert_eq!([0.0, 0.5, 2.0, 9.0].map(|epoch| warmup.at(epoch)), [0.0, 1.0, 4.0, 4.0]);

@@ -140,13 +140,14 @@ impl Objective {
 impl Terms {
     /// What is minimised: the batch's mean of reconstruction + beta KL + weight x perceptual.
     pub fn loss(&self, weights: TermWeights) -> Tensor<1> {
-        let loss = self.reconstruction.clone().mean() + self.kl.clone().mean() * weights.beta;
-        match &self.perceptual {
+        let loss = self.reconstruction.clone() + self.kl.clone() * weights.beta;
+        let loss = match &self.perceptual {
             Some(perceptual) if weights.perceptual > 0.0 => {
-                loss + perceptual.clone().mean() * weights.perceptual
+                loss + perceptual.clone() * weights.perceptual
             }
             _ => loss,
-        }
+        };
+        loss.mean()
     }
 
     /// The sum of every term over the batch, `[2]` or with the perceptual term `[3]`, without

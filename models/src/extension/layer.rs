@@ -95,6 +95,15 @@ where
     tensor.clone().try_into_primitive::<Training<B>>().or_else(constant).ok()
 }
 
+/// The values of a tensor of a training step that has no gradient.
+pub(super) fn constant<B: Backend, const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<B>>
+where
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
+{
+    let tensor = training(tensor)?;
+    (!tensor.is_tracked()).then(|| tensor.into_primitive())
+}
+
 /// A layer whose gradients will be asked for.
 #[derive(Debug, Clone)]
 struct InTraining<L>(L);

@@ -8,7 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DispatchKindConversion, DispatchTensor};
 use burn::tensor::{DType, Tensor};
 
-use super::layer::{Training, training};
+use super::layer::{Training, constant};
 
 /// The negative logarithm of a likelihood on a backend, in `f32`, whose gradient is found beside it.
 pub(super) trait Loss<B: Backend>: Debug + Send + Sync + 'static {
@@ -41,11 +41,7 @@ where
         let [decoded, image] = [decoded, image].map(|t| t.clone().try_into_primitive::<B>().ok());
         return Some(Tensor::from_primitive::<B>(loss.of(&decoded?, &image?).0));
     };
-    let image = training(image)?;
-    if image.is_tracked() {
-        return None;
-    }
-    let (losses, slopes) = loss.of(decoded.primitive(), image.primitive());
+    let (losses, slopes) = loss.of(decoded.primitive(), &constant(image)?);
     let prepared = InTraining(loss).prepare::<NoCheckpointing>([decoded.node()]);
     let losses = match prepared.compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(slopes, losses),

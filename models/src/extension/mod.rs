@@ -11,6 +11,8 @@ mod layer;
 #[cfg(feature = "libtorch")]
 mod libtorch;
 mod loss;
+#[cfg(feature = "libtorch")]
+mod moments;
 
 use burn::tensor::Tensor;
 
@@ -18,7 +20,7 @@ use crate::block::Activation;
 use end::End;
 
 #[cfg(feature = "libtorch")]
-pub use libtorch::TorchScript;
+pub use libtorch::{TorchScript, full_precision};
 
 /// How a layer's kernel goes over an image.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +105,22 @@ pub(crate) fn squared_error(decoded: &Tensor<4>, image: &Tensor<4>) -> Option<Te
         return Some(loss);
     }
     None
+}
+
+/// A posterior's draw with a noise in a step of training: `[B, Z]`.
+#[cfg(feature = "libtorch")]
+pub(crate) fn draw(
+    mean: &Tensor<2>,
+    log_var: &Tensor<2>,
+    epsilon: &Tensor<2>,
+) -> Option<Tensor<2>> {
+    moments::apply(libtorch::Draw::with(epsilon)?, mean, log_var)
+}
+
+/// A posterior's divergence from N(0, I) in a step of training, in nats: `[B, Z]` to `[B]`.
+#[cfg(feature = "libtorch")]
+pub(crate) fn divergence(mean: &Tensor<2>, log_var: &Tensor<2>) -> Option<Tensor<1>> {
+    moments::apply(libtorch::Divergence, mean, log_var)
 }
 
 /// Rows and columns of zeros at the top, the bottom, the left and the right of images, or taken away there where their

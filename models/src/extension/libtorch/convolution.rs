@@ -3,10 +3,10 @@ use std::sync::LazyLock;
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::tensor::DType;
-use tch::{IValue, Tensor};
+use tch::{IValue, Kind, Tensor};
 
 use super::phases::Phases;
-use super::{End, Gradients, Layer, Steps, TorchScript, Wanted, takes};
+use super::{End, Gradients, Layer, Steps, TorchScript, Wanted, full_precision, takes};
 
 static SCRIPT: LazyLock<TorchScript> = LazyLock::new(|| {
     // cuDNN chooses among its ways to a convolution by trying them
@@ -118,8 +118,12 @@ fn values(input: &Tensor, weight: &Tensor) -> usize {
     input.numel() / (input.size()[1] as usize).max(1) * channels
 }
 
-/// A weight that lies channels last where that is another order, and with it all that the convolution gives.
+/// A weight that lies channels last where that is another order, and with it all that the convolution gives; in full
+/// precision as it is.
 fn channels_last(weight: &Tensor) -> Tensor {
+    if full_precision() && weight.kind() == Kind::Float {
+        return weight.shallow_clone();
+    }
     let lies = match (&weight.size()[..], &weight.stride()[..]) {
         (&[_, channels, height, width], _) if channels == 1 || height * width == 1 => true,
         (&[_, channels, height, width], strides) => {

@@ -2,8 +2,8 @@
 //!
 //! Burn finds the gradient of a convolution's weight as a convolution whose kernel is as large as the image, for which
 //! cuDNN has no fast way. PyTorch's own operation for all three gradients at once is not among the functions that
-//! `tch` binds, and TorchScript has it: [`TorchScript`]. Images lie channels last on a GPU, where its matrix units take
-//! them as they are.
+//! `tch` binds, and TorchScript has it: [`TorchScript`]. Images lie channels last on a GPU whose matrix units take them as
+//! they are.
 
 #![allow(
     deprecated,
@@ -16,20 +16,33 @@ mod end;
 mod frame;
 mod likelihood;
 mod phases;
+mod posterior;
 mod script;
+
+use std::sync::LazyLock;
 
 use burn::tensor::DType;
 
 use super::Steps;
 use super::end::End;
-use super::layer::{Gradients, Layer, Training, Wanted};
+use super::layer::{Gradients, Layer, Training, Wanted, constant};
 use super::loss::Loss;
+use super::moments::Moments;
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
 pub(super) use frame::frame;
 pub(super) use likelihood::{Bernoulli, SquaredError};
+pub(super) use posterior::{Divergence, Draw};
 pub use script::TorchScript;
+
+/// Whether NVIDIA's libraries are told to multiply in full precision alone, for which images and weights lie as they
+/// are: their ways to convolutions without matrix units take channels first.
+pub fn full_precision() -> bool {
+    static TOLD: LazyLock<bool> =
+        LazyLock::new(|| std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|tf32| tf32 == "0"));
+    *TOLD
+}
 
 /// The types that its layers compute in.
 fn takes(dtype: DType) -> bool {

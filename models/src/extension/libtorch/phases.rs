@@ -3,15 +3,10 @@ use std::sync::LazyLock;
 use tch::{IValue, Kind, Tensor};
 
 use super::convolution::with_end;
-use super::{End, Steps, TorchScript};
+use super::{End, Steps, TorchScript, full_precision};
 
 static SCRIPT: LazyLock<TorchScript> =
     LazyLock::new(|| TorchScript::new(include_str!("phases.torchscript")));
-
-/// Whether NVIDIA's libraries multiply in full precision alone, where phases would add more arithmetic than they save:
-/// they have weights of zero.
-static PRECISE: LazyLock<bool> =
-    LazyLock::new(|| std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|tf32| tf32 == "0"));
 
 /// Values of an output above which it takes longer to write than what phases add takes to begin, on an H200.
 const FEWEST: usize = 1 << 23;
@@ -29,7 +24,8 @@ pub(super) struct Phases {
 }
 
 impl Phases {
-    /// The phases of a large transposed convolution whose output is `s` times as wide and as high as its input.
+    /// The phases of a large transposed convolution whose output is `s` times as wide and as high as its input; none in
+    /// full precision, where they add more arithmetic than they save: they have weights of zero.
     pub(super) fn of(
         Steps { stride, padding, transposed }: Steps,
         input: &Tensor,
@@ -45,7 +41,7 @@ impl Phases {
         let values = values.iter().product::<i64>() as usize * stride * stride;
         if !(input.device().is_cuda() && squares && kernel == across && scaled && stride > 1)
             || values < FEWEST
-            || (*PRECISE && input.kind() == Kind::Float)
+            || (full_precision() && input.kind() == Kind::Float)
         {
             return None;
         }
