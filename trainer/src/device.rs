@@ -4,10 +4,12 @@ use std::panic::{UnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+#[cfg(feature = "vulkan")]
+use burn::backend::{CubeDevice, DeviceOps, WgpuBackend, WgpuDevice, WgpuDeviceKind};
 #[cfg(feature = "libtorch")]
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 use burn::backend::{DispatchDevice, libtorch::LibTorchDevice};
-#[cfg(any(feature = "vulkan", feature = "metal"))]
+#[cfg(feature = "metal")]
 use burn::tensor::DeviceKind;
 use burn::tensor::{Device, Tensor};
 
@@ -174,8 +176,8 @@ impl DeviceName {
             #[cfg(feature = "vulkan")]
             Self::Vulkan => {
                 // Where there is none, the driver says why.
-                let any = Device::vulkan(DeviceKind::DefaultDevice);
-                Some(vulkan().into_iter().next().unwrap_or(any))
+                let any = || Device::new(on_vulkan(WgpuDeviceKind::DefaultDevice));
+                Some(vulkan().into_iter().next().unwrap_or_else(any))
             }
             #[cfg(feature = "metal")]
             Self::Metal => Some(Device::metal(DeviceKind::DefaultDevice)),
@@ -238,7 +240,7 @@ impl DeviceName {
 pub(crate) fn channels_last(device: &Device) -> bool {
     match device.as_dispatch() {
         #[cfg(feature = "libtorch")]
-        DispatchDevice::LibTorch(LibTorchDevice::Cuda(_)) => true,
+        DispatchDevice::LibTorch(LibTorchDevice::Cuda(_)) => !vae_models::full_precision(),
         _ => false,
     }
 }
@@ -255,12 +257,31 @@ fn libtorch() -> Vec<Device> {
     }
 }
 
-/// The GPUs of Vulkan, or else the drivers that compute on the CPU.
+/// The GPUs of Vulkan, or else the driver that computes on the CPU. None is opened.
 #[cfg(feature = "vulkan")]
 fn vulkan() -> Vec<Device> {
-    let (gpus, drivers): (Vec<_>, Vec<_>) =
-        list(burn::tensor::DeviceType::Vulkan).into_iter().partition(on_gpu);
-    if gpus.is_empty() { drivers } else { gpus }
+    use WgpuDeviceKind::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+    // A driver may break down when it is asked.
+    let number =
+        |first: CubeDevice| quietly(|| CubeDevice::enumerate(first.id()).len()).unwrap_or_default();
+    let all = |kind: fn(usize) -> WgpuDeviceKind| {
+        let devices = (0..number(on_vulkan(kind(0)))).map(kind);
+        devices.map(on_vulkan).map(Device::new)
+    };
+    let gpus: Vec<_> =
+        [DiscreteGpu, IntegratedGpu, VirtualGpu, Other].into_iter().flat_map(all).collect();
+    match gpus.is_empty() {
+        false => gpus,
+        true => {
+            (number(on_vulkan(Cpu)) > 0).then(|| Device::new(on_vulkan(Cpu))).into_iter().collect()
+        }
+    }
+}
+
+/// A device of a kind through Vulkan and no other interface; its kernels are WGSL, since the build has no SPIR-V.
+#[cfg(feature = "vulkan")]
+fn on_vulkan(kind: WgpuDeviceKind) -> CubeDevice {
+    CubeDevice::Wgpu(WgpuDevice::new(kind).on(WgpuBackend::Vulkan))
 }
 
 /// Whether one of libtorch's devices, or of Vulkan's, is none that computes on the CPU.
@@ -268,7 +289,7 @@ fn vulkan() -> Vec<Device> {
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 fn on_gpu(device: &Device) -> bool {
     #[cfg(feature = "vulkan")]
-    if *device == Device::vulkan(DeviceKind::Cpu) {
+    if *device == Device::new(on_vulkan(WgpuDeviceKind::Cpu)) {
         return false;
     }
     #[cfg(feature = "libtorch")]
@@ -279,7 +300,7 @@ fn on_gpu(device: &Device) -> bool {
 }
 
 /// The devices that a driver names; none where it breaks down.
-#[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal"))]
+#[cfg(any(feature = "cuda", feature = "metal"))]
 fn list(kind: burn::tensor::DeviceType) -> Vec<Device> {
     quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
 }
