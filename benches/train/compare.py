@@ -3,9 +3,9 @@
 Every network begins in every contender with the same weights, images and order, which `vae-train benchmark training
 --start` writes. Rows are written as they come, the most important first; a contender that fails says why. The exit code
 is 1 where one that was asked for failed, and where a loss with our noise is not ours. Python needs what
-requirements.txt lists, and for JAX on a GPU its plugin beside. `--warm` runs ours and PyTorch's on all networks at once
-before anything is measured: what they compile is kept on disk. What ours measures to choose among its kernels is not:
-each is measured when nothing else runs.
+requirements.txt lists, and for JAX on a GPU its plugin beside. `--warm` runs ours and PyTorch's on all networks in all
+batches at once before anything is measured: what they compile is kept on disk. What ours measures to choose among its
+kernels is not: each is measured when nothing else runs.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2, help="on the processor")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
-    parser.add_argument("--warm", type=float, default=0, help="seconds for warming up all networks at once")
+    parser.add_argument("--warm", type=float, default=0, help="seconds for warming up all networks in all batches at once")
     parser.add_argument("--json", type=Path, help="the machine and every row, as they come")
     parser.add_argument("--table", type=Path, help="the same as Markdown")
     chosen = parser.parse_args()
@@ -215,29 +215,34 @@ class Comparison:
             self.chosen.table.write_text(report.text(self.result))
 
     def warm(self) -> None:
-        """Compiles all that ours and PyTorch compile for the first of the batches, all at once."""
-        batch, until = self.chosen.batches[0], time.monotonic() + self.chosen.warm
+        """Compiles all that ours and PyTorch compile, all at once."""
+        chosen, began = self.chosen, time.monotonic()
+        until = began + chosen.warm
         (self.folder / "cubecl.toml").write_text(KEPT + NOT_CHOSEN)
-        starts = {network: self.start(network, batch) for network in self.chosen.networks}
-        waiting, running, began = dict(starts), [], time.monotonic()
-        for network, start in starts.items():
+        waiting, running = [], []
+        for batch, network in itertools.product(chosen.batches, chosen.networks):
             try:
-                running.append((network, "ours", self.begin(self.program(network, batch, start, 10))))
+                ours = self.begin(self.program(network, batch, self.start(network, batch), 10))
             except OSError:  # which its row will tell
-                waiting.pop(network)
-        while waiting and time.monotonic() < until and "torch" in self.chosen.contenders:
-            for network in [name for name, start in waiting.items() if (start / "weights.safetensors").exists()]:
-                command = self.command("torch", [waiting.pop(network)], ["compiled"], self.chosen.precisions)
-                running.append((network, "PyTorch", self.begin(command)))
+                continue
+            running.append((network, batch, "ours", ours))
+            waiting.append((network, batch))
+        while waiting and time.monotonic() < until and "torch" in chosen.contenders:
+            for network, batch in [pair for pair in waiting if (self.start(*pair) / "weights.safetensors").exists()]:
+                waiting.remove((network, batch))
+                precisions = chosen.precisions if batch == chosen.batches[0] else chosen.precisions[:1]
+                command = self.command("torch", [self.start(network, batch)], ["compiled"], precisions)
+                running.append((network, batch, "PyTorch", self.begin(command)))
             time.sleep(0.1)
-        for network, contender, process in running:
+        for network, batch, contender, process in running:
             try:
                 process.wait(max(0.0, until - time.monotonic()))
                 said = "warm" if process.returncode == 0 else "failed"
             except subprocess.TimeoutExpired:
                 process.kill()
                 said = "still warming up"
-            print(f"{network}, {contender}: {said} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            print(f"{network}/{batch}, {contender}: {said} after {time.monotonic() - began:.0f} s", file=sys.stderr,
+                  flush=True)
         (self.folder / "cubecl.toml").write_text(KEPT)
 
     def begin(self, command: list[str]) -> subprocess.Popen:
