@@ -228,8 +228,10 @@ class Comparison:
             running.append((network, batch, "ours", ours))
             waiting.append((network, batch))
         while waiting and time.monotonic() < until and "torch" in chosen.contenders:
-            for network, batch in [pair for pair in waiting if (self.start(*pair) / "weights.safetensors").exists()]:
-                waiting.remove((network, batch))
+            ended = [(network, batch) for network, batch, _, process in running if process.poll() is not None]
+            begun = [pair for pair in waiting if (self.start(*pair) / "weights.safetensors").exists()]
+            waiting = [pair for pair in waiting if pair not in begun + ended]
+            for network, batch in begun:
                 precisions = chosen.precisions if batch == chosen.batches[0] else chosen.precisions[:1]
                 command = self.command("torch", [self.start(network, batch)], ["compiled"], precisions)
                 running.append((network, batch, "PyTorch", self.begin(command)))
@@ -240,10 +242,13 @@ class Comparison:
                 said = "warm" if process.returncode == 0 else "failed"
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
                 said = "still warming up"
             print(f"{network}/{batch}, {contender}: {said} after {time.monotonic() - began:.0f} s", file=sys.stderr,
                   flush=True)
         (self.folder / "cubecl.toml").write_text(KEPT)
+        for batch, network in itertools.product(chosen.batches, chosen.networks):
+            shutil.rmtree(self.start(network, batch), ignore_errors=True)
 
     def begin(self, command: list[str]) -> subprocess.Popen:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.surroundings(),

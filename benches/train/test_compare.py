@@ -123,6 +123,16 @@ class Program(unittest.TestCase):
         self.assertTrue(all(row["error"].startswith("not installed: ") for row in rows if row["contender"] != "ours"))
         self.assertNotIn("Traceback", done.stderr)
 
+    def test_warming_up_tells_what_broke_and_leaves_the_rows_to_begin_anew(self):
+        done, rows = self.compare("--contenders", "ours", "torch", "--warm", "600", "--modes", "compiled",
+                                  broken="mnist-conv")
+        said = [line.rsplit(" after ", 1)[0] for line in done.stderr.splitlines() if " after " in line]
+        self.assertEqual(said, ["mnist-conv/32, ours: failed", "mnist-mlp/32, ours: warm",
+                                "mnist-mlp/32, PyTorch: failed"])
+        ours = {row["network"]: row for row in rows if row["contender"] == "ours"}
+        self.assertEqual(ours["mnist-mlp"]["losses"], [9.0, 8.0])
+        self.assertEqual(ours["mnist-conv"]["error"], "error: it broke")
+
     def test_convolutions_go_to_jax_on_a_processor_only_where_it_is_named(self):
         def with_jax(*words: str) -> list[str]:
             return [row["network"] for row in self.compare("--modes", "eager", *words)[1] if row["contender"] == "jax"]

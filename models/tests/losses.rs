@@ -200,9 +200,8 @@ fn the_gradients_of_draws_and_of_the_kl_are_their_formulas() {
             + (kl.clone() * Tensor::from_floats(factors, &device)).sum();
         let gradients = loss.backward();
         let read = |tensor: Tensor<2>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
-        let [of_mean, of_log_var] = [mean, log_var]
-            .map(|moment| Tensor::from_inner(moment.grad(&gradients).expect("it is asked for")))
-            .map(read);
+        let [of_mean, of_log_var] =
+            [mean, log_var].map(|moment| read(moment.grad(&gradients).expect("it is asked for")));
         let (drawn, kl) = (read(drawn), kl.into_data().iter::<f64>().collect::<Vec<_>>());
         let mut expected = [0.0; 2];
         for i in 0..4 {

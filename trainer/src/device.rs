@@ -235,7 +235,7 @@ impl DeviceName {
     }
 }
 
-/// Whether a device's convolutions take images channels last.
+/// Whether images lie channels last on a device, as its convolutions take them.
 #[allow(deprecated, reason = "Burn deprecates its way to libtorch")]
 pub(crate) fn channels_last(device: &Device) -> bool {
     match device.as_dispatch() {

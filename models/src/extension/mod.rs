@@ -1,4 +1,4 @@
-//! Layers and losses of our own, for backends whose own ones take most of a training step's time.
+//! Layers, losses and what is made of a posterior, of our own, for backends whose own ones take most of a training step's time.
 //!
 //! Through Burn's extension API: an operation here takes Burn's tensors, finds the backend that has them, and gives
 //! nothing where that backend is none of those in this folder; what asks then does as Burn does. A backend brings its
@@ -12,7 +12,7 @@ mod layer;
 mod libtorch;
 mod loss;
 #[cfg(feature = "libtorch")]
-mod moments;
+mod posterior;
 
 use burn::tensor::Tensor;
 
@@ -114,13 +114,16 @@ pub(crate) fn draw(
     log_var: &Tensor<2>,
     epsilon: &Tensor<2>,
 ) -> Option<Tensor<2>> {
-    moments::apply(libtorch::Draw::with(epsilon)?, mean, log_var)
+    if epsilon.dims() != mean.dims() {
+        return None;
+    }
+    posterior::apply(libtorch::Draw::with(epsilon)?, mean, log_var)
 }
 
 /// A posterior's divergence from N(0, I) in a step of training, in nats: `[B, Z]` to `[B]`.
 #[cfg(feature = "libtorch")]
 pub(crate) fn divergence(mean: &Tensor<2>, log_var: &Tensor<2>) -> Option<Tensor<1>> {
-    moments::apply(libtorch::Divergence, mean, log_var)
+    posterior::apply(libtorch::Divergence, mean, log_var)
 }
 
 /// Rows and columns of zeros at the top, the bottom, the left and the right of images, or taken away there where their

@@ -1,4 +1,4 @@
-//! Affine layers and the losses in libtorch, forward and backward as PyTorch has them.
+//! Affine layers, losses and what is made of a posterior in libtorch, forward and backward as PyTorch has them.
 //!
 //! Burn finds the gradient of a convolution's weight as a convolution whose kernel is as large as the image, for which
 //! cuDNN has no fast way. PyTorch's own operation for all three gradients at once is not among the functions that
@@ -27,7 +27,7 @@ use super::Steps;
 use super::end::End;
 use super::layer::{Gradients, Layer, Training, Wanted, constant};
 use super::loss::Loss;
-use super::moments::Moments;
+use super::posterior::OfPosterior;
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
@@ -36,8 +36,8 @@ pub(super) use likelihood::{Bernoulli, SquaredError};
 pub(super) use posterior::{Divergence, Draw};
 pub use script::TorchScript;
 
-/// Whether NVIDIA's libraries are told to multiply in full precision alone, for which images and weights lie as they
-/// are: their ways to convolutions without matrix units take channels first.
+/// Whether NVIDIA's libraries are told to multiply in full precision alone, without matrix units. Images and weights lie
+/// as they are then: in three networks of four PyTorch trained faster so on an H200.
 pub fn full_precision() -> bool {
     static TOLD: LazyLock<bool> =
         LazyLock::new(|| std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|tf32| tf32 == "0"));

@@ -1,9 +1,9 @@
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use tch::Kind;
 
-use super::{Moments, constant};
+use super::{OfPosterior, constant};
 
 /// The reparameterised draw with a noise, `[B, Z]`.
 #[derive(Debug)]
@@ -14,28 +14,29 @@ pub(in super::super) struct Draw(TchTensor);
 pub(in super::super) struct Divergence;
 
 impl Draw {
-    /// With the noise of a step, `[B, Z]`.
+    /// With the noise of a step, `[B, Z]`; nothing where it is not in `f32`, or has a gradient.
     pub(in super::super) fn with(epsilon: &Tensor<2>) -> Option<Self> {
-        constant::<LibTorch, 2>(epsilon).map(Self)
+        let single = epsilon.dtype() == DType::F32;
+        single.then(|| constant::<LibTorch, 2>(epsilon)).flatten().map(Self)
     }
 }
 
-impl Moments<LibTorch> for Draw {
+impl OfPosterior<LibTorch> for Draw {
     /// Beside the draw what it is off the mean by.
-    fn of(&self, mean: &TchTensor, log_var: &TchTensor) -> (TchTensor, TchTensor) {
+    fn forward(&self, mean: &TchTensor, log_var: &TchTensor) -> (TchTensor, TchTensor) {
         let off = (&log_var.tensor * 0.5).exp_() * &self.0.tensor;
         (TchTensor::new(&mean.tensor + &off), TchTensor::new(off))
     }
 
-    fn gradients(&self, _: TchTensor, off: TchTensor, gradient: TchTensor) -> [TchTensor; 2] {
+    fn backward(&self, _: TchTensor, off: TchTensor, gradient: TchTensor) -> [TchTensor; 2] {
         let of_log_var = &gradient.tensor * off.tensor * 0.5;
         [gradient, TchTensor::new(of_log_var)]
     }
 }
 
-impl Moments<LibTorch> for Divergence {
+impl OfPosterior<LibTorch> for Divergence {
     /// Beside the divergence the variance less 1.
-    fn of(&self, mean: &TchTensor, log_var: &TchTensor) -> (TchTensor, TchTensor) {
+    fn forward(&self, mean: &TchTensor, log_var: &TchTensor) -> (TchTensor, TchTensor) {
         let (mean, log_var) = (&mean.tensor, &log_var.tensor);
         let excess = log_var.expm1();
         let terms = (&excess - log_var).addcmul_(mean, mean);
@@ -43,7 +44,7 @@ impl Moments<LibTorch> for Divergence {
         (TchTensor::new(divergence), TchTensor::new(excess))
     }
 
-    fn gradients(&self, mean: TchTensor, excess: TchTensor, gradient: TchTensor) -> [TchTensor; 2] {
+    fn backward(&self, mean: TchTensor, excess: TchTensor, gradient: TchTensor) -> [TchTensor; 2] {
         let of_image = gradient.tensor.reshape([-1, 1]);
         let of_log_var = excess.tensor * (&of_image * 0.5);
         [mean.tensor * of_image, of_log_var].map(TchTensor::new)

@@ -11,16 +11,16 @@ use burn::tensor::{DType, Tensor};
 use super::layer::Training;
 
 /// What a step of training makes of a posterior's mean and log-variance on a backend, in `f32`.
-pub(super) trait Moments<B: Backend>: Debug + Send + Sync + 'static {
-    /// Its output for moments `[B, Z]`, and what the gradients need of it beside the mean.
-    fn of(
+pub(super) trait OfPosterior<B: Backend>: Debug + Send + Sync + 'static {
+    /// The output for moments `[B, Z]`, and what the gradients need of it beside the mean.
+    fn forward(
         &self,
         mean: &FloatTensor<B>,
         log_var: &FloatTensor<B>,
     ) -> (FloatTensor<B>, FloatTensor<B>);
 
     /// The gradients of mean and log-variance, `[B, Z]`, given the output's.
-    fn gradients(
+    fn backward(
         &self,
         mean: FloatTensor<B>,
         kept: FloatTensor<B>,
@@ -28,23 +28,24 @@ pub(super) trait Moments<B: Backend>: Debug + Send + Sync + 'static {
     ) -> [FloatTensor<B>; 2];
 }
 
-/// The output; nothing where the moments are not tensors of a step on its backend, in `f32`.
+/// The output; nothing where the moments are not tensors of a step on its backend, alike and in `f32`.
 pub(super) fn apply<B: Backend, const D: usize>(
-    made: impl Moments<B>,
+    of: impl OfPosterior<B>,
     mean: &Tensor<2>,
     log_var: &Tensor<2>,
 ) -> Option<Tensor<D>>
 where
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
 {
-    if [mean, log_var].iter().any(|moment| moment.dtype() != DType::F32) {
+    let single = [mean, log_var].iter().all(|moment| moment.dtype() == DType::F32);
+    if !single || mean.dims() != log_var.dims() {
         return None;
     }
     let [mean, log_var] =
         [mean, log_var].map(|moment| moment.clone().try_into_primitive::<Training<B>>().ok());
     let (mean, log_var) = (mean?, log_var?);
-    let (output, kept) = made.of(mean.primitive(), log_var.primitive());
-    let prepared = InTraining(made).prepare::<NoCheckpointing>([mean.node(), log_var.node()]);
+    let (output, kept) = of.forward(mean.primitive(), log_var.primitive());
+    let prepared = InTraining(of).prepare::<NoCheckpointing>([mean.node(), log_var.node()]);
     let output = match prepared.compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish([mean.into_primitive(), kept], output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
@@ -54,9 +55,9 @@ where
 
 /// What will be asked for its gradients.
 #[derive(Debug)]
-struct InTraining<M>(M);
+struct InTraining<O>(O);
 
-impl<B: Backend, M: Moments<B>> Backward<B, 2> for InTraining<M> {
+impl<B: Backend, O: OfPosterior<B>> Backward<B, 2> for InTraining<O> {
     /// The mean, and what was kept.
     type State = [FloatTensor<B>; 2];
 
@@ -68,7 +69,7 @@ impl<B: Backend, M: Moments<B>> Backward<B, 2> for InTraining<M> {
     ) {
         let gradient = gradients.consume::<B>(&ops.node);
         let [mean, kept] = ops.state;
-        let found = self.0.gradients(mean, kept, gradient);
+        let found = self.0.backward(mean, kept, gradient);
         for (moment, found) in ops.parents.into_iter().zip(found) {
             if let Some(moment) = moment {
                 gradients.register::<B>(moment.id, found);
