@@ -270,12 +270,8 @@ fn vulkan() -> Vec<Device> {
     };
     let gpus: Vec<_> =
         [DiscreteGpu, IntegratedGpu, VirtualGpu, Other].into_iter().flat_map(all).collect();
-    match gpus.is_empty() {
-        false => gpus,
-        true => {
-            (number(on_vulkan(Cpu)) > 0).then(|| Device::new(on_vulkan(Cpu))).into_iter().collect()
-        }
-    }
+    let driver = on_vulkan(Cpu);
+    if gpus.is_empty() && number(driver.clone()) > 0 { vec![Device::new(driver)] } else { gpus }
 }
 
 /// A device of a kind through Vulkan and no other interface; its kernels are WGSL, since the build has no SPIR-V.

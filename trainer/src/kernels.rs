@@ -3,8 +3,9 @@
 use burn::cubecl::config::cache::CacheConfig;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-/// Keeps compiled kernels (not those in WGSL, which the driver compiles), and what trials of them have found, in the user's cache folder; where a `cubecl.toml` in the
-/// working folder or above it differs from CubeCL's defaults, it alone says what is kept and where. Once a device is open it is too late.
+/// Keeps compiled kernels, and what trials of them have found, in the user's cache folder (of those in WGSL the latter alone:
+/// the driver compiles them). Where a `cubecl.toml` in the working folder or above it differs from CubeCL's defaults, it
+/// alone says what is kept and where. Once a device is open it is too late.
 pub(crate) fn keep() {
     let said = CubeClRuntimeConfig::from_current_dir();
     let nothing = CubeClRuntimeConfig::default();

@@ -1,4 +1,5 @@
-//! Layers, losses and what is made of a posterior, of our own, for backends whose own ones take most of a training step's time.
+//! Layers, losses and what is made of a posterior, of our own, for backends whose own ones take most of a training
+//! step's time.
 //!
 //! Through Burn's extension API: an operation here takes Burn's tensors, finds the backend that has them, and gives
 //! nothing where that backend is none of those in this folder; what asks then does as Burn does. A backend brings its
