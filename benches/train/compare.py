@@ -108,22 +108,27 @@ class Comparison:
 
     def run(self) -> None:
         """The first batch: ours, eager and compiled, then the rest; then the other batches."""
-        chosen, precisions = self.chosen, self.chosen.precisions if self.on_gpu else ["f32"]
+        chosen = self.chosen
         modes = [mode for mode in chosen.modes if self.on_gpu or mode not in GRAPHS]
         plain = [mode for mode in modes if mode in ("eager", "compiled")]
         graphs = [mode for mode in modes if mode in GRAPHS]
         if "jax" in chosen.contenders and not chosen.all_in_jax:
             print("JAX gets no network with convolutions, which take XLA a hundred times as long on a processor; "
                   "--contenders ours jax has them too", file=sys.stderr)
-        for number, batch in enumerate(chosen.batches):
+        for batch in chosen.batches:
+            precisions = self.precisions(batch)
             self.ours(batch, precisions if chosen.ours == "libtorch" else [""])
             self.peers("torch", batch, plain, precisions)
             self.peers("torch", batch, graphs, precisions[:1])
             self.peers("jax", batch, ["own-noise"], [precision for precision in precisions if precision != "bf16"])
-            if number == 0 and "same-noise" in modes:
+            if batch == chosen.batches[0] and "same-noise" in modes:
                 self.peers("torch", batch, ["same-noise"], ["f32"])
                 self.peers("jax", batch, ["same-noise"], ["f32"])
-            precisions = precisions[:1]
+
+    def precisions(self, batch: int) -> list[str]:
+        """All of them for the first batch, the first of them beyond."""
+        precisions = self.chosen.precisions if self.on_gpu else ["f32"]
+        return precisions if batch == self.chosen.batches[0] else precisions[:1]
 
     def ours(self, batch: int, precisions: list[str]) -> None:
         for network, precision in itertools.product(self.chosen.networks, precisions):
@@ -232,8 +237,8 @@ class Comparison:
             begun = [pair for pair in waiting if (self.start(*pair) / "weights.safetensors").exists()]
             waiting = [pair for pair in waiting if pair not in begun + ended]
             for network, batch in begun:
-                precisions = chosen.precisions if batch == chosen.batches[0] else chosen.precisions[:1]
-                command = self.command("torch", [self.start(network, batch)], ["compiled"], precisions)
+                start, precisions = self.start(network, batch), self.precisions(batch)
+                command = self.command("torch", [start], ["compiled"], precisions)
                 running.append((network, batch, "PyTorch", self.begin(command)))
             time.sleep(0.1)
         for network, batch, contender, process in running:

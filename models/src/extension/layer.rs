@@ -5,11 +5,10 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor, autodiff};
+use burn::backend::{Backend, DispatchKindConversion, DispatchTensor, autodiff};
 use burn::tensor::{DType, Tensor};
 
-/// A backend in a training step.
-pub(super) type Training<B> = Autodiff<B, NoCheckpointing>;
+use super::training::{Training, training};
 
 /// An affine layer on a backend, with the activation that may be part of it.
 pub(super) trait Layer<B: Backend>: Debug + Clone + Send + Sync + 'static {
@@ -81,27 +80,6 @@ where
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
     Some(Tensor::from_primitive::<Training<B>>(output))
-}
-
-/// A tensor of a training step, or a constant in one.
-pub(super) fn training<B: Backend, const D: usize>(
-    tensor: &Tensor<D>,
-) -> Option<FloatTensor<Training<B>>>
-where
-    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
-{
-    let constant =
-        |_| tensor.clone().try_into_primitive::<B>().map(FloatTensor::<Training<B>>::new);
-    tensor.clone().try_into_primitive::<Training<B>>().or_else(constant).ok()
-}
-
-/// The values of a tensor of a training step that has no gradient.
-pub(super) fn constant<B: Backend, const D: usize>(tensor: &Tensor<D>) -> Option<FloatTensor<B>>
-where
-    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
-{
-    let tensor = training(tensor)?;
-    (!tensor.is_tracked()).then(|| tensor.into_primitive())
 }
 
 /// A layer whose gradients will be asked for.

@@ -1,14 +1,13 @@
 use std::fmt::Debug;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DispatchKindConversion, DispatchTensor};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
-use super::layer::{Training, constant};
+use super::training::{Training, alike, constant, made};
 
 /// The negative logarithm of a likelihood on a backend, in `f32`, whose gradient is found beside it.
 pub(super) trait Loss<B: Backend>: Debug + Send + Sync + 'static {
@@ -33,8 +32,7 @@ pub(super) fn apply<B: Backend>(
 where
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
 {
-    let single = [decoded, image].iter().all(|tensor| tensor.dtype() == DType::F32);
-    if !single || decoded.dims() != image.dims() {
+    if !alike(decoded, image) {
         return None;
     }
     let Ok(decoded) = decoded.clone().try_into_primitive::<Training<B>>() else {
@@ -42,12 +40,7 @@ where
         return Some(Tensor::from_primitive::<B>(loss.of(&decoded?, &image?).0));
     };
     let (losses, slopes) = loss.of(decoded.primitive(), &constant(image)?);
-    let prepared = InTraining(loss).prepare::<NoCheckpointing>([decoded.node()]);
-    let losses = match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish(slopes, losses),
-        OpsKind::UnTracked(prepared) => prepared.finish(losses),
-    };
-    Some(Tensor::from_primitive::<Training<B>>(losses))
+    Some(made(InTraining(loss), [decoded.node()], slopes, losses))
 }
 
 /// A loss whose gradient will be asked for.

@@ -14,6 +14,7 @@ mod libtorch;
 mod loss;
 #[cfg(feature = "libtorch")]
 mod posterior;
+mod training;
 
 use burn::tensor::Tensor;
 
@@ -115,7 +116,7 @@ pub(crate) fn draw(
     log_var: &Tensor<2>,
     epsilon: &Tensor<2>,
 ) -> Option<Tensor<2>> {
-    if epsilon.dims() != mean.dims() {
+    if !training::alike(mean, epsilon) {
         return None;
     }
     posterior::apply(libtorch::Draw::with(epsilon)?, mean, log_var)

@@ -1,14 +1,13 @@
 use std::fmt::Debug;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DispatchKindConversion, DispatchTensor};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
-use super::layer::Training;
+use super::training::{Training, alike, made};
 
 /// What a step of training makes of a posterior's mean and log-variance on a backend, in `f32`.
 pub(super) trait OfPosterior<B: Backend>: Debug + Send + Sync + 'static {
@@ -37,20 +36,15 @@ pub(super) fn apply<B: Backend, const D: usize>(
 where
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Training<B>>,
 {
-    let single = [mean, log_var].iter().all(|moment| moment.dtype() == DType::F32);
-    if !single || mean.dims() != log_var.dims() {
+    if !alike(mean, log_var) {
         return None;
     }
     let [mean, log_var] =
         [mean, log_var].map(|moment| moment.clone().try_into_primitive::<Training<B>>().ok());
     let (mean, log_var) = (mean?, log_var?);
     let (output, kept) = of.forward(mean.primitive(), log_var.primitive());
-    let prepared = InTraining(of).prepare::<NoCheckpointing>([mean.node(), log_var.node()]);
-    let output = match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish([mean.into_primitive(), kept], output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Some(Tensor::from_primitive::<Training<B>>(output))
+    let parents = [mean.node(), log_var.node()];
+    Some(made(InTraining(of), parents, [mean.into_primitive(), kept], output))
 }
 
 /// What will be asked for its gradients.

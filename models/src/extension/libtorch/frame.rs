@@ -1,12 +1,11 @@
 use burn::backend::LibTorch;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::libtorch::TchTensor;
 use burn::tensor::Tensor;
 
-use super::Training;
+use super::{Training, made};
 
 /// Zeros around images, or rows and columns taken away, in the order in which the images lie; nothing where they are
 /// not libtorch's. Burn fills an image of zeros that lies channel by channel.
@@ -16,12 +15,7 @@ pub(in super::super) fn frame(images: &Tensor<4>, sides: [i64; 4]) -> Option<Ten
         return Some(Tensor::from_primitive::<LibTorch>(framed(&images, sides)));
     };
     let output = framed(images.primitive(), sides);
-    let prepared = Frame.prepare::<NoCheckpointing>([images.node()]);
-    let output = match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish(sides, output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Some(Tensor::from_primitive::<Training<LibTorch>>(output))
+    Some(made(Frame, [images.node()], sides, output))
 }
 
 fn framed(images: &TchTensor, [top, bottom, left, right]: [i64; 4]) -> TchTensor {

@@ -25,9 +25,10 @@ use burn::tensor::DType;
 
 use super::Steps;
 use super::end::End;
-use super::layer::{Gradients, Layer, Training, Wanted, constant};
+use super::layer::{Gradients, Layer, Wanted};
 use super::loss::Loss;
 use super::posterior::OfPosterior;
+use super::training::{Training, constant, made};
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;

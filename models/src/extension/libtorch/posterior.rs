@@ -1,6 +1,6 @@
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use tch::Kind;
 
 use super::{OfPosterior, constant};
@@ -14,10 +14,9 @@ pub(in super::super) struct Draw(TchTensor);
 pub(in super::super) struct Divergence;
 
 impl Draw {
-    /// With the noise of a step, `[B, Z]`; nothing where it is not in `f32`, or has a gradient.
+    /// With the noise of a step, `[B, Z]`; nothing where it has a gradient.
     pub(in super::super) fn with(epsilon: &Tensor<2>) -> Option<Self> {
-        let single = epsilon.dtype() == DType::F32;
-        single.then(|| constant::<LibTorch, 2>(epsilon)).flatten().map(Self)
+        constant::<LibTorch, 2>(epsilon).map(Self)
     }
 }
 
