@@ -38,7 +38,7 @@ pub(super) use posterior::{Divergence, Draw};
 pub use script::TorchScript;
 
 /// Whether NVIDIA's libraries are told to multiply in full precision alone, without matrix units. Images and weights lie
-/// as they are then: in three networks of four PyTorch trained faster so on an H200.
+/// channels first then: images of 256x256 trained 1.1 times as fast so on an H200.
 pub fn full_precision() -> bool {
     static TOLD: LazyLock<bool> =
         LazyLock::new(|| std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|tf32| tf32 == "0"));
