@@ -10,7 +10,7 @@ use vae_infer::manifest::{
     Precision, Provenance,
 };
 use vae_infer::verdicts::{SCORE, graded};
-use vae_infer::write::{self, Staged};
+use vae_infer::write::Staged;
 use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, Model};
 use vae_models::{Vae, VaeConfig};
 
@@ -126,13 +126,13 @@ fn pass_and_publish(
     device: &Device,
 ) -> Result<Exported, Error> {
     let made = Staged::new(folder)?;
-    let mut manifest = write_files(model, graphs, held_out, made.path(), device)?;
+    let mut manifest = write_files(model, graphs, held_out, &made, device)?;
     let mut bundle = Bundle::open(made.path())?;
     if model.precision == Precision::Int8 {
         let mut engine = Model::load(&bundle, &EngineOptions::new(Engine::Tract))?;
         let recorded = golden::record_engine(&mut engine, &manifest, &bundle.golden()?)?;
-        manifest.golden = write_golden(made.path(), &recorded)?;
-        write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
+        manifest.golden = write_golden(&made, &recorded)?;
+        made.write(MANIFEST, &manifest.to_json())?;
         bundle = Bundle::open(made.path())?;
     }
     let onnx_runtime = gate::onnx_runtime(ort_library)?;
@@ -147,10 +147,10 @@ fn pass_and_publish(
     }
     if let (Some(Anomaly { method, fit }), [engine, ..]) = (model.anomaly, &engines[..]) {
         let statistics = fit(&bundle, engine)?.to_bytes();
-        let statistics = write_file(made.path(), STATISTICS, &statistics)?;
+        let statistics = write_file(&made, STATISTICS, &statistics)?;
         manifest.anomaly = Some(AnomalySpec { method, statistics });
     }
-    write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
+    made.write(MANIFEST, &manifest.to_json())?;
     let bundle = Bundle::open(made.path())?;
     model.anomaly.map_or(Ok(()), |anomaly| anomaly.method.check(&bundle))?;
     made.publish(vacant(folder, force)?)?;
@@ -175,7 +175,7 @@ fn write_files(
     model: &Export<'_>,
     [encoder, decoder]: [Graph; 2],
     held_out: &HeldOut<'_>,
-    folder: &Path,
+    bundle: &Staged,
     device: &Device,
 ) -> Result<Manifest, Error> {
     let Export { config, vae, image, .. } = *model;
@@ -186,7 +186,7 @@ fn write_files(
         if let Some(data) = &model.provenance.data_sha256 {
             graph.describe("data_sha256", data);
         }
-        write_graph(folder, name, graph)
+        write_graph(bundle, name, graph)
     };
     let encoder = graph(encoder, "encoder.onnx")?;
     let decoder = graph(decoder, "decoder.onnx")?;
@@ -219,7 +219,7 @@ fn write_files(
         classes: model.classes.to_vec(),
         encoder,
         decoder,
-        golden: write_golden(folder, &recorded)?,
+        golden: write_golden(bundle, &recorded)?,
         precision: model.precision,
         tolerance: Limits::of(model.precision).replay,
         verdicts: Some(held_out.unchanged()),
@@ -227,28 +227,31 @@ fn write_files(
         parity: Vec::<Parity>::new(),
         provenance: model.provenance.clone(),
     };
-    write::atomically(&folder.join(MANIFEST), &manifest.to_json())?;
+    bundle.write(MANIFEST, &manifest.to_json())?;
     Ok(manifest)
 }
 
 /// Writes a graph into a bundle that is being made.
 pub(crate) fn write_graph(
-    folder: &Path,
+    bundle: &Staged,
     name: &str,
     graph: Graph,
 ) -> Result<GraphSpec, vae_infer::Error> {
-    let file = write_file(folder, name, &graph.to_bytes())?;
+    let file = write_file(bundle, name, &graph.to_bytes())?;
     let Graph { inputs, outputs, layers, .. } = graph;
     Ok(GraphSpec { file, inputs, outputs, layers })
 }
 
 /// Writes the golden vectors into a bundle that is being made.
-pub(crate) fn write_golden(folder: &Path, tensors: &Tensors) -> Result<FileSpec, vae_infer::Error> {
-    write_file(folder, "golden.safetensors", &golden::to_bytes(tensors))
+pub(crate) fn write_golden(
+    bundle: &Staged,
+    tensors: &Tensors,
+) -> Result<FileSpec, vae_infer::Error> {
+    write_file(bundle, "golden.safetensors", &golden::to_bytes(tensors))
 }
 
-fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<FileSpec, vae_infer::Error> {
-    write::atomically(&folder.join(name), content)?;
+fn write_file(bundle: &Staged, name: &str, content: &[u8]) -> Result<FileSpec, vae_infer::Error> {
+    bundle.write(name, content)?;
     Ok(FileSpec::of(name, content))
 }
 

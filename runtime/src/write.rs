@@ -242,6 +242,18 @@ impl Staged {
         self.made.path()
     }
 
+    /// Writes a file of it, as [`atomically`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`], of the file under the folder's final name.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        atomically(&self.path().join(name), content).map_err(|error| match error {
+            Error::Write { cause, .. } => Error::write(self.folder.join(name))(cause),
+            other => other,
+        })
+    }
+
     /// Gives it its name. With `replace`, what stands there makes room and is then removed.
     ///
     /// # Errors
@@ -302,5 +314,21 @@ pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_has_its_final_name() {
+        let place = TempDir::new().expect("a folder");
+        let folder = place.path().join("bundle");
+        let staged = Staged::new(&folder).expect("a folder beside it");
+        std::fs::remove_dir(staged.path()).expect("it is empty");
+        let error = staged.write("manifest.json", b"{}").expect_err("its folder is gone");
+        let named = folder.join("manifest.json");
+        assert!(matches!(&error, Error::Write { path, .. } if *path == named), "{error}");
     }
 }

@@ -103,11 +103,11 @@ pub fn save(run: &Run, snapshot: &Snapshot, keep: &[usize]) -> Result<()> {
     let mut hashes = BTreeMap::new();
     for (file, bytes) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         hashes.insert(file.to_owned(), sha256(&bytes));
-        vae_infer::write::atomically(&temporary.path().join(file), &bytes)?;
+        vae_infer::write::atomically(&temporary.path().join(file), &bytes).with_context(context)?;
     }
     let state_file = StateFile { state: state.clone(), sha256: hashes };
     let json = serde_json::to_vec_pretty(&state_file)?;
-    vae_infer::write::atomically(&temporary.path().join(STATE), &json)?;
+    vae_infer::write::atomically(&temporary.path().join(STATE), &json).with_context(context)?;
     if at.exists() {
         let aside = temporary.path().with_extension("replaced");
         std::fs::rename(&at, aside).with_context(context)?;

@@ -29,7 +29,7 @@ use vae_infer::images::Picture;
 use vae_infer::manifest::{
     FORMAT_VERSION, Likelihood, Manifest, Parity, PosteriorKind, Precision, Provenance,
 };
-use vae_infer::write::{self, Staged};
+use vae_infer::write::Staged;
 use vae_infer::{Bundle, Engine, EngineOptions, ImageSpec, MANIFEST, Model, Resize};
 
 use self::ending::Ending;
@@ -152,7 +152,7 @@ pub fn import(
 
     let made = Staged::new(folder)?;
     let parts = Parts { import, image, roles: &roles, ending: &ending, sources };
-    let mut manifest = parts.write(made.path(), [encode, decode], &mut foreign)?;
+    let mut manifest = parts.write(&made, [encode, decode], &mut foreign)?;
     let bundle = Bundle::open(made.path())?;
     let native = EngineOptions::new(Engine::Native);
     let engines = [Some(&native), Some(&tract), onnx_runtime.as_ref().ok()];
@@ -170,7 +170,7 @@ pub fn import(
         });
         manifest.parity.extend(rows.map_err(|error| blame(error, sources, &roles))?);
     }
-    write::atomically(&made.path().join(MANIFEST), &manifest.to_json())?;
+    made.write(MANIFEST, &manifest.to_json())?;
     Bundle::open(made.path())?;
     made.publish(vacant(folder, force)?)?;
     Ok(Imported { manifest, taken, without_onnx_runtime: onnx_runtime.err(), without_native })
@@ -215,13 +215,13 @@ impl Parts<'_> {
     /// Writes the graphs, the golden vectors and a manifest without measurements.
     fn write(
         &self,
-        folder: &Path,
+        bundle: &Staged,
         [encoder, decoder]: [Rewritten; 2],
         foreign: &mut Foreign<'_>,
     ) -> Result<Manifest, Error> {
         let graph = |Rewritten { mut graph, .. }: Rewritten, name: &str| {
             graph.describe_model(self.import.name, &self.image);
-            write_graph(folder, name, graph)
+            write_graph(bundle, name, graph)
         };
         let encoder = graph(encoder, "encoder.onnx")?;
         let decoder = graph(decoder, "decoder.onnx")?;
@@ -248,7 +248,7 @@ impl Parts<'_> {
             classes: self.import.classes.to_vec(),
             encoder,
             decoder,
-            golden: write_golden(folder, &recorded)?,
+            golden: write_golden(bundle, &recorded)?,
             precision: Precision::F32,
             tolerance: Limits::of(Precision::F32).replay,
             verdicts: None,
@@ -256,7 +256,7 @@ impl Parts<'_> {
             parity: Vec::<Parity>::new(),
             provenance: self.provenance(),
         };
-        write::atomically(&folder.join(MANIFEST), &manifest.to_json())?;
+        bundle.write(MANIFEST, &manifest.to_json())?;
         Ok(manifest)
     }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use vae_infer::Bundle;
-use vae_infer::write::{self, Staged};
+use vae_infer::write::Staged;
 
 use super::options::Options;
 use super::signals::Signals;
@@ -35,7 +35,7 @@ impl Unpack {
         Signals::abandon()?;
         let made = Staged::new(folder)?;
         for (name, content) in bundle.files() {
-            write::atomically(&made.path().join(name), content)?;
+            made.write(name, content)?;
         }
         Ok(made.publish(replace)?)
     }

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use vae_infer::write::{self, Staged};
+use vae_infer::write::Staged;
 use vae_infer::{ImageSpec, Resize};
 
 use super::print;
@@ -56,8 +56,8 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
         held_out.len()
     );
     let text = (made_of + &description).into_bytes();
-    write::atomically(&made.path().join("features.toml"), &text)?;
-    write::atomically(&made.path().join(classifier::WEIGHTS), &classifier::weights(&network)?)?;
+    made.write("features.toml", &text)?;
+    made.write(classifier::WEIGHTS, &classifier::weights(&network)?)?;
     check_vacant(&out)?;
     made.publish(false)?;
     print(&format!("{}: accuracy {of_train} trained on, {of_held_out} held out\n", out.display()))
