@@ -54,13 +54,6 @@ impl Inputs {
         self.files.iter().map(File::path)
     }
 
-    /// How many images there are, where that is known before they are read: a picture is one.
-    pub(super) fn count(&self) -> Option<usize> {
-        let picture = |file: &&File| !file.is_array() && file.path != Path::new("-");
-        let pictures = self.files.iter().filter(picture).count();
-        (pictures == self.files.len()).then_some(pictures)
-    }
-
     /// What matters for these images: the time of one, where a picture is the only file, or of many.
     pub(super) fn goal(&self) -> Goal {
         match self.files.first() {

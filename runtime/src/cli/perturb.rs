@@ -79,13 +79,6 @@ impl Perturb {
 
         let spec = options.image(&bundle);
         let labels = self.labels.as_deref().map(Labels::read).transpose()?;
-        let check = |count, labels: Option<&Labels>| {
-            self.ids.as_ref().map_or(Ok(()), |ids| ids.check(count))?;
-            labels.map_or(Ok(()), |labels| labels.check(count))
-        };
-        if let Some(count) = inputs.count() {
-            check(count, labels.as_ref())?;
-        }
         let mut results = Results::new()?;
         let mut images = Images::open(target, Sheet::Grid, &spec, self.copies)?;
         let mut labels = match (labels, labels_path) {
@@ -123,8 +116,13 @@ impl Perturb {
             Ok(true)
         })?;
 
-        check(count, labels.as_ref().map(|(labels, _)| labels))?;
-        if let Some((_, rows)) = labels {
+        if let Some(ids) = &self.ids {
+            ids.check(count)?;
+        }
+        if let Some((Labels { name, labels }, rows)) = labels {
+            if labels.len() != count {
+                bail!("`{name}` holds {} labels for {count} images", labels.len());
+            }
             results.add_rows(rows)?;
         }
         images.close(&mut results)?;
@@ -156,15 +154,6 @@ impl Labels {
         let (name, bytes) = images::content(path)?;
         let labels = npy::labels(&name, &bytes)?;
         Ok(Self { name, labels })
-    }
-
-    /// Refuses labels of another number of images.
-    fn check(&self, count: usize) -> Result<()> {
-        let Self { name, labels } = self;
-        if labels.len() != count {
-            bail!("`{name}` holds {} labels for {count} images", labels.len());
-        }
-        Ok(())
     }
 }
 
