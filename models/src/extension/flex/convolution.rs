@@ -1,10 +1,12 @@
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::matrix::{contiguous, tensor, values};
+use super::planes::Planes;
+use super::tiles::LANES;
 use super::window::Window;
 use super::work::{Work, add};
 use super::{End, Gradients, Layer, Wanted};
@@ -50,14 +52,19 @@ impl Layer<Flex> for Convolution {
     /// - bias: `[C']`
     /// - output: `[B, C', H', W']`
     fn forward(&self, input: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
-        let [input, bias] = [input, bias].map(contiguous);
+        let [input, weight, bias] = [input, weight, bias].map(contiguous);
+        let planes = Planes::new(self.window);
+        let carry = match self.transposed {
+            true => planes.to_large(values(&weight)),
+            false => planes.to_small(values(&weight)),
+        };
+        let work = Work { of: *self, planes: &planes, carry: &carry };
         let batch = input.layout().shape()[0];
         let group = batch.div_ceil(GROUPS).max(1);
         let mut output = vec![0.0; batch * self.output_len()];
         let inputs = values(&input).par_chunks(group * self.input_len());
         let outputs = output.par_chunks_mut(group * self.output_len());
         outputs.zip(inputs).for_each(|(output, input)| {
-            let work = Work::new(*self, weight);
             Arch::new().dispatch(|| work.forward(input, values(&bias), output));
         });
         let [height, width] = if self.transposed { self.window.large } else { self.window.small };
@@ -73,7 +80,13 @@ impl Layer<Flex> for Convolution {
         wanted: Wanted,
     ) -> Gradients<Flex> {
         let shape = input.layout().shape().dims::<4>();
-        let [input, output, gradient] = [input, output, &gradient].map(contiguous);
+        let [input, weight, output, gradient] = [input, weight, output, &gradient].map(contiguous);
+        let planes = Planes::new(self.window);
+        let carry = match self.transposed {
+            true => planes.to_small(values(&weight)),
+            false => planes.to_large(values(&weight)),
+        };
+        let work = Work { of: *self, planes: &planes, carry: &carry };
         let group = shape[0].div_ceil(GROUPS).max(1);
         let inputs = values(&input).par_chunks(group * self.input_len());
         let outputs = values(&output).par_chunks(group * self.output_len());
@@ -83,22 +96,22 @@ impl Layer<Flex> for Convolution {
         places.resize_with(inputs.len(), || None);
         let groups = (inputs, outputs, gradients, places).into_par_iter();
         let groups = groups.map(|(input, output, gradient, place)| {
-            let work = Work::new(*self, weight);
             Arch::new().dispatch(|| work.backward(input, output, gradient, place, wanted.weight))
         });
         let groups: Vec<_> = groups.collect();
 
         let Window { channels, small_channels, kernel: [height, width], .. } = self.window;
-        let mut weight_sums = vec![0.0; small_channels * self.window.weights()];
+        let rows = self.window.weights();
+        let mut weight_sums = vec![0.0; rows * small_channels.next_multiple_of(LANES)];
         let mut bias_sums = vec![0.0; self.output_channels()];
         for [weight, bias] in &groups {
             add(&mut weight_sums, weight);
             add(&mut bias_sums, bias);
         }
         let of_weight = || {
-            let sums = tensor(weight_sums, [self.window.weights(), small_channels]);
-            let shape = Shape::new([small_channels, channels, height, width]);
-            contiguous(&sums.transpose(0, 1)).reshape(shape)
+            let columns = weight_sums.len() / rows;
+            let turned = (0..small_channels).flat_map(|o| weight_sums[o..].iter().step_by(columns));
+            tensor(turned.copied().collect(), [small_channels, channels, height, width])
         };
         Gradients {
             input: wanted.input.then(|| tensor(of_input, shape)),

@@ -1,18 +1,23 @@
 //! Affine layers and the losses on the CPU, where a training step on Burn's `flex` backend spends its time.
 //!
-//! `flex` finds a weight's gradient of a convolution as one whose kernel is as large as the image, and goes
-//! over every image several times to turn it round. Here a convolution and its transpose, forward and
-//! backward, are the same three products of matrices, of `flex`'s own, with the activation on the way. So is a dense
-//! layer, whose products are found in parts that the threads share, with all that `flex` does on one thread around
-//! them.
+//! `flex` lays every window of an image out as a column, multiplies matrices, and finds a weight's gradient as a
+//! convolution whose kernel is as large as the image. Here images are taken apart into [planes], in which what a weight
+//! meets lies side by side, so that a convolution and its transpose, forward and to the input's gradient, are the same
+//! [sums](correlation) over those planes, which a [carry] puts in their place, and the weight's gradient is a sum of
+//! [products]; all of them in [tiles] that stay in registers, with the activation on the way. A dense layer is found in
+//! parts that the threads share, each a product of `flex`'s own, with all that `flex` does on one thread around them.
 
+mod carry;
 mod convolution;
+mod correlation;
 mod dense;
 mod end;
 mod exp;
 mod likelihood;
 mod matrix;
-mod phases;
+mod planes;
+mod products;
+mod tiles;
 mod window;
 mod work;
 
