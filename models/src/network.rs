@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::affine;
 use crate::block::{Block, PoolKind};
 use crate::cost::Cost;
-#[cfg(feature = "libtorch")]
+#[cfg(any(feature = "flex", feature = "libtorch"))]
 use crate::extension;
 use crate::initialization::Initialization;
 use crate::shape::{Shape, ShapeError};
@@ -205,7 +205,7 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
                 [0, 0] => remembered,
                 missing => pad(remembered, missing),
             };
-            Features::Image(Tensor::cat(vec![image, padded], 1))
+            Features::Image(join(image, padded))
         }
         (block, layer) => unreachable!("{layer:?} are not the weights of {block:?}"),
     }
@@ -213,7 +213,7 @@ fn step(block: &Block, layer: Option<&Layer>, x: Features, skips: &mut Skips) ->
 
 /// The part of images of a height and a width, from a row and a column on.
 fn crop(image: Tensor<4>, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Tensor<4> {
-    #[cfg(feature = "libtorch")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     {
         let [_, _, h, w] = image.dims();
         let sides = [top, h - top - height, left, w - left - width].map(|side| -(side as i64));
@@ -227,7 +227,7 @@ fn crop(image: Tensor<4>, [top, left]: [usize; 2], [height, width]: [usize; 2]) 
 /// Images with so many more rows and columns, of zeros around them; the odd ones come last.
 fn pad(image: Tensor<4>, missing: [usize; 2]) -> Tensor<4> {
     let [rows, columns] = missing.map(|missing| (missing / 2, missing - missing / 2));
-    #[cfg(feature = "libtorch")]
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
     {
         let sides = [rows.0, rows.1, columns.0, columns.1].map(|side| side as i64);
         if let Some(padded) = extension::frame(&image, sides) {
@@ -235,6 +235,15 @@ fn pad(image: Tensor<4>, missing: [usize; 2]) -> Tensor<4> {
         }
     }
     image.pad([rows, columns], PadMode::Constant(0.0))
+}
+
+/// Images with the channels of both.
+fn join(image: Tensor<4>, other: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(joined) = extension::join([&image, &other]) {
+        return joined;
+    }
+    Tensor::cat(vec![image, other], 1)
 }
 
 impl Features {

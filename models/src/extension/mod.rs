@@ -8,6 +8,7 @@
 mod end;
 #[cfg(feature = "flex")]
 mod flex;
+mod frame;
 mod layer;
 #[cfg(feature = "libtorch")]
 mod libtorch;
@@ -130,7 +131,20 @@ pub(crate) fn divergence(mean: &Tensor<2>, log_var: &Tensor<2>) -> Option<Tensor
 
 /// Rows and columns of zeros at the top, the bottom, the left and the right of images, or taken away there where their
 /// number is negative.
-#[cfg(feature = "libtorch")]
 pub(crate) fn frame(images: &Tensor<4>, sides: [i64; 4]) -> Option<Tensor<4>> {
-    libtorch::frame(images, sides)
+    #[cfg(feature = "flex")]
+    if let Some(framed) = frame::apply(flex::Frame, images, sides) {
+        return Some(framed);
+    }
+    #[cfg(feature = "libtorch")]
+    if let Some(framed) = frame::apply(libtorch::Frame, images, sides) {
+        return Some(framed);
+    }
+    None
+}
+
+/// Images with the channels of two: `[B, C, H, W]` and `[B, C', H, W]` to `[B, C + C', H, W]`.
+#[cfg(feature = "flex")]
+pub(crate) fn join(images: [&Tensor<4>; 2]) -> Option<Tensor<4>> {
+    flex::join(images)
 }

@@ -13,6 +13,8 @@ mod correlation;
 mod dense;
 mod end;
 mod exp;
+mod frame;
+mod join;
 mod likelihood;
 mod matrix;
 mod planes;
@@ -29,6 +31,8 @@ use convolution::Convolution;
 use window::Window;
 
 pub(super) use dense::Dense;
+pub(super) use frame::Frame;
+pub(super) use join::join;
 pub(super) use likelihood::{Bernoulli, SquaredError};
 
 /// A convolution or a transposed one, of an image and a weight of these shapes.

@@ -32,7 +32,7 @@ use super::training::{Training, constant, made};
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
-pub(super) use frame::frame;
+pub(super) use frame::Frame;
 pub(super) use likelihood::{Bernoulli, SquaredError};
 pub(super) use posterior::{Divergence, Draw};
 pub use script::TorchScript;
