@@ -38,8 +38,8 @@ fn with(new: Activation, mut block: Block) -> Block {
 /// Activations that are a part of the layer.
 const ENDS: [Activation; 3] = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Sigmoid];
 
-/// Every small kernel, stride and padding, and images that are no multiple of them; batches that no
-/// group divides, of which one image is too large to be multiplied at once.
+/// Every small kernel, stride and padding, and images that are no multiple of them; batches that no group divides,
+/// channels that no vector does, images whose sums are found in several stretches, and padding beyond the kernel.
 fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (kernel, stride) in (1..5).flat_map(|kernel| (1..4).map(move |stride| (kernel, stride))) {
@@ -61,6 +61,10 @@ fn cases() -> Vec<Case> {
         for (block, batch, image) in [
             (conv(4, 3, 2, 1), 37, [2, 9, 7]),
             (deconv(4, 3, 2, 1, 1), 37, [2, 9, 7]),
+            (conv(40, 3, 1, 1), 2, [40, 24, 40]),
+            (deconv(40, 3, 2, 1, 1), 2, [40, 12, 20]),
+            (conv(3, 1, 2, 2), 3, [2, 1, 5]),
+            (deconv(3, 2, 3, 2, 1), 3, [20, 3, 4]),
             (conv(2, 3, 1, 1), 2, [2, 70, 90]),
             (deconv(2, 3, 2, 1, 0), 2, [2, 40, 60]),
         ] {

@@ -1,5 +1,8 @@
 //! `vae-train`: the offline trainer of `vae-infer`.
 
+#[cfg(feature = "flex")]
+mod memory;
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,13 +12,9 @@ use vae_train::cli::Cli;
 use vae_train::data;
 use vae_train::say::say;
 
-// A step on the CPU frees and asks for hundreds of tensors, which this one does not give back to the
-// system in between.
-#[cfg(feature = "flex")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    #[cfg(feature = "flex")]
+    memory::keep();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => return refusal(&error),

@@ -1,9 +1,10 @@
-//! Layers, losses and what is made of a posterior, of our own, for backends whose own ones take most of a training
-//! step's time.
+//! Layers, losses, frames and joins of images, and what is made of a posterior, of our own, for backends whose own ones
+//! take most of a training step's time.
 //!
 //! Through Burn's extension API: an operation here takes Burn's tensors, finds the backend that has them, and gives
 //! nothing where that backend is none of those in this folder; what asks then does as Burn does. A backend brings its
-//! [`Layer`](layer::Layer)s and its [`Loss`](loss::Loss)es; their place among Burn's gradients is the same for all.
+//! [`Layer`](layer::Layer)s, its [`Loss`](loss::Loss)es and its [`Frame`](frame::Frame); their place among Burn's
+//! gradients is the same for all.
 
 mod end;
 #[cfg(feature = "flex")]

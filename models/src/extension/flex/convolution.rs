@@ -4,11 +4,11 @@ use burn::tensor::DType;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::matrix::{contiguous, tensor, values};
+use super::numbers::{contiguous, tensor, values};
 use super::planes::Planes;
 use super::tiles::LANES;
 use super::window::Window;
-use super::work::{Work, add};
+use super::work::{SHARE, Work, add};
 use super::{End, Gradients, Layer, Wanted};
 
 /// The groups that a batch is shared out in. What is summed over a batch is summed within every group and
@@ -58,14 +58,14 @@ impl Layer<Flex> for Convolution {
             true => planes.to_large(values(&weight)),
             false => planes.to_small(values(&weight)),
         };
-        let work = Work { of: *self, planes: &planes, carry: &carry };
+        let work = Work { of: *self, planes: &planes };
         let batch = input.layout().shape()[0];
         let group = batch.div_ceil(GROUPS).max(1);
         let mut output = vec![0.0; batch * self.output_len()];
         let inputs = values(&input).par_chunks(group * self.input_len());
         let outputs = output.par_chunks_mut(group * self.output_len());
         outputs.zip(inputs).for_each(|(output, input)| {
-            Arch::new().dispatch(|| work.forward(input, values(&bias), output));
+            Arch::new().dispatch(|| work.forward(&carry, input, values(&bias), output));
         });
         let [height, width] = if self.transposed { self.window.large } else { self.window.small };
         tensor(output, [batch, self.output_channels(), height, width])
@@ -82,11 +82,12 @@ impl Layer<Flex> for Convolution {
         let shape = input.layout().shape().dims::<4>();
         let [input, weight, output, gradient] = [input, weight, output, &gradient].map(contiguous);
         let planes = Planes::new(self.window);
-        let carry = match self.transposed {
+        let work = Work { of: *self, planes: &planes };
+        let carry = wanted.input.then(|| match self.transposed {
             true => planes.to_small(values(&weight)),
             false => planes.to_large(values(&weight)),
-        };
-        let work = Work { of: *self, planes: &planes, carry: &carry };
+        });
+        let windows = wanted.weight.then(|| planes.windows());
         let group = shape[0].div_ceil(GROUPS).max(1);
         let inputs = values(&input).par_chunks(group * self.input_len());
         let outputs = values(&output).par_chunks(group * self.output_len());
@@ -96,21 +97,24 @@ impl Layer<Flex> for Convolution {
         places.resize_with(inputs.len(), || None);
         let groups = (inputs, outputs, gradients, places).into_par_iter();
         let groups = groups.map(|(input, output, gradient, place)| {
-            Arch::new().dispatch(|| work.backward(input, output, gradient, place, wanted.weight))
+            let inputs = carry.as_ref().zip(place);
+            let windows = windows.as_deref();
+            Arch::new().dispatch(|| work.backward(input, output, gradient, inputs, windows))
         });
         let groups: Vec<_> = groups.collect();
 
-        let Window { channels, small_channels, kernel: [height, width], .. } = self.window;
-        let rows = self.window.weights();
-        let mut weight_sums = vec![0.0; rows * small_channels.next_multiple_of(LANES)];
         let mut bias_sums = vec![0.0; self.output_channels()];
-        for [weight, bias] in &groups {
-            add(&mut weight_sums, weight);
-            add(&mut bias_sums, bias);
-        }
+        groups.iter().for_each(|[_, bias]| add(&mut bias_sums, bias));
+        let Window { channels, small_channels, kernel: [height, width], .. } = self.window;
         let of_weight = || {
-            let columns = weight_sums.len() / rows;
-            let turned = (0..small_channels).flat_map(|o| weight_sums[o..].iter().step_by(columns));
+            let depth = self.window.weights();
+            let mut sums = vec![0.0; small_channels.next_multiple_of(LANES) * depth];
+            sums.par_chunks_mut(SHARE).enumerate().for_each(|(share, sums)| {
+                let first = share * SHARE;
+                groups.iter().for_each(|[weight, _]| add(sums, &weight[first..][..sums.len()]));
+            });
+            let columns = sums.len() / depth;
+            let turned = (0..small_channels).flat_map(|o| sums[o..].iter().step_by(columns));
             tensor(turned.copied().collect(), [small_channels, channels, height, width])
         };
         Gradients {

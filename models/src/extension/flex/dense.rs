@@ -5,14 +5,12 @@ use burn::tensor::DType;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::matrix::{contiguous, tensor, values, whole};
-use super::work::add;
+use super::numbers::{contiguous, tensor, values, whole};
+use super::work::{SHARE, add};
 use super::{End, Gradients, Layer, Wanted};
 
 /// Columns of a product that a thread finds at once, as wide as the widest kernel of `flex`'s products.
 const COLUMNS: usize = 64;
-/// Numbers of a gradient that a thread takes at once.
-const SHARE: usize = 16 * 1024;
 
 /// A dense layer and its end.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::matrix::{contiguous, tensor, values};
+use super::numbers::{contiguous, tensor, values};
 
 /// Zeros around images, which threads share; Burn makes an image of zeros and writes into it, on one thread.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::super::training::{made, training};
-use super::matrix::{contiguous, tensor, values};
+use super::numbers::{contiguous, tensor, values};
 
 /// Images whose channels are those of two; nothing where they are not `flex`'s in `f32`. Burn copies them on one thread,
 /// and a part of their gradient once more.
@@ -29,7 +29,8 @@ pub(in super::super) fn join(images: [&Tensor<4>; 2]) -> Option<Tensor<4>> {
 fn joined(images: [&FlexTensor; 2]) -> FlexTensor {
     let [left, right] = images.map(contiguous);
     let [batch, channels, height, width] = left.layout().shape().dims();
-    let more = right.layout().shape().dims::<4>()[1];
+    let [others, more, rows, columns] = right.layout().shape().dims();
+    assert_eq!([batch, height, width], [others, rows, columns], "images to join");
     let plane = height * width;
     let mut output = vec![0.0; batch * (channels + more) * plane];
     let lefts = values(&left).par_chunks((channels * plane).max(1));

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Loss;
 use super::exp::sigmoid;
-use super::matrix::{contiguous, tensor, values};
+use super::numbers::{contiguous, tensor, values};
 
 /// Pixels whose terms of at most log 2 are the logarithm of one product.
 const PART: usize = 64;

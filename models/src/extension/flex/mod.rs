@@ -1,4 +1,5 @@
-//! Affine layers and the losses on the CPU, where a training step on Burn's `flex` backend spends its time.
+//! Affine layers, the losses, and frames and joins of images on the CPU, where a training step on Burn's `flex` backend
+//! spends its time.
 //!
 //! `flex` lays every window of an image out as a column, multiplies matrices, and finds a weight's gradient as a
 //! convolution whose kernel is as large as the image. Here images are taken apart into [planes], in which what a weight
@@ -16,7 +17,7 @@ mod exp;
 mod frame;
 mod join;
 mod likelihood;
-mod matrix;
+mod numbers;
 mod planes;
 mod products;
 mod tiles;

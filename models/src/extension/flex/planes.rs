@@ -1,3 +1,5 @@
+use rayon::prelude::*;
+
 use super::carry::{Carry, Pixels, Side};
 use super::correlation::Correlation;
 use super::tiles::LANES;
@@ -94,16 +96,16 @@ impl Planes {
         let axis = |i: usize| Axis::new(large[i], small[i], kernel[i], stride[i], padding[i]);
         let (rows, columns) = (axis(0), axis(1));
         let behind = rows.behind * columns.pitch + columns.behind;
-        let plane = rows.pitch * columns.pitch + behind.max(LANES);
+        let plane = rows.pitch * columns.pitch + behind;
         Self { window, rows, columns, plane }
     }
 
-    /// Numbers of a small image's planes.
+    /// Numbers of a small image's planes, and what a vector reads behind the last position.
     pub(super) fn small_len(&self) -> usize {
         self.window.small_channels * self.plane + LANES
     }
 
-    /// Numbers of a large image's planes.
+    /// Numbers of a large image's planes, and what a vector reads behind the last position.
     pub(super) fn large_len(&self) -> usize {
         self.window.channels * self.phases() * self.plane + LANES
     }
@@ -159,7 +161,7 @@ impl Planes {
         };
         let columns = &self.columns.phases;
         let phases = self.rows.phases.iter().flat_map(|row| columns.iter().map(move |c| (row, c)));
-        let sums = phases.map(of_phase).collect();
+        let sums = phases.collect::<Vec<_>>().into_par_iter().map(of_phase).collect();
         let side = |axis: &Axis| Side {
             stride: axis.stride,
             phases: axis.phases.iter().map(|phase| phase.pixels).collect(),
@@ -183,7 +185,7 @@ impl Planes {
         (self.rows.pitch - height) * self.columns.pitch + self.columns.pitch - width
     }
 
-    /// Lays small images out, where as many or none have been before.
+    /// Lays small images out, in room that is empty or was filled so before.
     #[inline(always)]
     pub(super) fn lay(&self, images: &[f32], planes: &mut Vec<f32>) {
         let (image, len) = (self.window.small_len(), self.small_len());
@@ -192,7 +194,7 @@ impl Planes {
         images.for_each(|(image, planes)| self.lay_one(image, planes));
     }
 
-    /// Takes large images apart, where as many or none have been before.
+    /// Takes large images apart, in room that is empty or was filled so before.
     #[inline(always)]
     pub(super) fn split(&self, images: &[f32], planes: &mut Vec<f32>) {
         let (image, len) = (self.window.large_len(), self.large_len());

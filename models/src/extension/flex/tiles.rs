@@ -24,6 +24,7 @@ pub(super) trait Columns {
 /// All of a table with so many columns.
 #[inline(always)]
 pub(super) fn table<S: Simd>(simd: S, table: &mut impl Table, columns: usize) {
+    const { assert!(widest::<S>() > 0 && LANES.is_multiple_of(S::F32_LANES)) }
     for (column, width) in shares(columns, const { widest::<S>() }) {
         match width {
             1 => table.columns::<S, 1>(simd, column),

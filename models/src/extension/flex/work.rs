@@ -8,19 +8,18 @@ use super::window::Window;
 /// Positions that are multiplied at once, about, in one image or in several.
 const STRETCH: usize = 256;
 
-/// A convolution, and what carries an image over to the one that is wanted.
+/// A convolution at work on some images.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) of: Convolution,
     pub(super) planes: &'a Planes,
-    pub(super) carry: &'a Carry,
 }
 
 impl Work<'_> {
     /// The outputs of some images.
     #[inline(always)]
-    pub(super) fn forward(self, input: &[f32], bias: &[f32], output: &mut [f32]) {
-        let Self { of, planes, carry } = self;
+    pub(super) fn forward(self, carry: &Carry, input: &[f32], bias: &[f32], output: &mut [f32]) {
+        let Self { of, planes } = self;
         let (mut source, mut room) = (vec![], Room::default());
         let finish = |channel: usize, sums: &mut [f32]| {
             sums.iter_mut().for_each(|sum| *sum += bias[channel]);
@@ -37,30 +36,30 @@ impl Work<'_> {
         }
     }
 
-    /// The gradients of some images' inputs, where there is a place for them, and those of weight, `[K, O]` of whole vectors, which stay
-    /// zero where they are not wanted, and bias, `[C']`, summed over the images.
+    /// The gradients of some images' inputs, where there is what carries to them and their place, and, summed over the
+    /// images, those of the weight, `[K, O]` of whole vectors, where its [windows](Planes::windows) are given, and of the
+    /// bias, `[C']`.
     #[inline(always)]
     pub(super) fn backward(
         self,
         input: &[f32],
         output: &[f32],
         gradient: &[f32],
-        mut wanted: Option<&mut [f32]>,
-        wants_weight: bool,
+        mut inputs: Option<(&Carry, &mut [f32])>,
+        windows: Option<&[usize]>,
     ) -> [Vec<f32>; 2] {
-        let Self { of, planes, carry } = self;
-        let windows = planes.windows();
-        let mut weight_sums =
-            vec![0.0; of.window.small_channels.next_multiple_of(LANES) * windows.len()];
+        let Self { of, planes } = self;
+        let row = of.window.small_channels.next_multiple_of(LANES);
+        let mut weight_sums = vec![0.0; windows.map_or(0, |windows| windows.len() * row)];
         let mut bias_sums = vec![0.0; of.output_channels()];
         let [mut masked, mut larges, mut smalls, mut panel] = [const { vec![] }; 4];
         let mut room = Room::default();
         let (count, step) = (input.len() / of.input_len(), (STRETCH / planes.positions()).max(1));
         for first in (0..count).step_by(step) {
             let images = step.min(count - first);
-            let inputs = first * of.input_len()..(first + images) * of.input_len();
+            let of_inputs = first * of.input_len()..(first + images) * of.input_len();
             let outputs = first * of.output_len()..(first + images) * of.output_len();
-            let input = &input[inputs.clone()];
+            let input = &input[of_inputs.clone()];
             masked.clear();
             masked.extend_from_slice(&gradient[outputs.clone()]);
             of.end.turn(&mut masked, &output[outputs]);
@@ -70,21 +69,22 @@ impl Work<'_> {
             }
             let (large, small) =
                 if of.transposed { (&masked[..], input) } else { (input, &masked[..]) };
-            if wants_weight || of.transposed {
+            if windows.is_some() || inputs.is_some() && of.transposed {
                 planes.split(large, &mut larges);
             }
-            if wanted.is_some() && !of.transposed {
+            if inputs.is_some() && !of.transposed {
                 planes.lay(small, &mut smalls);
             }
-            if wants_weight {
-                self.multiply(&larges, small, &windows, &mut panel, &mut weight_sums);
+            if let Some(windows) = windows {
+                self.multiply(&larges, small, windows, &mut panel, &mut weight_sums);
             }
-            if let Some(wanted) = &mut wanted {
+            if let Some((carry, inputs)) = &mut inputs {
                 let source = match of.transposed {
                     true => larges.chunks_exact(planes.large_len()),
                     false => smalls.chunks_exact(planes.small_len()),
                 };
-                for (image, source) in wanted[inputs].chunks_exact_mut(of.input_len()).zip(source) {
+                let images = inputs[of_inputs].chunks_exact_mut(of.input_len());
+                for (image, source) in images.zip(source) {
                     carry.run(source, &mut room, image, |_, _| ());
                 }
             }
@@ -119,6 +119,9 @@ impl Work<'_> {
         }
     }
 }
+
+/// Numbers of a gradient that a thread takes at once.
+pub(super) const SHARE: usize = 16 * 1024;
 
 #[inline(always)]
 pub(super) fn add(sums: &mut [f32], terms: &[f32]) {

@@ -28,7 +28,7 @@ use super::end::End;
 use super::layer::{Gradients, Layer, Wanted};
 use super::loss::Loss;
 use super::posterior::OfPosterior;
-use super::training::{Training, constant, made};
+use super::training::constant;
 
 pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
