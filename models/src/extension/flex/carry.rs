@@ -46,6 +46,32 @@ impl Side {
     fn longest(&self) -> usize {
         self.phases.iter().map(|phase| phase.count).max().unwrap_or(0)
     }
+
+    /// Fills a line with what is at the beginning of every `phase` numbers.
+    #[inline(always)]
+    fn put(&self, sums: &[f32], phase: usize, line: &mut [f32]) {
+        match &self.phases[..] {
+            [_] => line.copy_from_slice(&sums[..line.len()]),
+            [left, right] => {
+                let (left, right) = (&sums[..left.count], &sums[phase..][..right.count]);
+                let [even, odd] =
+                    if self.phases[0].first == 0 { [left, right] } else { [right, left] };
+                let (pairs, rest) = line.as_chunks_mut::<2>();
+                for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
+                    *pair = [*even, *odd];
+                }
+                if let (Some(last), Some(sum)) = (rest.first_mut(), even.last()) {
+                    *last = *sum;
+                }
+            }
+            phases => {
+                for (pixels, sums) in phases.iter().zip(sums.chunks(phase)) {
+                    let places = line.iter_mut().skip(pixels.first).step_by(self.stride);
+                    places.zip(&sums[..pixels.count]).for_each(|(place, sum)| *place = *sum);
+                }
+            }
+        }
+    }
 }
 
 impl Carry {
@@ -100,34 +126,6 @@ impl Carry {
                 let stride = self.rows.stride;
                 let (first, end) = (first * stride, height.min((first + step) * stride));
                 finish(channel, &mut image[first * width..end * width]);
-            }
-        }
-    }
-}
-
-impl Side {
-    /// Fills a line with what is at the beginning of every `phase` numbers.
-    #[inline(always)]
-    fn put(&self, sums: &[f32], phase: usize, line: &mut [f32]) {
-        match &self.phases[..] {
-            [_] => line.copy_from_slice(&sums[..line.len()]),
-            [left, right] => {
-                let (left, right) = (&sums[..left.count], &sums[phase..][..right.count]);
-                let [even, odd] =
-                    if self.phases[0].first == 0 { [left, right] } else { [right, left] };
-                let (pairs, rest) = line.as_chunks_mut::<2>();
-                for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
-                    *pair = [*even, *odd];
-                }
-                if let (Some(last), Some(sum)) = (rest.first_mut(), even.last()) {
-                    *last = *sum;
-                }
-            }
-            phases => {
-                for (pixels, sums) in phases.iter().zip(sums.chunks(phase)) {
-                    let places = line.iter_mut().skip(pixels.first).step_by(self.stride);
-                    places.zip(&sums[..pixels.count]).for_each(|(place, sum)| *place = *sum);
-                }
             }
         }
     }

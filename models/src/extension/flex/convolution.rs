@@ -54,10 +54,7 @@ impl Layer<Flex> for Convolution {
     fn forward(&self, input: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
         let planes = Planes::new(self.window);
-        let carry = match self.transposed {
-            true => planes.to_large(values(&weight)),
-            false => planes.to_small(values(&weight)),
-        };
+        let carry = planes.carry(values(&weight), self.transposed);
         let work = Work { of: *self, planes: &planes };
         let batch = input.layout().shape()[0];
         let group = batch.div_ceil(GROUPS).max(1);
@@ -83,10 +80,7 @@ impl Layer<Flex> for Convolution {
         let [input, weight, output, gradient] = [input, weight, output, &gradient].map(contiguous);
         let planes = Planes::new(self.window);
         let work = Work { of: *self, planes: &planes };
-        let carry = wanted.input.then(|| match self.transposed {
-            true => planes.to_small(values(&weight)),
-            false => planes.to_large(values(&weight)),
-        });
+        let carry = wanted.input.then(|| planes.carry(values(&weight), !self.transposed));
         let windows = wanted.weight.then(|| planes.windows());
         let group = shape[0].div_ceil(GROUPS).max(1);
         let inputs = values(&input).par_chunks(group * self.input_len());

@@ -133,8 +133,12 @@ impl Planes {
             .collect()
     }
 
-    /// What carries the planes of a large image over to the small image, by a weight `[O, C, K, L]`.
-    pub(super) fn to_small(&self, weight: &[f32]) -> Carry {
+    /// What carries the planes of an image over to the other image, by a weight `[O, C, K, L]`.
+    pub(super) fn carry(&self, weight: &[f32], to_large: bool) -> Carry {
+        if to_large { self.to_large(weight) } else { self.to_small(weight) }
+    }
+
+    fn to_small(&self, weight: &[f32]) -> Carry {
         let Window { small_channels, small, .. } = self.window;
         let depth = self.window.weights();
         let sums = Correlation::new(small_channels, self.windows(), |o, k| weight[o * depth + k]);
@@ -142,8 +146,7 @@ impl Planes {
         Carry::new(small_channels, small.map(side), self.columns.pitch, vec![sums])
     }
 
-    /// What carries the planes of a small image over to the large image, by a weight `[O, C, K, L]`.
-    pub(super) fn to_large(&self, weight: &[f32]) -> Carry {
+    fn to_large(&self, weight: &[f32]) -> Carry {
         let Window { channels, small_channels, kernel, .. } = self.window;
         let (depth, size) = (self.window.weights(), kernel[0] * kernel[1]);
         let of_phase = |(rows, columns): (&Phase, &Phase)| {
@@ -188,18 +191,14 @@ impl Planes {
     /// Lays small images out, in room that is empty or was filled so before.
     #[inline(always)]
     pub(super) fn lay(&self, images: &[f32], planes: &mut Vec<f32>) {
-        let (image, len) = (self.window.small_len(), self.small_len());
-        planes.resize(images.len() / image * len, 0.0);
-        let images = images.chunks_exact(image).zip(planes.chunks_exact_mut(len));
+        let images = each(images, self.window.small_len(), planes, self.small_len());
         images.for_each(|(image, planes)| self.lay_one(image, planes));
     }
 
     /// Takes large images apart, in room that is empty or was filled so before.
     #[inline(always)]
     pub(super) fn split(&self, images: &[f32], planes: &mut Vec<f32>) {
-        let (image, len) = (self.window.large_len(), self.large_len());
-        planes.resize(images.len() / image * len, 0.0);
-        let images = images.chunks_exact(image).zip(planes.chunks_exact_mut(len));
+        let images = each(images, self.window.large_len(), planes, self.large_len());
         images.for_each(|(image, planes)| self.split_one(image, planes));
     }
 
@@ -237,6 +236,18 @@ impl Planes {
             }
         }
     }
+}
+
+/// Every image of so many numbers, with as many of the planes as it takes.
+#[inline(always)]
+fn each<'a>(
+    images: &'a [f32],
+    image: usize,
+    planes: &'a mut Vec<f32>,
+    len: usize,
+) -> impl Iterator<Item = (&'a [f32], &'a mut [f32])> {
+    planes.resize(images.len() / image * len, 0.0);
+    images.chunks_exact(image).zip(planes.chunks_exact_mut(len))
 }
 
 /// Takes the first number and every so many further ones.
