@@ -23,7 +23,7 @@ pub fn atomically(path: &Path, content: &[u8]) -> Result<(), Error> {
 ///
 /// As there.
 pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
-    publish([StagedFile::with_mode(path, content, 0o777)?])
+    publish([StagedFile::with_mode(path, content, 0o777)?], true)
 }
 
 /// Writes files that belong together: none gets its name before all are on the disk.
@@ -33,15 +33,16 @@ pub fn program(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// [`Error::Write`] for the first that cannot be written.
 pub fn together(files: &[(&Path, &[u8])]) -> Result<(), Error> {
     let staged = files.iter().map(|(path, content)| StagedFile::with(path, content));
-    publish(staged.collect::<Result<Vec<_>, _>>()?)
+    publish(staged.collect::<Result<Vec<_>, _>>()?, true)
 }
 
-/// Gives files that belong together their names, when all are on the disk; what stands there makes room.
+/// Gives files that belong together their names, when all are on the disk. With `replace`, what stands there makes room.
 ///
 /// # Errors
 ///
-/// [`Error::Write`] for the first that cannot be written.
-pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error> {
+/// [`Error::Write`] for the first that cannot be written, or under whose name something stands where `replace` is not
+/// set; none has its name then.
+pub fn publish(files: impl IntoIterator<Item = StagedFile>, replace: bool) -> Result<(), Error> {
     let parts = files.into_iter().map(|StagedFile { made, path, begun }| ((made, path), begun));
     let (files, _begun): (Vec<_>, Vec<_>) = parts.unzip();
     for (made, path) in &files {
@@ -49,10 +50,22 @@ pub fn publish(files: impl IntoIterator<Item = StagedFile>) -> Result<(), Error>
     }
     // Whoever abandons them waits until all have their names.
     let _staged = staged();
+    if !replace {
+        files.iter().try_for_each(|(_, path)| vacant(path))?;
+    }
     for (made, path) in files {
         made.persist(&path).map_err(|e| Error::write(path)(e.error))?;
     }
     Ok(())
+}
+
+/// Refuses a name under which something stands.
+fn vacant(path: &Path) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::write(path)(error)),
+        Ok(_) => Err(Error::write(path)(io::Error::new(ErrorKind::AlreadyExists, "it exists"))),
+    }
 }
 
 /// Makes the folder that a file below `root` is to be in, with those between them, where it is missing. The root is not
@@ -290,15 +303,19 @@ impl Staged {
         Ok(())
     }
 
-    /// Gives files, by their names below it, the same names in the folder that it lies [within](Self::within); what
-    /// stands there makes room.
+    /// Gives files, by their names below it, the same names in the folder that it lies [within](Self::within). With
+    /// `replace`, what stands there makes room.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] for the first that cannot get its name.
-    pub fn publish_files(self, files: &[PathBuf]) -> Result<(), Error> {
+    /// [`Error::Write`] for the first that cannot get its name, or under whose name something stands where `replace` is
+    /// not set; none has its name then.
+    pub fn publish_files(self, files: &[PathBuf], replace: bool) -> Result<(), Error> {
         // Whoever abandons it waits until all have their names.
         let _staged = staged();
+        if !replace {
+            files.iter().try_for_each(|name| vacant(&self.folder.join(name)))?;
+        }
         for name in files {
             let to = self.folder.join(name);
             let named = folder_below(&self.folder, &to);
@@ -330,5 +347,30 @@ mod tests {
         let error = staged.write("manifest.json", b"{}").expect_err("its folder is gone");
         let named = folder.join("manifest.json");
         assert!(matches!(&error, Error::Write { path, .. } if *path == named), "{error}");
+    }
+
+    #[test]
+    fn files_get_their_names_together_or_not_at_all() {
+        for (within, replace) in [(false, false), (false, true), (true, false), (true, true)] {
+            let place = TempDir::new().expect("a folder");
+            let names = ["a", "b"].map(PathBuf::from);
+            let [a, b] = names.each_ref().map(|name| place.path().join(name));
+            let published = if within {
+                let staged = Staged::within(place.path()).expect("a folder inside it");
+                for name in &names {
+                    staged.write(&name.to_string_lossy(), b"now").expect("a file of it");
+                }
+                std::fs::write(&b, "before").expect("a file");
+                staged.publish_files(&names, replace)
+            } else {
+                let files = [&a, &b].map(|path| StagedFile::with(path, b"now").expect("a file"));
+                std::fs::write(&b, "before").expect("a file");
+                publish(files, replace)
+            };
+            assert_eq!(published.is_ok(), replace);
+            assert_eq!(a.exists(), replace);
+            let content = std::fs::read(&b).expect("it is there");
+            assert_eq!(content, if replace { &b"now"[..] } else { b"before" });
+        }
     }
 }

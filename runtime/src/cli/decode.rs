@@ -35,7 +35,7 @@ impl Decode {
         let latents = read(&self.latents, bundle.manifest.latent)?;
         let spec = &bundle.manifest.image;
         let mut decoder = options.decoder(&bundle, Goal::of(latents.nrows()))?;
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let mut images = Images::open(target, Sheet::Grid, spec, latents.nrows())?;
         let part = |range: Range<usize>| Ok(latents.slice_axis(Axis(0), range.into()).to_owned());
         decode(&mut decoder, latents.nrows(), part, &mut images)?;

@@ -53,7 +53,7 @@ impl Encode {
         if self.out_log_var.is_some() && bundle.manifest.posterior == PosteriorKind::Point {
             bail!("`{}` is a plain autoencoder: it has no log-variances", bundle.manifest.name);
         }
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let rows = |path: &Option<NpyPath>| {
             let rows = |path: &NpyPath| Rows::create(&path.0, &[bundle.manifest.latent]);
             path.as_ref().map(rows).transpose()

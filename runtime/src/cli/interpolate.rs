@@ -47,7 +47,7 @@ impl Interpolate {
         }
         let ends = options.image(&bundle).batch(&[one(&self.from)?, one(&self.to)?])?;
 
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let mut images = Images::open(target, Sheet::Row, &manifest.image, self.steps)?;
         let Ready { mut model, batch } = options.load(&bundle, Goal::of(self.steps))?;
         let mean = model.encode(ends.view())?.posterior.mean;

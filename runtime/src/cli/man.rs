@@ -26,7 +26,7 @@ impl Man {
             return Ok(io::stdout().lock().write_all(&page(command)?)?);
         };
         std::fs::create_dir_all(folder).map_err(Error::write(folder))?;
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let commands = command.get_subcommands().filter(|c| c.get_name() != "help").cloned();
         for command in commands.chain([command.clone()]) {
             let name = command.get_display_name().unwrap_or(command.get_name());

@@ -23,7 +23,7 @@ impl Pack {
         let bundle = options.bundle()?;
         let inputs = options.read_for(&bundle);
         output::check(&self.output, options.force, inputs.iter().map(PathBuf::as_path))?;
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         results.add_file(&self.output, &bundle.pack()?)?;
         results.write()
     }

@@ -79,7 +79,7 @@ impl Perturb {
 
         let spec = options.image(&bundle);
         let labels = self.labels.as_deref().map(Labels::read).transpose()?;
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let mut images = Images::open(target, Sheet::Grid, &spec, self.copies)?;
         let mut labels = match (labels, labels_path) {
             (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),

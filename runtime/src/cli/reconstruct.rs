@@ -139,7 +139,7 @@ impl Sink {
         if room == 1 && inputs.paths().nth(1).is_some() {
             bail!("{MORE}");
         }
-        let results = Results::new()?;
+        let results = Results::new(options.force)?;
         let images = Images::open(target, Sheet::Row, spec, 1)?;
         Ok(Self::Whole { results, images, room, side_by_side })
     }

@@ -15,12 +15,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use vae_infer::write;
 
 use super::calibrated::Calibrated;
 use super::options::Options;
 use super::output;
-use super::signals::Signals;
+use super::results::Results;
 use line::Reader;
 use reference::Reference;
 use tally::Tally;
@@ -67,6 +66,7 @@ impl Report {
         if let Some(folder) = self.heatmap.as_deref().filter(|folder| !folder.is_dir()) {
             bail!("`{}` is no folder of maps (hint: score --heatmap DIR)", folder.display());
         }
+        let mut results = Results::new(options.force)?;
         let mut tally = Tally::new(self.top, self.watch(reference.as_ref(), options.seed)?);
         let reader = Reader::open(&self.scores)?;
         let title = reader.name.clone();
@@ -78,8 +78,8 @@ impl Report {
             reference: reference.as_ref(),
             worst: &worst,
         };
-        Signals::abandon()?;
-        Ok(write::atomically(output, page::html(&shown).as_bytes())?)
+        results.add_file(output, page::html(&shown).as_bytes())?;
+        results.write()
     }
 
     fn watch(&self, reference: Option<&Reference>, seed: u64) -> Result<Option<Watch>> {

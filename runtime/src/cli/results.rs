@@ -18,13 +18,15 @@ use super::signals::Signals;
 pub(super) struct Results {
     files: Vec<StagedFile>,
     stdout: Vec<u8>,
+    force: bool,
 }
 
 impl Results {
-    /// None yet. From here on a signal leaves nothing of what is begun.
-    pub(super) fn new() -> Result<Self> {
+    /// None yet. From here on a signal leaves nothing of what is begun. With `force` they replace files, even those that
+    /// others write meanwhile.
+    pub(super) fn new(force: bool) -> Result<Self> {
         Signals::abandon()?;
-        Ok(Self { files: vec![], stdout: vec![] })
+        Ok(Self { files: vec![], stdout: vec![], force })
     }
 
     pub(super) fn add(&mut self, target: &Target, content: Vec<u8>) -> Result<()> {
@@ -47,7 +49,7 @@ impl Results {
 
     /// Gives the files their names, when all are on the disk, and prints what goes to standard output.
     pub(super) fn write(self) -> Result<()> {
-        write::publish(self.files)?;
+        write::publish(self.files, self.force)?;
         let mut out = io::stdout().lock();
         out.write_all(&self.stdout).and_then(|()| out.flush()).context("standard output")
     }

@@ -56,7 +56,7 @@ impl Sample {
         }
         let mut decoder = options.decoder(&bundle, Goal::of(self.n))?;
 
-        let mut results = Results::new()?;
+        let mut results = Results::new(options.force)?;
         let mut images = Images::open(target, Sheet::Grid, &manifest.image, self.n)?;
         let out_latents = latents_path.map(|path| Rows::create(path, &[manifest.latent]));
         let mut out_latents = out_latents.transpose()?;

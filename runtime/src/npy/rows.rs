@@ -28,7 +28,7 @@ use crate::write::StagedFile;
 /// }
 /// let file = rows.finish()?;
 /// assert!(!path.exists(), "it gets its name when it is whole");
-/// write::publish([file])?;
+/// write::publish([file], false)?;
 /// # let bytes = std::fs::read(&path).expect("it was written");
 /// # assert_eq!(bytes, npy::encode(&Array2::<f32>::zeros((192, 8))));
 /// # Ok(())

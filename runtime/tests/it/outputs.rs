@@ -1,10 +1,12 @@
 //! Files that are written: whole, under their own name, and never over another without being told.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use crate::fixture::{all_well, command, not_refused, rings, run, succeed};
+use image::ImageFormat;
+
+use crate::fixture::{all_well, command, encoded, not_refused, ring, rings, run, succeed};
 
 #[test]
 fn outputs_that_would_harm_are_refused() {
@@ -82,6 +84,52 @@ fn a_folder_keeps_its_structure_and_loses_no_name() {
     assert_eq!(listing(folder.path()), ["in", "other", "out"]);
     assert_eq!(run(["reconstruct", &at("in"), "-o", &at("out")]).status.code(), Some(2));
     succeed(["reconstruct", &at("in"), "-o", &at("out"), "--force"]);
+}
+
+/// Another program writes under the name while the results are made.
+#[test]
+fn a_file_that_appears_meanwhile_is_kept() {
+    let mut failures = Vec::new();
+    for (case, target, file) in
+        [("encode", "results.npy", "results.npy"), ("reconstruct", "there", "there/stdin.png")]
+    {
+        for force in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path();
+            let there = folder.join("there");
+            fs::create_dir(&there).unwrap();
+            let mut arguments = vec![case, "-", "-o", target];
+            arguments.extend(force.then_some("--force"));
+            let mut child = command(arguments)
+                .current_dir(folder)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let begun = |place| {
+                listing(place).iter().any(|name| name.to_string_lossy().starts_with(".vae-"))
+            };
+            while ![folder, &there].into_iter().any(begun) {
+                assert!(child.try_wait().unwrap().is_none(), "{case} has ended");
+            }
+            fs::write(folder.join(file), "precious").unwrap();
+            let picture = encoded(&ring(0).into(), ImageFormat::Png);
+            child.stdin.take().unwrap().write_all(&picture).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let kept = fs::read(folder.join(file)).unwrap() == b"precious";
+            let left = [folder, &there].into_iter().any(begun);
+            if force {
+                assert!(output.status.success() && !kept, "{case}: {output:?}");
+            } else {
+                failures.extend(
+                    not_refused(&output, &[file, "it exists"]).map(|f| format!("{case}: {f}")),
+                );
+                assert!(kept && !left, "{case}");
+            }
+        }
+    }
+    all_well(failures);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn written(array: &ArrayD<f32>, part: usize) -> Vec<u8> {
     for part in array.axis_chunks_iter(Axis(0), part) {
         rows.add(part).unwrap();
     }
-    publish([rows.finish().unwrap()]).unwrap();
+    publish([rows.finish().unwrap()], false).unwrap();
     fs::read(path).unwrap()
 }
 

@@ -86,8 +86,11 @@ impl Folder {
     /// Gives the files their names, when all are written.
     pub(super) fn publish(self) -> Result<()> {
         self.writers.finish()?;
-        let Self { there, staging, files, .. } = self;
-        let published = if there { staging.publish_files(&files) } else { staging.publish(false) };
+        let Self { there, staging, files, force, .. } = self;
+        let published = match there {
+            true => staging.publish_files(&files, force),
+            false => staging.publish(false),
+        };
         Ok(published?)
     }
 
