@@ -20,7 +20,8 @@ def enter() -> None:
     stamp = FOLDER / "requirements"
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing the peers in {FOLDER}", file=sys.stderr)
-        venv.create(FOLDER, with_pip=True)
+        # What an installation that was broken off has left is in the way of another.
+        venv.create(FOLDER, clear=True, with_pip=True)
         # PyTorch's Linux wheel loads its GPU libraries even where only the processor is used, so they come too.
         subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS], check=True)
         stamp.write_text(wanted)
