@@ -7,7 +7,7 @@ mod fit;
 use std::borrow::Cow;
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -272,12 +272,11 @@ impl ImageSpec {
 }
 
 /// Fills `[C, H, W]` by the values of a picture's, `[H, W, C]`.
-fn fill<T: Copy>(mut place: ArrayViewMut3<f32>, picture: &[T], value: impl Fn(T) -> f32) {
-    let channels = place.dim().0;
-    for (channel, mut plane) in place.axis_iter_mut(Axis(0)).enumerate() {
-        let values = picture.iter().skip(channel).step_by(channels);
-        plane.iter_mut().zip(values).for_each(|(place, &v)| *place = value(v));
-    }
+fn fill<T: Copy>(place: ArrayViewMut3<f32>, picture: &[T], value: impl Fn(T) -> f32) {
+    let (channels, height, width) = place.dim();
+    let picture = ArrayView3::from_shape((height, width, channels), picture).expect("it fits");
+    let planes = picture.permuted_axes([2, 0, 1]);
+    Zip::from(place).and(planes).for_each(|place, &v| *place = value(v));
 }
 
 fn by_byte(values: &[f32; 256]) -> impl Fn(u8) -> f32 {
