@@ -1,5 +1,6 @@
 //! Steps cut into pieces, for several threads that compute one image.
 
+use std::iter;
 use std::ops::Range;
 
 use super::plan::Plan;
@@ -8,8 +9,8 @@ use super::view::Walk;
 
 /// Operations of a piece, at least: for fewer it is not worth to hand it over.
 const LEAST: u64 = 500_000;
-/// The pieces of a step for every thread, so that one that is late takes fewer.
-const PIECES: u64 = 4;
+/// The smallest pieces are this part of what a thread does of a step.
+const PIECES: u64 = 8;
 /// Operations in the time that a byte of weights takes to be read, or a number to be moved.
 const BYTE: u64 = 4;
 const NUMBER: u64 = 16;
@@ -65,18 +66,33 @@ fn numbers<const N: usize>(walk: &Walk<N>) -> u64 {
 fn pieces(op: &Op, most: usize, threads: usize) -> Vec<Piece> {
     match op {
         Op::Affine(affine) if affine.dense => outputs(&affine.parts[0], most, threads),
-        Op::Affine(affine) => rows(affine, most),
-        Op::Map(map) => stretches(&map.walk, map.to.1, most, |walk, [from, _]| {
+        Op::Affine(affine) => rows(affine, most, threads),
+        Op::Map(map) => stretches(&map.walk, map.to.1, most, threads, |walk, [from, _]| {
             let from = (map.from.0, map.from.1 + from);
             Work::Map(Map { from, to: (map.to.0, 0), walk, ..*map })
         }),
-        Op::Combine(combine) => stretches(&combine.walk, combine.to.1, most, |walk, [a, b, _]| {
-            let [(x, a_place), (y, b_place)] = combine.from;
-            let from = [(x, a_place + a), (y, b_place + b)];
-            Work::Combine(Combine { from, to: (combine.to.0, 0), walk, ..*combine })
-        }),
+        Op::Combine(combine) => {
+            stretches(&combine.walk, combine.to.1, most, threads, |walk, [a, b, _]| {
+                let [(x, a_place), (y, b_place)] = combine.from;
+                let from = [(x, a_place + a), (y, b_place + b)];
+                Work::Combine(Combine { from, to: (combine.to.0, 0), walk, ..*combine })
+            })
+        }
         Op::Pool(_) | Op::Fill(_) => vec![],
     }
+}
+
+/// Units by pieces, each a part of what is left and `most` at most: they are few, and the last ones, for which threads wait
+/// for each other, are small.
+fn shares(units: usize, most: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
+    let least = units.div_ceil(most);
+    let mut begin = 0;
+    iter::from_fn(move || {
+        let left = units - begin;
+        let share = begin..begin + left.div_ceil(2 * threads).max(least).min(left);
+        begin = share.end;
+        (!share.is_empty()).then_some(share)
+    })
 }
 
 /// Outputs of a dense layer by whole panels of its weights.
@@ -84,25 +100,22 @@ fn outputs(part: &Part, most: usize, threads: usize) -> Vec<Piece> {
     let outputs = part.panels.outputs;
     // For every piece the inputs become integers anew.
     let most = if part.panels.integers() { most.min(threads) } else { most };
-    let size = outputs.div_ceil(most).next_multiple_of(part.panels.width());
-    let begins = (0..outputs).step_by(size);
-    let piece = |begin: usize| Piece {
-        first: part.grid.output[0] + begin,
-        work: Work::Outputs(begin..outputs.min(begin + size)),
+    let width = part.panels.width();
+    let piece = |panels: Range<usize>| {
+        let outputs = panels.start * width..outputs.min(panels.end * width);
+        Piece { first: part.grid.output[0] + outputs.start, work: Work::Outputs(outputs) }
     };
-    begins.map(piece).collect()
+    shares(outputs.div_ceil(width), most, threads).map(piece).collect()
 }
 
 /// Whole rows, and of a transposed layer as many of every phase.
-fn rows(affine: &Affine, most: usize) -> Vec<Piece> {
+fn rows(affine: &Affine, most: usize, threads: usize) -> Vec<Piece> {
     let stride = affine.parts.iter().map(|part| part.stride).max().unwrap_or(1);
-    let size = affine.rows.div_ceil(most).next_multiple_of(stride);
-    let begins = (0..affine.rows).step_by(size);
-    let piece = |begin: usize| Piece {
-        first: affine.first + begin * affine.row,
-        work: Work::Rows(begin..affine.rows.min(begin + size)),
+    let piece = |strides: Range<usize>| {
+        let rows = strides.start * stride..affine.rows.min(strides.end * stride);
+        Piece { first: affine.first + rows.start * affine.row, work: Work::Rows(rows) }
     };
-    begins.map(piece).collect()
+    shares(affine.rows.div_ceil(stride), most, threads).map(piece).collect()
 }
 
 /// Stretches of the output, which is the last of the views that are walked along: the axis with its longest
@@ -111,6 +124,7 @@ fn stretches<const N: usize>(
     walk: &Walk<N>,
     first: usize,
     most: usize,
+    threads: usize,
     work: impl Fn(Walk<N>, [usize; N]) -> Work,
 ) -> Vec<Piece> {
     let step = |axis: usize| walk[axis].1[N - 1];
@@ -121,14 +135,13 @@ fn stretches<const N: usize>(
         return vec![];
     }
     let (size, strides) = walk[axis];
-    let each = size.div_ceil(most);
-    let piece = |begin: usize| {
+    let piece = |share: Range<usize>| {
         let mut part = walk.clone();
-        part[axis].0 = each.min(size - begin);
-        let places = strides.map(|stride| begin * stride);
-        Piece { first: first + begin * step(axis), work: work(part, places) }
+        part[axis].0 = share.len();
+        let places = strides.map(|stride| share.start * stride);
+        Piece { first: first + share.start * step(axis), work: work(part, places) }
     };
-    (0..size).step_by(each).map(piece).collect()
+    shares(size, most, threads).map(piece).collect()
 }
 
 #[cfg(test)]
@@ -147,6 +160,21 @@ mod tests {
             Work::Rows(_) | Work::Outputs(_) => vec![],
         };
         pieces(op, most, 2).iter().map(|piece| (piece.first, sizes(&piece.work))).collect()
+    }
+
+    #[test]
+    fn shares_hold_every_unit_once_and_become_smaller() {
+        for (units, most, threads) in
+            (0..70).flat_map(|units| (2..40).map(move |most| (units, most, 1 + units % 5)))
+        {
+            let shares: Vec<_> = shares(units, most, threads).collect();
+            assert!(shares.iter().cloned().flatten().eq(0..units), "{units} {most} {threads}");
+            assert!(shares.is_sorted_by_key(|share| usize::MAX - share.len()), "{shares:?}");
+            assert!(shares.len() <= most, "{shares:?} are more than {most}");
+        }
+        let sizes = |threads| shares(64, 16, threads).map(|share| share.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(2), [16, 12, 9, 7, 5, 4, 4, 4, 3]);
+        assert_eq!(sizes(8), [4; 16]);
     }
 
     #[test]
