@@ -139,6 +139,7 @@ impl Calibration {
             let name = &bundle.manifest.name;
             return Err(wrong(format!("it belongs to another bundle than `{name}` as it is now")));
         }
+        calibration.image.check().map_err(wrong)?;
         Ok(calibration)
     }
 

@@ -127,6 +127,11 @@ fn what_would_break_the_promise_is_refused() {
     let other = other.path().to_str().unwrap().to_owned();
     let calibration = line.calibration();
     let empty = line.bundle.path().join("images/none.json");
+    let damaged = line.bundle.file("damaged.json");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&fs::read(&calibration).unwrap()).unwrap();
+    json["image"]["channels"] = 4.into();
+    fs::write(&damaged, json.to_string()).unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["calibrate", normal, "--far", "0.001", "--force"], &["999 are needed, 749 more"]),
         (&["calibrate", normal, "--far", "0", "--force"], &["a number between 0 and 1"]),
@@ -143,6 +148,7 @@ fn what_would_break_the_promise_is_refused() {
         ),
         (&["score", normal, "--far", "0.001"], &["999 are needed"]),
         (&["score", normal, "--calibration", normal], &["not a usable calibration"]),
+        (&["score", normal, "--calibration", text(&damaged)], &["1 or 3 channels, not 4"]),
         (&["score", normal, "--heatmap", text(line.bundle.path())], &["it exists"]),
         (
             &["score", normal, "--model", &other, "--calibration", text(&calibration)],
