@@ -276,12 +276,12 @@ impl Staged {
         let Self { made, folder, _begun } = self;
         // Whoever abandons it waits until one of the two stands under the name.
         let _staged = staged();
+        if !replace {
+            vacant(&folder)?;
+        }
         let rename = || {
             if !folder.exists() {
                 return std::fs::rename(made.path(), &folder);
-            }
-            if !replace {
-                return Err(ErrorKind::AlreadyExists.into());
             }
             let old = made.path().with_extension("old");
             std::fs::rename(&folder, &old)?;
