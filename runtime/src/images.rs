@@ -1,5 +1,6 @@
 //! Reading pictures: image files, folders of them, `.npy` arrays and standard input.
 
+use std::fs::DirEntry;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -261,18 +262,20 @@ pub fn expand(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 pub fn within_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     walk(folder, &mut files)?;
-    files.sort();
     Ok(files)
 }
 
 /// Collects a folder's images. Links to folders are not followed, so a walk always ends.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
-        let entry = entry.map_err(Error::read(folder))?;
-        let path = entry.path();
+    let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect());
+    let mut entries: Vec<DirEntry> = entries.map_err(Error::read(folder))?;
+    // By name, folder after folder, is the order of paths, and takes less than to compare them whole.
+    entries.sort_by_cached_key(DirEntry::file_name);
+    for entry in entries {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
+        let path = entry.path();
         let kind = entry.file_type().map_err(Error::read(&path))?;
         if kind.is_dir() {
             match walk(&path, files) {
@@ -304,5 +307,19 @@ mod tests {
         assert_eq!(panicked, Err("its decoder gave up: at row 7".into()));
         let unknown = "its content is of no known image format";
         assert_eq!(decode(b"nothing").err(), Some(unknown.into()));
+    }
+
+    #[test]
+    fn a_folder_is_in_the_order_of_its_paths() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = ["b.png", "a-b/x.png", "a/y/1.png", "a/y.png", "a.png", ".x.png", "a/t.txt"];
+        for file in inside.map(|file| folder.path().join(file)) {
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            std::fs::write(file, "").expect("a file");
+        }
+        let found = within_folder(folder.path()).expect("a folder");
+        let expected = ["a/y/1.png", "a/y.png", "a-b/x.png", "a.png", "b.png"];
+        assert_eq!(found, expected.map(|file| folder.path().join(file)));
+        assert!(found.is_sorted());
     }
 }

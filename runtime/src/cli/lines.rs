@@ -36,11 +36,16 @@ impl Lines {
         line: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<()> {
-        let line = match self.format {
-            Format::Json => serde_json::to_string(line)?,
-            Format::Text => text(line),
-        };
-        self.attempt(|out| writeln!(out, "{line}"))
+        match self.format {
+            Format::Json => self.attempt(|out| {
+                serde_json::to_writer(&mut *out, line)?;
+                writeln!(out)
+            }),
+            Format::Text => {
+                let line = text(line);
+                self.attempt(|out| writeln!(out, "{line}"))
+            }
+        }
     }
 
     /// Brings what was printed to its reader.
@@ -48,7 +53,10 @@ impl Lines {
         self.attempt(|out| out.flush())
     }
 
-    fn attempt(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    fn attempt(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<StdoutLock>) -> io::Result<()>,
+    ) -> Result<()> {
         let Some(out) = &mut self.out else { return Ok(()) };
         match write(out) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
