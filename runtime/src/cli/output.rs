@@ -1,10 +1,10 @@
 //! Where results go, checked before anything is computed.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
 use vae_infer::Error;
 use vae_infer::write::parent;
@@ -99,7 +99,7 @@ pub(super) fn check<'a>(
 ) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = parent(path);
             if !folder.is_dir() {
                 let folder = folder.display();
@@ -117,9 +117,21 @@ pub(super) fn check<'a>(
         bail!("cannot write `{}`: it exists and is not a regular file", path.display());
     }
     if !force {
-        bail!("cannot write `{}`: it exists (hint: --force writes over it)", path.display());
+        return Err(exists(path));
     }
     Ok(())
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    anyhow!("cannot write `{}`: it exists (hint: --force writes over it)", path.display())
+}
+
+/// What came of giving results their names, under which something may stand by now.
+pub(super) fn named(published: Result<(), Error>) -> Result<()> {
+    published.map_err(|error| match error {
+        Error::Write { path, cause } if cause.kind() == ErrorKind::AlreadyExists => exists(&path),
+        error => error.into(),
+    })
 }
 
 /// A path by its folder's own name, where there is such a folder.

@@ -10,7 +10,7 @@ use vae_infer::npy::{self, Rows};
 use vae_infer::write::{self, StagedFile};
 
 use super::options::{affordable, storable};
-use super::output::{Kind, Target};
+use super::output::{self, Kind, Target};
 use super::pictures::{self, Sheet};
 use super::signals::Signals;
 
@@ -49,7 +49,7 @@ impl Results {
 
     /// Gives the files their names, when all are on the disk, and prints what goes to standard output.
     pub(super) fn write(self) -> Result<()> {
-        write::publish(self.files, self.force)?;
+        output::named(write::publish(self.files, self.force))?;
         let mut out = io::stdout().lock();
         out.write_all(&self.stdout).and_then(|()| out.flush()).context("standard output")
     }

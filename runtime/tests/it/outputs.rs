@@ -123,7 +123,8 @@ fn a_file_that_appears_meanwhile_is_kept() {
                 assert!(output.status.success() && !kept, "{case}: {output:?}");
             } else {
                 failures.extend(
-                    not_refused(&output, &[file, "it exists"]).map(|f| format!("{case}: {f}")),
+                    not_refused(&output, &[file, "it exists (hint: --force"])
+                        .map(|f| format!("{case}: {f}")),
                 );
                 assert!(kept && !left, "{case}");
             }

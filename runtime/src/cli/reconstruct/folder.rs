@@ -87,11 +87,10 @@ impl Folder {
     pub(super) fn publish(self) -> Result<()> {
         self.writers.finish()?;
         let Self { there, staging, files, force, .. } = self;
-        let published = match there {
-            true => staging.publish_files(&files, force),
-            false => staging.publish(false),
-        };
-        Ok(published?)
+        match there {
+            true => output::named(staging.publish_files(&files, force)),
+            false => Ok(staging.publish(false)?),
+        }
     }
 
     /// A file name below the folder that no other image has.
