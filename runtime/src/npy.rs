@@ -5,6 +5,8 @@ mod header;
 mod rows;
 mod stored;
 
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::path::Path;
 
 use image::{DynamicImage, ImageBuffer, Luma, Rgb};
@@ -90,6 +92,19 @@ pub fn pictures(name: &str, bytes: &[u8]) -> Result<Vec<Picture>, Error> {
         }),
         _ => Err(stored.unsupported()),
     }
+}
+
+/// The length of the first axis of the array in a file, which is not read: none where its header is not one that the
+/// file's length bears out.
+pub fn length(path: &Path) -> Option<usize> {
+    // Opening a pipe would wait for a writer.
+    let whole = std::fs::metadata(path).ok().filter(Metadata::is_file)?.len();
+    let mut begin = vec![];
+    File::open(path).ok()?.take(header::MAX_BYTES as u64 + 16).read_to_end(&mut begin).ok()?;
+    let (header, elements) = Header::read(&begin).ok()?;
+    let before = (begin.len() - elements.len()) as u64;
+    let borne_out = before.checked_add(header.declared()? as u64) == Some(whole);
+    header.shape.first().copied().filter(|_| borne_out)
 }
 
 /// The content of a `.npy` file that holds an array, row-major, as NumPy writes it.

@@ -9,7 +9,7 @@ use vae_infer::npy::Rows;
 
 use super::inputs::{Inputs, Item};
 use super::lines::Lines;
-use super::options::{Format, Options};
+use super::options::{Format, Options, storable};
 use super::output::{self, NpyPath};
 use super::results::Results;
 
@@ -54,9 +54,11 @@ impl Encode {
             bail!("`{}` is a plain autoencoder: it has no log-variances", bundle.manifest.name);
         }
         let mut results = Results::new(options.force)?;
+        let latent = bundle.manifest.latent;
         let rows = |path: &Option<NpyPath>| {
-            let rows = |path: &NpyPath| Rows::create(&path.0, &[bundle.manifest.latent]);
-            path.as_ref().map(rows).transpose()
+            let Some(NpyPath(path)) = path else { return Ok(None) };
+            storable(path, inputs.count.least.checked_mul(latent))?;
+            anyhow::Ok(Some(Rows::create(path, &[latent])?))
         };
         let (mut means, mut log_vars) = (rows(&self.output)?, rows(&self.out_log_var)?);
         let pipeline = inputs.pipeline(Some(&spec), options)?;

@@ -18,12 +18,10 @@ impl Ids {
     pub(super) fn check(&self, count: usize) -> Result<()> {
         let beyond = self.0.iter().filter(|range| *range.end() >= count);
         match beyond.map(|range| count.max(*range.start())).min() {
-            Some(first) => {
-                bail!(
-                    "--ids names {first}, and the {count} images are numbered from 0 to {}",
-                    count - 1
-                )
-            }
+            Some(first) => bail!(
+                "--ids names {first}, and the {count} images are numbered from 0 to {}",
+                count.saturating_sub(1)
+            ),
             None => Ok(()),
         }
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
-use vae_infer::ImageSpec;
 use vae_infer::images::{self, Picture};
 use vae_infer::tuning::Goal;
+use vae_infer::{ImageSpec, npy};
 
 use super::options::Options;
 use super::pipeline::Pipeline;
@@ -16,8 +16,18 @@ use super::pipeline::Pipeline;
 #[derive(Clone)]
 pub(super) struct Inputs {
     files: Arc<[File]>,
+    pub(super) count: Count,
     /// The files without links in their paths, once that was asked for.
     canonical: Arc<OnceLock<HashSet<PathBuf>>>,
+}
+
+/// How many images there are, as far as it is known before they are read.
+#[derive(Clone, Copy)]
+pub(super) struct Count {
+    /// No fewer: those that the headers of arrays declare, and one of every other file.
+    pub(super) least: usize,
+    /// Whether there are no more, as all files are arrays.
+    pub(super) exact: bool,
 }
 
 /// A file with images, or standard input.
@@ -47,7 +57,8 @@ impl Inputs {
             }
         }
         read_once(files.iter().map(File::path))?;
-        Ok(Self { files: files.into(), canonical: Arc::default() })
+        let count = Count::of(&files);
+        Ok(Self { files: files.into(), count, canonical: Arc::default() })
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
@@ -75,7 +86,23 @@ impl Inputs {
 
     /// Begins to read the images, as by [`Pipeline::new`].
     pub(super) fn read_by(&self, threads: usize, spec: Option<&ImageSpec>) -> Result<Pipeline> {
-        Pipeline::new(Arc::clone(&self.files), spec, threads)
+        Pipeline::new(Arc::clone(&self.files), self.count.least, spec, threads)
+    }
+}
+
+impl Count {
+    fn of(files: &[File]) -> Self {
+        let arrays = files.iter().map(|file| Some(file).filter(|file| file.is_array()));
+        let counts = arrays.map(|file| npy::length(file?.path()));
+        counts.fold(Self { least: 0, exact: true }, |Self { least, exact }, length| Self {
+            least: least.saturating_add(length.unwrap_or(1)),
+            exact: exact && length.is_some(),
+        })
+    }
+
+    /// How many there are, where that is known.
+    pub(super) fn known(self) -> Option<usize> {
+        self.exact.then_some(self.least)
     }
 }
 
@@ -88,14 +115,6 @@ pub(super) fn read_once<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result
 }
 
 impl File {
-    /// About how many images it holds, of as many bytes each in memory where that is known: those of an array
-    /// may have another size, or other elements.
-    pub(super) fn about(&self, bytes: Option<usize>) -> usize {
-        let Some(bytes) = bytes.filter(|_| self.is_array()) else { return 1 };
-        let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        (length / bytes as u64).max(1) as usize
-    }
-
     fn is_array(&self) -> bool {
         self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"))
     }

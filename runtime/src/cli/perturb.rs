@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::fmt::{self, Display, Formatter};
 use std::iter::repeat_n;
 use std::mem;
 use std::ops::Range;
@@ -79,24 +80,26 @@ impl Perturb {
 
         let spec = options.image(&bundle);
         let labels = self.labels.as_deref().map(Labels::read).transpose()?;
-        let mut results = Results::new(options.force)?;
-        let mut images = Images::open(target, Sheet::Grid, &spec, self.copies)?;
-        let mut labels = match (labels, labels_path) {
-            (Some(labels), Some(path)) => Some((labels, Rows::create(path, &[])?)),
-            _ => None,
+        let fits = |count| {
+            self.ids.as_ref().map_or(Ok(()), |ids| ids.check(count))?;
+            labels.as_ref().map_or(Ok(()), |labels| labels.check(count))
         };
-        let labelled =
-            labels.as_ref().map(|(Labels { name, labels }, _)| (name.clone(), labels.len()));
-        let wanted = |id| match &labelled {
-            Some((name, labels)) if id >= *labels => {
-                bail!("`{name}` holds {labels} labels, and there are more images")
+        inputs.count.known().map_or(Ok(()), fits)?;
+        let is_wanted = |id| self.ids.as_ref().is_none_or(|ids| ids.contains(id));
+        let least = (0..inputs.count.least).filter(|&id| is_wanted(id)).count().max(1);
+        let variants = least.saturating_mul(self.copies);
+        let mut results = Results::new(options.force)?;
+        let mut images = Images::open(target, Sheet::Grid, &spec, variants)?;
+        let mut rows = labels_path.map(|path| Rows::create(path, &[])).transpose()?;
+        let wanted = |id| match &labels {
+            Some(labels) if id >= labels.of.len() => {
+                bail!("{labels}, and there are more images")
             }
-            _ => Ok(self.ids.as_ref().is_none_or(|ids| ids.contains(id))),
+            _ => Ok(is_wanted(id)),
         };
 
         let pipeline = inputs.pipeline(Some(&spec), options)?;
         let goal = if self.copies > 1 { Goal::Throughput } else { inputs.goal() };
-        let variants = pipeline.about.saturating_mul(self.copies);
         let workers = options.load(&bundle, goal)?.workers(Model::per_thread, variants, &spec);
         let mut count = 0;
         let chosen = pipeline.images().filter_map(|item| {
@@ -110,21 +113,14 @@ impl Perturb {
         };
         workers.run(shares, vary, |(ids, variants)| {
             images.take(variants.view())?;
-            if let Some((labels, rows)) = &mut labels {
-                rows.add(ids.mapv(|id| labels.labels[id]).view())?;
+            if let (Some(labels), Some(rows)) = (&labels, &mut rows) {
+                rows.add(ids.mapv(|id| labels.of[id]).view())?;
             }
             Ok(true)
         })?;
 
-        if let Some(ids) = &self.ids {
-            ids.check(count)?;
-        }
-        if let Some((Labels { name, labels }, rows)) = labels {
-            if labels.len() != count {
-                bail!("`{name}` holds {} labels for {count} images", labels.len());
-            }
-            results.add_rows(rows)?;
-        }
+        fits(count)?;
+        rows.map_or(Ok(()), |rows| results.add_rows(rows))?;
         images.close(&mut results)?;
         results.write()
     }
@@ -146,14 +142,28 @@ impl Perturb {
 /// The label of every input image.
 struct Labels {
     name: String,
-    labels: Vec<i64>,
+    of: Vec<i64>,
 }
 
 impl Labels {
     fn read(path: &Path) -> Result<Self> {
         let (name, bytes) = images::content(path)?;
-        let labels = npy::labels(&name, &bytes)?;
-        Ok(Self { name, labels })
+        let of = npy::labels(&name, &bytes)?;
+        Ok(Self { name, of })
+    }
+
+    /// Refuses another number of images.
+    fn check(&self, count: usize) -> Result<()> {
+        if self.of.len() != count {
+            bail!("{self} for {count} images");
+        }
+        Ok(())
+    }
+}
+
+impl Display for Labels {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        write!(f, "`{}` holds {} labels", self.name, self.of.len())
     }
 }
 

@@ -65,10 +65,11 @@ struct Part {
 }
 
 impl Pipeline {
-    /// Begins to read files, with so many threads. With `spec`, images come at the network's size and with its
-    /// channels; without it, as they were decoded.
+    /// Begins to read files, of about so many images, with so many threads. With `spec`, images come at the network's
+    /// size and with its channels; without it, as they were decoded.
     pub(super) fn new(
         files: Arc<[File]>,
+        about: usize,
         spec: Option<&ImageSpec>,
         threads: usize,
     ) -> Result<Self> {
@@ -86,7 +87,6 @@ impl Pipeline {
             thread.context("no thread can be started to read images")?;
         }
         let progress = Progress::of(files.len());
-        let about = files.iter().map(|file| file.about(tensor)).fold(0, usize::saturating_add);
         let largest = tensor.unwrap_or(0) * part;
         let (waiting, part) = (VecDeque::new(), Vec::new().into_iter());
         let mut pipeline = Self {

@@ -136,11 +136,11 @@ impl Sink {
             output::check(path, options.force, inputs.paths())?;
         }
         let room = if target.kind() == Kind::Png { 1 } else { usize::MAX };
-        if room == 1 && inputs.paths().nth(1).is_some() {
+        if inputs.count.least > room {
             bail!("{MORE}");
         }
         let results = Results::new(options.force)?;
-        let images = Images::open(target, Sheet::Row, spec, 1)?;
+        let images = Images::open(target, Sheet::Row, spec, inputs.count.least)?;
         Ok(Self::Whole { results, images, room, side_by_side })
     }
 

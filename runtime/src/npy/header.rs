@@ -10,7 +10,7 @@ use super::Element;
 pub const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The longest header that is read; NumPy's own are shorter than 1 KiB.
-const MAX_BYTES: usize = 64 << 10;
+pub(super) const MAX_BYTES: usize = 64 << 10;
 
 /// The most axes of an array, which are NumPy's.
 const MAX_AXES: usize = 64;
@@ -52,6 +52,26 @@ impl Header {
         }
         let (dictionary, elements) = rest.split_at(length);
         Ok((Self::parse(dictionary)?, elements))
+    }
+
+    /// The bytes of an element of a kind that is known here.
+    pub(super) fn size(&self) -> Option<usize> {
+        match &*self.kind {
+            "b1" | "i1" | "u1" => Some(1),
+            "i2" | "u2" => Some(2),
+            "i4" | "u4" | "f4" => Some(4),
+            "i8" | "f8" => Some(8),
+            _ => None,
+        }
+    }
+
+    /// The bytes of all elements, where a memory could hold them.
+    pub(super) fn declared(&self) -> Option<usize> {
+        // An array with an axis of 0 has no elements, and its other axes are held within memory all the same.
+        let mut axes = self.shape.iter().filter(|&&d| d > 0);
+        let within = axes.try_fold(self.size()?, |bytes, &axis| bytes.checked_mul(axis));
+        let bytes = within.filter(|&bytes| bytes <= isize::MAX as usize)?;
+        Some(if self.shape.contains(&0) { 0 } else { bytes })
     }
 
     /// The bytes in front of an array of version 1, as NumPy writes them: their number is the same for every length of

@@ -17,20 +17,9 @@ impl<'a> Stored<'a> {
     pub(super) fn open(name: &'a str, file: &'a [u8]) -> Result<Self, Error> {
         let (header, elements) = Header::read(file).map_err(|reason| unusable(name, reason))?;
         let stored = Self { name, header, elements };
-        let size = match stored.kind() {
-            "b1" | "i1" | "u1" => 1,
-            "i2" | "u2" => 2,
-            "i4" | "u4" | "f4" => 4,
-            "i8" | "f8" => 8,
-            _ => return Err(stored.unsupported()),
-        };
+        let size = stored.header.size().ok_or_else(|| stored.unsupported())?;
         let (shape, present) = (&stored.header.shape, elements.len());
-        // An array with an axis of 0 has no elements, and its other axes are held within memory all the same.
-        let axes = shape.iter().filter(|&&d| d > 0);
-        let within = axes.copied().try_fold(size, usize::checked_mul);
-        let declared = within.filter(|&bytes| bytes <= isize::MAX as usize);
-        let declared = declared.map(|bytes| if shape.contains(&0) { 0 } else { bytes });
-        match declared {
+        match stored.header.declared() {
             None => Err(unusable(name, format!("its header declares the shape {shape:?}"))),
             Some(declared) if declared != present => Err(unusable(
                 name,

@@ -159,7 +159,7 @@ fn senseless_numbers_are_refused() {
         (perturb(&["--ids", "0,3"]), "--ids names 3"),
         (perturb(&["--ids", "1-18446744073709551615"]), "--ids names 3"),
         (vec!["perturb", images, "-o", "png:-", "--copies", "4294967295"], "is too large (hint"),
-        (perturb(&with_labels(labels)), "holds 2 labels, and there are more images"),
+        (perturb(&with_labels(labels)), "holds 2 labels for 3 images"),
         (perturb(&with_labels(more)), "holds 4 labels for 3 images"),
     ];
     for (arguments, word) in refused {

@@ -146,6 +146,9 @@ fn what_is_found_wrong_at_the_end_leaves_nothing() {
         npy::write(at(name).as_ref(), &Array1::<u8>::zeros(labels)).unwrap();
     }
     let (x, labels, few, many) = (at("x.npy"), at("l.npy"), at("few.npy"), at("many.npy"));
+    // Nothing but what is read tells that there are more than one.
+    fs::rename(&images, at("images.png")).unwrap();
+    let images = at("images.png");
     let perturb = |rest: &[&str]| run([&["perturb", &images, "-o", &x], rest].concat());
     let before = listing(folder.path());
     let cases = [
@@ -156,6 +159,45 @@ fn what_is_found_wrong_at_the_end_leaves_nothing() {
             "149 labels, and there are more images",
         ),
         (perturb(&["--labels", &many, "--out-labels", &labels]), "151 labels for 150 images"),
+    ];
+    let failures = cases.iter().filter_map(|(output, words)| not_refused(output, &[words]));
+    all_well(failures.collect());
+    assert_eq!(listing(folder.path()), before);
+}
+
+#[test]
+fn what_a_header_tells_is_refused_before_an_image_is_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (images, x, y) = (at("images.npy"), at("x.npy"), at("y.npy"));
+    // No image of it is one that the model takes.
+    npy::write(images.as_ref(), &Array3::<f32>::from_elem((3, 28, 28), 7.0)).unwrap();
+    for (name, labels) in [("few.npy", 2), ("many.npy", 4)] {
+        npy::write(at(name).as_ref(), &Array1::<u8>::zeros(labels)).unwrap();
+    }
+    // Bytes that take no room on a disk, named so often that none has room for what is made of them.
+    let huge = at("huge.npy");
+    npy::write(huge.as_ref(), &Array3::<u8>::zeros((0, 28, 28))).unwrap();
+    let header = fs::read(&huge).unwrap();
+    let declared = String::from_utf8_lossy(&header[6..])
+        .replace("(0, 28, 28), }       ", "(4000000, 28, 28), } ");
+    fs::write(&huge, [&header[..6], declared.as_bytes()].concat()).unwrap();
+    let file = fs::File::options().write(true).open(&huge).unwrap();
+    file.set_len((header.len() + 4_000_000 * 28 * 28) as u64).unwrap();
+    let every = |command, rest: &[&str]| run([&[command], &vec![&*huge; 8000][..], rest].concat());
+
+    let before = listing(folder.path());
+    let labels =
+        |given: &str| run(["perturb", &images, "-o", &x, "--labels", given, "--out-labels", &y]);
+    let cases = [
+        (labels(&at("few.npy")), "holds 2 labels for 3 images"),
+        (labels(&at("many.npy")), "holds 4 labels for 3 images"),
+        (run(["perturb", &images, "-o", &x, "--ids", "1,3"]), "--ids names 3, and the 3 images"),
+        (run(["reconstruct", &images, "-o", &at("x.png")]), "a .png holds one image"),
+        (every("reconstruct", &["-o", &x]), "it would take"),
+        (every("perturb", &["-o", &x]), "it would take"),
+        (every("encode", &["-o", &x]), "it would take"),
+        (every("reconstruct", &["-o", "-"]), "the result would take more than"),
     ];
     let failures = cases.iter().filter_map(|(output, words)| not_refused(output, &[words]));
     all_well(failures.collect());
