@@ -9,10 +9,12 @@ use super::view::Walk;
 
 /// Operations of a piece, at least: for fewer it is not worth to hand it over.
 const LEAST: u64 = 500_000;
-/// The smallest pieces are this part of what a thread does of a step.
-const PIECES: u64 = 8;
+/// The smallest pieces are this part of what a thread does of a step, or of a batch.
+pub(super) const PIECES: u64 = 8;
+/// Panels of a dense layer that a single image reads at once.
+const TOGETHER: usize = 4;
 /// Operations in the time that a byte of weights takes to be read, or a number to be moved.
-const BYTE: u64 = 4;
+pub(super) const BYTE: u64 = 4;
 const NUMBER: u64 = 16;
 
 /// What one thread does of a step. It alone writes to the output, in every plane from its first number to the
@@ -84,7 +86,11 @@ fn pieces(op: &Op, most: usize, threads: usize) -> Vec<Piece> {
 
 /// Units by pieces, each a part of what is left and `most` at most: they are few, and the last ones, for which threads wait
 /// for each other, are small.
-fn shares(units: usize, most: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn shared_out(
+    units: usize,
+    most: usize,
+    threads: usize,
+) -> impl Iterator<Item = Range<usize>> {
     let least = units.div_ceil(most);
     let mut begin = 0;
     iter::from_fn(move || {
@@ -100,12 +106,15 @@ fn outputs(part: &Part, most: usize, threads: usize) -> Vec<Piece> {
     let outputs = part.panels.outputs;
     // For every piece the inputs become integers anew.
     let most = if part.panels.integers() { most.min(threads) } else { most };
-    let width = part.panels.width();
+    // Panels of a single image are read four at once, where every piece gets as many.
+    let panels = outputs.div_ceil(part.panels.width());
+    let together = if panels / TOGETHER >= 2 * threads { TOGETHER } else { 1 };
+    let width = together * part.panels.width();
     let piece = |panels: Range<usize>| {
         let outputs = panels.start * width..outputs.min(panels.end * width);
         Piece { first: part.grid.output[0] + outputs.start, work: Work::Outputs(outputs) }
     };
-    shares(outputs.div_ceil(width), most, threads).map(piece).collect()
+    shared_out(outputs.div_ceil(width), most, threads).map(piece).collect()
 }
 
 /// Whole rows, and of a transposed layer as many of every phase.
@@ -115,7 +124,7 @@ fn rows(affine: &Affine, most: usize, threads: usize) -> Vec<Piece> {
         let rows = strides.start * stride..affine.rows.min(strides.end * stride);
         Piece { first: affine.first + rows.start * affine.row, work: Work::Rows(rows) }
     };
-    shares(affine.rows.div_ceil(stride), most, threads).map(piece).collect()
+    shared_out(affine.rows.div_ceil(stride), most, threads).map(piece).collect()
 }
 
 /// Stretches of the output, which is the last of the views that are walked along: the axis with its longest
@@ -141,7 +150,7 @@ fn stretches<const N: usize>(
         let places = strides.map(|stride| share.start * stride);
         Piece { first: first + share.start * step(axis), work: work(part, places) }
     };
-    shares(size, most, threads).map(piece).collect()
+    shared_out(size, most, threads).map(piece).collect()
 }
 
 #[cfg(test)]
@@ -167,12 +176,13 @@ mod tests {
         for (units, most, threads) in
             (0..70).flat_map(|units| (2..40).map(move |most| (units, most, 1 + units % 5)))
         {
-            let shares: Vec<_> = shares(units, most, threads).collect();
+            let shares: Vec<_> = shared_out(units, most, threads).collect();
             assert!(shares.iter().cloned().flatten().eq(0..units), "{units} {most} {threads}");
             assert!(shares.is_sorted_by_key(|share| usize::MAX - share.len()), "{shares:?}");
             assert!(shares.len() <= most, "{shares:?} are more than {most}");
         }
-        let sizes = |threads| shares(64, 16, threads).map(|share| share.len()).collect::<Vec<_>>();
+        let sizes =
+            |threads| shared_out(64, 16, threads).map(|share| share.len()).collect::<Vec<_>>();
         assert_eq!(sizes(2), [16, 12, 9, 7, 5, 4, 4, 4, 3]);
         assert_eq!(sizes(8), [4; 16]);
     }

@@ -28,7 +28,7 @@ mod threads;
 mod view;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
@@ -124,28 +124,36 @@ impl Native {
         let images = inputs.first().map_or(0, |input| input.len_of(Axis(0)));
         let mut results: Vec<_> = self.outputs.iter().map(|output| zeros(images, output)).collect();
 
-        let alone = times.is_some();
-        let team = if alone { 1 } else { self.crew.team(images) };
-        let workers = if alone || team > 1 { 1 } else { self.crew.shares(images) };
-        let threads = (team.max(workers) > 1).then(|| self.crew.take()).transpose()?;
+        let (team, shares) = match &times {
+            Some(_) => (1, vec![]),
+            None => (self.crew.team(images), self.crew.shares(images)),
+        };
+        let threads = (team > 1 || shares.len() > 1).then(|| self.crew.take()).transpose()?;
+        let workers = if shares.len() > 1 { self.crew.threads() } else { 1 };
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
-        let team = threads.as_ref().filter(|_| team > 1).map(|threads| threads.team(team));
-        let pieces = team.as_ref().map(|team| (team, self.crew.pieces()));
-        let program = Program { arch, plan, memory, pieces };
-        match (&mut self.workers[..workers], &threads) {
-            ([worker], _) => {
+        let program = |pieces| Program { arch, plan, memory, pieces };
+        match (&mut self.workers[..], &threads) {
+            (workers, Some(threads)) if shares.len() > 1 => {
+                let shares = Share::all(shares, &mut results);
+                let free = Mutex::new(workers.iter_mut().collect::<Vec<_>>());
+                let free = || free.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.share(self.crew.threads(), shares, |mut share| {
+                    let worker = free().pop().expect("one for every thread");
+                    share.run(worker, &program(None), inputs, group, None);
+                    free().push(worker);
+                });
+            }
+            ([worker, ..], threads) => {
+                let team = threads.as_ref().map(|threads| threads.team(team));
+                let pieces = team.as_ref().map(|team| (team, self.crew.pieces()));
                 let mut outputs = emptied(std::mem::take(&mut self.room));
                 outputs.extend(results.iter_mut().filter_map(ArrayD::as_slice_mut));
-                let mut share = Share { worker, images: 0..images, outputs };
-                share.run(&program, inputs, group, times);
+                let mut share = Share { images: 0..images, outputs };
+                share.run(worker, &program(pieces), inputs, group, times);
                 self.room = emptied(share.outputs);
-            }
-            (workers, Some(threads)) => {
-                let mut shares = Share::all(workers, images, &mut results);
-                threads.each(&mut shares, |share| share.run(&program, inputs, group, None));
             }
             _ => {}
         }
@@ -167,32 +175,33 @@ fn emptied<'a>(mut list: Vec<&mut [f32]>) -> Vec<&'a mut [f32]> {
     list.into_iter().map(|_| &mut [][..]).collect()
 }
 
-/// The images of a batch that one thread takes.
+/// Images of a batch that one thread takes, and where their results go.
 struct Share<'a> {
-    worker: &'a mut Worker,
     images: Range<usize>,
     outputs: Vec<&'a mut [f32]>,
 }
 
 impl<'a> Share<'a> {
-    /// The images by as many for every worker, and where their results go.
-    fn all(workers: &'a mut [Worker], images: usize, results: &'a mut [ArrayD<f32>]) -> Vec<Self> {
-        let size = images.div_ceil(workers.len().max(1)).max(1);
-        let share = |(number, worker)| {
-            let first = images.min(number * size);
-            Self { worker, images: first..images.min(first + size), outputs: vec![] }
-        };
-        let mut shares: Vec<Self> = workers.iter_mut().enumerate().map(share).collect();
+    /// All images, by ranges that follow one another.
+    fn all(ranges: Vec<Range<usize>>, results: &'a mut [ArrayD<f32>]) -> Vec<Self> {
+        let count = ranges.last().map_or(0, |range| range.end).max(1);
+        let share = |images| Self { images, outputs: vec![] };
+        let mut shares: Vec<Self> = ranges.into_iter().map(share).collect();
         for result in results {
-            let len = size * (result.len() / images.max(1));
-            let mut parts = result.as_slice_mut().unwrap_or(&mut []).chunks_mut(len.max(1));
-            shares.iter_mut().for_each(|share| share.outputs.extend(parts.next()));
+            let len = result.len() / count;
+            let mut rest = result.as_slice_mut().unwrap_or_default();
+            for share in &mut shares {
+                let (outputs, later) = rest.split_at_mut(share.images.len() * len);
+                share.outputs.push(outputs);
+                rest = later;
+            }
         }
         shares
     }
 
     fn run(
         &mut self,
+        worker: &mut Worker,
         program: &Program,
         inputs: &[ArrayViewD<f32>],
         group: usize,
@@ -202,7 +211,7 @@ impl<'a> Share<'a> {
             let count = group.min(self.images.end - first);
             let written = first - self.images.start;
             let mut group = Group { count, first, written, inputs, outputs: &mut self.outputs };
-            self.worker.run(program, &mut group, times.as_deref_mut());
+            worker.run(program, &mut group, times.as_deref_mut());
         }
     }
 }

@@ -70,22 +70,16 @@ impl Taken {
         Arc::clone(&self.0)
     }
 
-    /// Runs every share on a thread of its own, the first on the caller's. The others stay awake for a while, as the
+    /// Runs all pieces on up to so many threads, the caller's among them. The others stay awake for a while, as the
     /// model's other graph comes next.
-    pub(super) fn each<T: Send>(&self, shares: &mut [T], run: impl Fn(&mut T) + Send + Sync) {
-        let Some((own, others)) = shares.split_first_mut() else { return };
-        self.0.call(others.len());
-        let (run, left) = (&run, &AtomicUsize::new(others.len()));
-        self.0.pool.in_place_scope(|scope| {
-            for share in others {
-                scope.spawn(move |_| {
-                    run(share);
-                    left.fetch_sub(1, Ordering::Release);
-                });
-            }
-            run(own);
-            wait(|| left.load(Ordering::Acquire) > 0);
-        });
+    pub(super) fn share<T: Send>(
+        &self,
+        threads: usize,
+        pieces: Vec<T>,
+        run: impl Fn(T) + Send + Sync,
+    ) {
+        self.0.call(threads - 1);
+        self.0.share(|| threads - 1, pieces, run);
     }
 
     /// The caller's thread with others, which are woken now: within a step there is no time for it.
@@ -112,22 +106,22 @@ impl Threads {
             self.pool.spawn_broadcast(move |_| helpers.help(count));
         }
     }
-}
-
-impl Team<'_> {
-    /// Runs all pieces of a step, each by whichever thread is free and awake.
-    pub(super) fn share<T: Send>(&self, pieces: Vec<T>, run: impl Fn(T) + Send + Sync) {
-        self.threads.call(self.size - 1);
-        let Threads { pool, helpers, .. } = self.threads;
+    /// Runs all pieces, each by whichever thread is free: the caller's, or one of as many as help at the time.
+    fn share<T: Send>(
+        &self,
+        helpers: impl Fn() -> usize,
+        pieces: Vec<T>,
+        run: impl Fn(T) + Send + Sync,
+    ) {
         let most = pieces.len().saturating_sub(1);
         let (queue, at_work) = (&Mutex::new(pieces.into_iter()), &AtomicUsize::new(0));
         let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (take, run) = (&take, &run);
-        pool.in_place_scope(|scope| {
+        self.pool.in_place_scope(|scope| {
             let mut helping = 0;
             while let Some(piece) = take() {
-                // Who wakes later takes what is left then.
-                while helping < helpers.awake.load(Ordering::Relaxed).min(most) {
+                // Who comes later takes what is left then.
+                while helping < helpers().min(most) {
                     helping += 1;
                     at_work.fetch_add(1, Ordering::Relaxed);
                     scope.spawn(move |_| {
@@ -141,6 +135,15 @@ impl Team<'_> {
             }
             wait(|| at_work.load(Ordering::Acquire) > 0);
         });
+    }
+}
+
+impl Team<'_> {
+    /// Runs all pieces of a step, each by whichever thread is free and awake.
+    pub(super) fn share<T: Send>(&self, pieces: Vec<T>, run: impl Fn(T) + Send + Sync) {
+        self.threads.call(self.size - 1);
+        let awake = &self.threads.helpers.awake;
+        self.threads.share(|| awake.load(Ordering::Relaxed), pieces, run);
     }
 }
 
@@ -200,7 +203,7 @@ mod tests {
         let helpers = &taken.0.helpers;
         let mut most = 0;
         for _ in 0..100 {
-            taken.each(&mut [0; 4], |share| *share += 1);
+            taken.share(4, vec![0; 9], drop);
             taken.team(3).share(vec![0; 9], drop);
             most = most.max(helpers.awake.load(Ordering::Relaxed));
         }
@@ -224,8 +227,12 @@ mod tests {
         }
         let broken = caught(|| team.share(vec![0; 9], |_| panic!("a piece")));
         assert_eq!(broken, Err("the engine gave up: a piece".into()));
-        let mut shares = [0; 3];
-        taken.each(&mut shares, |share| *share += 1);
-        assert_eq!(shares, [1; 3]);
+        let broken = caught(|| taken.share(3, vec![0; 9], |_| panic!("a share")));
+        assert_eq!(broken, Err("the engine gave up: a share".into()));
+        let done = AtomicUsize::new(0);
+        taken.share(3, vec![1; 9], |share| {
+            done.fetch_add(share, Ordering::Relaxed);
+        });
+        assert_eq!(done.into_inner(), 9);
     }
 }
