@@ -134,10 +134,11 @@ def run(chosen: argparse.Namespace, results) -> None:
 
     network, _, engine = (chosen.only or "/").partition("/")
     bundles = exports(chosen, network)
+    if {"engines", "folders"} & set(chosen.measure) and bundles:
+        driver = (chosen.driver or build()).resolve()
     if "engines" in chosen.measure and bundles:
         engines = [engine, "python-ort"] if engine else [*RUST, *PYTHON]
         engines = [engine for engine in engines if engine not in chosen.without]
-        driver = (chosen.driver or build()).resolve()
         for threads in chosen.threads:
             for name, of in bundles.items():
                 results.add("engines", measure.network(name, of, threads, chosen.batches, engines, driver,
@@ -151,7 +152,8 @@ def run(chosen: argparse.Namespace, results) -> None:
             for name, pictures in chosen.folder:
                 if name in bundles:
                     results.add("folders", folders.measure(name, bundles[name]["f32"], pictures, threads,
-                                                           chosen.program.resolve(), chosen.rounds, chosen.quick))
+                                                           chosen.program.resolve(), driver, chosen.rounds,
+                                                           chosen.quick))
 
 
 def main() -> None:

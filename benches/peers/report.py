@@ -86,16 +86,20 @@ def processes(rows: list[Process]) -> str:
 
 def folders(rows: list[Rate]) -> str:
     """Median pictures a second with the lowest and the highest; a line for each network and number of threads."""
-    head = ["network", "files", "threads", "`vae-infer score`, files/s", "engine alone", "engine on one thread",
-            "Pillow alone", "Python's loop", "score / engine", "score / Python's loop"]
+    head = ["network", "files", "threads", "`vae-infer score`, files/s", "engine alone", "decoder alone",
+            "engine on one thread", "decoder on one thread", "Python's loop", "score / engine",
+            "score / one after the other", "score / slower one on one thread", "score / Python's loop"]
     lines = []
     for line in dict.fromkeys(row.line for row in rows):
         network, threads, files = line
         of = {row.contender: row.rounds for row in rows if row.line == line}
-        score, engine = of["score"], of[f"engine {threads}"]
-        rates = [score, engine, of["engine 1"], of["pillow"], of["python"]]
-        lines.append([network, f"{files:,}", str(threads), *(cell(rate, ",.0f") for rate in rates),
-                      ratio(score, engine), ratio(score, of["python"])])
+        score = of["score"]
+        engine, decoder, *alone = (of[f"{part} {n}"] for n in (threads, 1) for part in ("engine", "decoder"))
+        rates = [score, engine, decoder, *alone, of["python"]]
+        after = [1 / (1 / e + 1 / d) for e, d in zip(engine, decoder)]
+        slower = min(alone, key=statistics.median)
+        ratios = [ratio(score, other) for other in (engine, after, slower, of["python"])]
+        lines.append([network, f"{files:,}", str(threads), *(cell(rate, ",.0f") for rate in rates), *ratios])
     return markdown(head, lines)
 
 

@@ -10,6 +10,7 @@
 //! | `run IMAGES.npy ITERATIONS` | the nanoseconds of every reconstruction |
 //! | `check IMAGES.npy OUTPUT.npy` | `ok`, with the reconstructions in the file |
 //! | `cost BUNDLE` | operations that native does for an image, or else the network's; bytes of all weights |
+//! | `decode BUNDLE FOLDER THREADS` | pictures a second that are read and made ready for the network, and kept nowhere |
 //! | `peak THREADS` | operations a second of so many threads, bytes a second that one reads |
 
 mod contender;
@@ -18,6 +19,8 @@ mod rten;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -25,7 +28,7 @@ use contender::Contender;
 use ndarray::ArrayD;
 use vae_infer::machine::Machine;
 use vae_infer::measure::{Batch, Loaded, Part, Profile};
-use vae_infer::{Bundle, Engine, EngineOptions, graph, npy};
+use vae_infer::{Bundle, Engine, EngineOptions, graph, images, npy};
 
 fn main() -> Result<()> {
     let mut loaded = None;
@@ -66,6 +69,10 @@ fn answer(request: &str, loaded: &mut Option<Contender>) -> Result<String> {
             npy::write(Path::new(output), &contender.reconstruct(&images)?)?;
             Ok("ok".into())
         }
+        ["decode", bundle, folder, threads] => {
+            let rate = decode(&Bundle::open(bundle)?, Path::new(folder), threads.parse()?)?;
+            Ok(format!("{rate:.1}"))
+        }
         ["cost", bundle] => cost(&Bundle::open(bundle)?),
         ["peak", threads] => {
             let machine = Machine::measure(threads.parse()?).context("no vector instructions")?;
@@ -73,6 +80,27 @@ fn answer(request: &str, loaded: &mut Option<Contender>) -> Result<String> {
         }
         _ => bail!("no such request: {request}"),
     }
+}
+
+/// Pictures of a folder a second, on so many threads of which each takes the next one.
+fn decode(bundle: &Bundle, folder: &Path, threads: usize) -> Result<f64> {
+    let (spec, next) = (&bundle.manifest.image, AtomicUsize::new(0));
+    let start = Instant::now();
+    let files = images::within_folder(folder)?;
+    let take = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for picture in images::read(file)? {
+                spec.prepared(picture)?;
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(take)).collect();
+        let ended = threads.into_iter().map(|thread| thread.join().expect("no thread panics"));
+        ended.collect::<Result<()>>()
+    })?;
+    Ok(files.len() as f64 / start.elapsed().as_secs_f64())
 }
 
 fn cost(bundle: &Bundle) -> Result<String> {
