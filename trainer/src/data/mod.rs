@@ -185,8 +185,8 @@ fn open(folder: &Path, transpose: Option<bool>) -> Result<Splits, Error> {
     let Some(mut splits) = stored else {
         return folder::open(folder);
     };
-    let mut pictures = names;
-    pictures.retain(|name| !name.ends_with(".npy") && !folder.join(name).is_dir());
-    splits.notes.extend(pictures::passed_over(folder, are, &pictures));
+    let mut others = names;
+    others.retain(|name| !name.ends_with(".npy"));
+    splits.notes.extend(pictures::passed_over(folder, are, &others));
     Ok(splits)
 }

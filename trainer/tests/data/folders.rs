@@ -135,7 +135,6 @@ fn arrays_of_bytes_and_of_floats_have_labels_or_none() {
         Array4::from_shape_fn((4, 2, 3, 3), |(n, h, w, c)| (n * 18 + h * 9 + w * 3 + c) as u8);
     npy::write(&path("data.npy"), &bytes).unwrap();
     npy::write(&path("label.npy"), &Array1::from_vec(vec![7_i64, -1, 7, 3])).unwrap();
-    picture(folder.path(), "more/b.png", grey(0), ImageFormat::Png);
     let loaded = load_folder(folder.path(), &ImageSpec::new(3, 2, 3)).unwrap();
     assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
     let train = loaded.train;
@@ -145,8 +144,9 @@ fn arrays_of_bytes_and_of_floats_have_labels_or_none() {
     assert_eq!(train.classes, ["-1", "3", "7"]);
 
     picture(folder.path(), "a.png", grey(0), ImageFormat::Png);
+    picture(folder.path(), "more/b.png", grey(0), ImageFormat::Png);
     let notes = load_folder(folder.path(), &ImageSpec::new(3, 2, 3)).unwrap().notes;
-    assert!(notes[0].ends_with("only arrays are read, not `a.png`"), "{notes:?}");
+    assert!(notes[0].ends_with("only arrays are read, not `more`, `a.png`"), "{notes:?}");
 
     npy::write(&path("label.npy"), &Array1::from_vec(vec![1_u8, 2])).unwrap();
     assert!(refusal(folder.path(), &ImageSpec::new(3, 2, 3)).contains("holds 2 labels"));
