@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use vae_tests::data::write_blobs;
-use vae_tests::programs::{expect, program, refused, run};
+use vae_tests::programs::{broken_off, expect, program, refused, run};
 
 use crate::{Journey, Needs};
 
@@ -100,7 +100,7 @@ fn broken_loss(_: PathBuf) -> Result<(), String> {
     ];
     for (settings, words) in cases {
         let (folder, mut fit) = patterns(settings)?;
-        refused(&mut fit, &[words, &["finite", "step", "hint"]].concat())?;
+        broken_off(&mut fit, &[words, &["finite", "step", "hint"]].concat())?;
         let run = folder.path().join("run");
         let info = std::fs::read_to_string(run.join("run.json")).map_err(|e| e.to_string())?;
         if info.contains("test_loss") {
@@ -126,7 +126,7 @@ fn broken_term(_: PathBuf) -> Result<(), String> {
     let words = ["at step 2 the KL term is not a finite number (NaN); no weights had been saved"];
     for ways in [&[][..], &["--devices", "0,1"], &["--set", "train.precision=bf16"]] {
         let (_folder, mut fit) = patterns(&settings)?;
-        refused(fit.env("RAYON_NUM_THREADS", "2").args(ways), &words)?;
+        broken_off(fit.env("RAYON_NUM_THREADS", "2").args(ways), &words)?;
     }
     Ok(())
 }

@@ -56,19 +56,37 @@ pub fn run(name: &str, arguments: &[&str]) -> Result<Output, String> {
     expect(program(name)?.args(arguments), 0)
 }
 
-/// Runs a program on arguments that it must refuse with exit code 2, one last line on stderr, every
+/// Runs a program on arguments that it must refuse with exit code 2, one line on stderr, every
 /// given word, and no panic.
 ///
 /// # Errors
 ///
 /// What it did instead.
 pub fn refused(command: &mut Command, words: &[&str]) -> Result<(), String> {
+    fails(command, words, |err| err.starts_with("error: ") && err.lines().count() == 1)
+}
+
+/// As [`refused`], of a program that has said what it does before it meets what is wrong.
+///
+/// # Errors
+///
+/// What it did instead.
+pub fn broken_off(command: &mut Command, words: &[&str]) -> Result<(), String> {
+    fails(command, words, |err| {
+        let mut lines = err.lines().skip_while(|line| !line.starts_with("error: "));
+        lines.next().is_some() && lines.next().is_none()
+    })
+}
+
+fn fails(
+    command: &mut Command,
+    words: &[&str],
+    is_one_line: impl Fn(&str) -> bool,
+) -> Result<(), String> {
     let output = expect(command, 2)?;
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    let mut lines = err.lines().skip_while(|line| !line.starts_with("error: "));
-    let one = lines.next().is_some() && lines.next().is_none();
     let missing = words.iter().find(|word| !err.contains(**word));
-    if !one || err.contains("panicked") || missing.is_some() {
+    if !is_one_line(&err) || err.contains("panicked") || missing.is_some() {
         return Err(format!("{command:?} should name {words:?} in one line, and says\n{err}"));
     }
     Ok(())

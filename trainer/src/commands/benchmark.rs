@@ -36,7 +36,7 @@ fn anomaly(options: &AnomalyBenchmark) -> Result<ExitCode> {
 fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
     let config = RunConfig::load(&options.config, &options.settings)?;
     let batch = options.batch.map_or(config.train.batch_size, |batch| batch.get());
-    let chosen = super::open_device(options.device, &options.devices, batch)?;
+    let chosen = options.device.numbered(&options.devices, batch)?;
     config.train.precision.check(&chosen)?;
     let asked = speed::Options {
         batch,
@@ -45,6 +45,7 @@ fn training(options: &TrainingBenchmark) -> Result<ExitCode> {
         start: options.start.as_deref(),
     };
     let measured = speed::measure(&config, &chosen, &asked)?;
+    super::tell(chosen.note());
     match options.format {
         Format::Json => print(&(serde_json::to_string(&measured)? + "\n")),
         Format::Text => print(&text(&measured)),

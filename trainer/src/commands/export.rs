@@ -118,9 +118,7 @@ fn parts(trained: &Trained, folder: Option<&Path>) -> Result<[Array4<f32>; 2]> {
 /// Images of a folder that has nothing to do with the run.
 fn calibration(folder: &Path, trained: &Trained) -> Result<Array4<f32>> {
     let loaded = data::load(&DataConfig::default(), Some(folder), &trained.config.image)?;
-    for note in &loaded.notes {
-        say(format!("note: {note}"));
-    }
+    super::tell(loaded.notes);
     let part = Part::from(loaded.train);
     Ok(part.images.read(&spread(part.len(), CALIBRATION_IMAGES))?)
 }

@@ -18,17 +18,16 @@ pub(super) fn run(options: Features) -> Result<ExitCode> {
     let Features { data, out, epochs, seed, channels, size, device } = options;
     check_vacant(&out)?;
     let made = Staged::new(&out)?;
-    let Chosen { device, name: device_name, .. } = super::open_device(device, &[], 1)?;
+    let chosen = device.open()?;
     let image = ImageSpec { resize: Resize::Stretch, ..ImageSpec::new(channels, size, size) };
     let loaded = data::load(&DataConfig::default(), Some(&data), &image)?;
-    for note in &loaded.notes {
-        say(format!("note: {note}"));
-    }
     let (classes, hash) = (loaded.train.classes.len(), loaded.train.hash.clone());
     let images = Part::from(loaded.train);
     if images.labels.is_empty() || classes < 2 || images.len() < 5 {
         bail!("`{}` holds no labelled images of two classes or more", data.display());
     }
+    super::tell(chosen.note().into_iter().chain(loaded.notes));
+    let Chosen { device, name: device_name, .. } = chosen;
     let place = draws::seed(seed, Purpose::Validation, 0);
     let order = draws::permutation(place, images.len());
     let (held_out, rest) = order.split_at(images.len() / 5);

@@ -46,16 +46,14 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
         true => Some(resume(&options, &config)?),
         false => Run::check_place(&options.out).map(|()| None)?,
     };
-    let chosen = super::open_device(options.device, &options.devices, config.train.batch_size)?;
+    let chosen = options.device.numbered(&options.devices, config.train.batch_size)?;
     config.train.precision.check(&chosen)?;
     let Chosen { device, name, .. } = &chosen;
     let objective = Objective::new(&config, device)?;
     let (source, folder, image) = (config.data.clone(), options.data.clone(), config.image.clone());
     let load = move || data::load(&source, folder.as_deref(), &image);
     let loaded = signals.clone().interruptible(load)?;
-    for note in &loaded.notes {
-        say(format!("note: {note}"));
-    }
+    let mut notes: Vec<String> = chosen.note().into_iter().chain(loaded.notes.clone()).collect();
     let mut info = RunInfo {
         data_sha256: loaded.train.hash.clone(),
         test_sha256: loaded.test.as_ref().map(|test| test.hash.clone()),
@@ -73,10 +71,13 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     info.images = [&train, &validation, &test].map(Part::len);
     if validation.len() < config.train.validation {
         let (asked, held_out) = (config.train.validation, validation.len());
-        say(format!("note: {held_out} images are held out, a fifth of all, and not {asked}"));
+        notes.push(format!("{held_out} images are held out, a fifth of all, and not {asked}"));
     }
     let (run, _lock, checkpoint) = match resumed {
-        Some(resumed) => resumed,
+        Some(Resumed { run, lock, checkpoint, notes: more }) => {
+            notes.extend(more);
+            (run, lock, checkpoint)
+        }
         None => {
             let run = Run::create(&options.out, &config)?;
             let lock = run.lock()?;
@@ -104,6 +105,10 @@ pub(crate) fn fit(options: Fit, signals: &Signals) -> Result<Outcome> {
     };
     let train = resident(train.images).context("there is no image to train on")?;
     let data = Data { train, validation: resident(validation.images) };
+    super::tell(notes);
+    if let Some(checkpoint) = &checkpoint {
+        say(format!("going on after step {}", checkpoint.state.step));
+    }
     announce(&config, &info, name, &data)?;
     let frames = (!options.no_figures).then(|| Frames::new(&config, &run, device)).transpose()?;
     let training =
@@ -137,8 +142,16 @@ fn same_inputs(begun: &RunInfo, info: &RunInfo) -> Result<()> {
     Ok(())
 }
 
+/// A run that was begun, its lock, its newest checkpoint, and what a user should know of it.
+struct Resumed {
+    run: Run,
+    lock: File,
+    checkpoint: Option<Checkpoint>,
+    notes: Vec<String>,
+}
+
 /// Opens a run that was begun, locks it, and reads its newest checkpoint.
-fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkpoint>)> {
+fn resume(options: &Fit, config: &RunConfig) -> Result<Resumed> {
     let run = Run::open(&options.out)?;
     let begun = run.config()?.stored_like(config);
     if begun != *config {
@@ -150,12 +163,11 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkp
     }
     let lock = run.lock()?;
     let Some((mut checkpoint, damaged)) = Checkpoint::newest(&run.checkpoints())? else {
-        say("note: nothing has been saved yet, the run begins again");
-        return Ok((run, lock, None));
+        let notes = vec!["nothing has been saved yet, the run begins again".into()];
+        return Ok(Resumed { run, lock, checkpoint: None, notes });
     };
-    for reason in damaged {
-        say(format!("note: an older checkpoint is taken, since {reason}"));
-    }
+    let older = |reason| format!("an older checkpoint is taken, since {reason}");
+    let mut notes: Vec<String> = damaged.into_iter().map(older).collect();
     if let Some(broken) = checkpoint.forget_broken_best(&run.checkpoints()) {
         let done = checkpoint.state.epoch;
         if done >= config.train.epochs {
@@ -164,10 +176,9 @@ fn resume(options: &Fit, config: &RunConfig) -> Result<(Run, File, Option<Checkp
                  and the like take the last one's)"
             );
         }
-        say(format!("note: the best epoch is chosen among those to come, since {broken:#}"));
+        notes.push(format!("the best epoch is chosen among those to come, since {broken:#}"));
     }
-    say(format!("going on after step {}", checkpoint.state.step));
-    Ok((run, lock, Some(checkpoint)))
+    Ok(Resumed { run, lock, checkpoint: Some(checkpoint), notes })
 }
 
 fn announce(config: &RunConfig, info: &RunInfo, device: &str, data: &Data) -> Result<()> {

@@ -20,7 +20,7 @@ use anyhow::Result;
 use vae_infer::{Engine, Manifest};
 
 use crate::cli::Command;
-use crate::device::{Chosen, DeviceName};
+use crate::device::DeviceName;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::trained::Trained;
@@ -51,19 +51,18 @@ fn interruptible(work: impl FnOnce() -> Result<ExitCode> + Send + 'static) -> Re
     Signals::watch()?.interruptible(work)
 }
 
-/// Opens a device, or those with these numbers to share batches, and says why it is no better one where nobody asked
-/// for one by name.
-fn open_device(name: DeviceName, numbers: &[usize], batch: usize) -> Result<Chosen> {
-    let chosen = name.numbered(numbers, batch)?;
-    if let Some(note) = chosen.note() {
+/// Says what a user should know, which is said when nothing is wrong: an error has its line alone.
+fn tell(notes: impl IntoIterator<Item = String>) {
+    for note in notes {
         say(format!("note: {note}"));
     }
-    Ok(chosen)
 }
 
 /// Opens a run, and warns where its weights are those of no whole epoch.
 fn open(run: &Path, epoch: Option<usize>, device: DeviceName) -> Result<Trained> {
-    let trained = Trained::open(run, epoch, open_device(device, &[], 1)?.device)?;
+    let chosen = device.open()?;
+    let trained = Trained::open(run, epoch, chosen.device.clone())?;
+    tell(chosen.note());
     if trained.epoch == 0 {
         say("warning: the run's first epoch has not ended, its weights are half-trained");
     }
