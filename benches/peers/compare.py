@@ -96,14 +96,22 @@ def bundle(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals or not (Path(path) / "manifest.json").is_file():
         raise argparse.ArgumentTypeError(f"{text} is not NAME=BUNDLE, where BUNDLE is a folder with a manifest.json")
-    return name, Path(path).resolve()
+    return name, resolved(path)
 
 
 def folder(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals or not Path(path).is_dir() or not any(Path(path).iterdir()):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=DIR, where DIR is a folder of pictures")
-    return name, Path(path).resolve()
+    return name, resolved(path)
+
+
+def resolved(path: str) -> Path:
+    """A path that can be a word of a request."""
+    whole = Path(path).resolve()
+    if any(letter.isspace() for letter in str(whole)):
+        raise argparse.ArgumentTypeError(f"{whole} has a space in its name")
+    return whole
 
 
 def exports(chosen: argparse.Namespace, network: str) -> dict[str, dict[str, Path]]:

@@ -1,6 +1,5 @@
 //! Reading pictures: image files, folders of them, `.npy` arrays and standard input.
 
-use std::fs::DirEntry;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -267,23 +266,29 @@ pub fn within_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Collects a folder's images. Links to folders are not followed, so a walk always ends.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect());
-    let mut entries: Vec<DirEntry> = entries.map_err(Error::read(folder))?;
-    // By name, folder after folder, is the order of paths, and takes less than to compare them whole.
-    entries.sort_by_cached_key(DirEntry::file_name);
-    for entry in entries {
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let path = entry.path();
-        let kind = entry.file_type().map_err(Error::read(&path))?;
+        let kind = entry.file_type().map_err(Error::read(&entry.path()))?;
+        if kind.is_dir() || is_image(Path::new(&name)) {
+            found.push((name, kind));
+        }
+    }
+    // By name, folder after folder, is the order of paths, and takes less than to compare them whole.
+    found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, kind) in found {
+        let path = folder.join(name);
         if kind.is_dir() {
             match walk(&path, files) {
                 // It was removed meanwhile.
                 Err(_) if !path.exists() => {}
                 walked => walked?,
             }
-        } else if is_image(&path) && !(kind.is_symlink() && path.is_dir()) {
+        } else if !(kind.is_symlink() && path.is_dir()) {
             files.push(path);
         }
     }

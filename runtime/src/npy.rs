@@ -12,7 +12,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageBuffer, Luma, Rgb};
 use ndarray::{ArrayD, ArrayRef, Axis, Dimension};
 
-use crate::images::{Picture, Pixels};
+use crate::images::{self, Picture, Pixels};
 use crate::{Error, write};
 use header::Header;
 use stored::Stored;
@@ -94,17 +94,21 @@ pub fn pictures(name: &str, bytes: &[u8]) -> Result<Vec<Picture>, Error> {
     }
 }
 
-/// The length of the first axis of the array in a file, which is not read: none where its header is not one that the
-/// file's length bears out.
-pub fn length(path: &Path) -> Option<usize> {
+/// How many pictures [`pictures`] gives of a file, as its header says and its length bears out. None where it is no array
+/// of pictures, or larger than what is read.
+pub fn count_pictures(path: &Path) -> Option<usize> {
     // Opening a pipe would wait for a writer.
     let whole = std::fs::metadata(path).ok().filter(Metadata::is_file)?.len();
+    if whole > images::MAX_FILE_BYTES {
+        return None;
+    }
     let mut begin = vec![];
     File::open(path).ok()?.take(header::MAX_BYTES as u64 + 16).read_to_end(&mut begin).ok()?;
     let (header, elements) = Header::read(&begin).ok()?;
     let before = (begin.len() - elements.len()) as u64;
     let borne_out = before.checked_add(header.declared()? as u64) == Some(whole);
-    header.shape.first().copied().filter(|_| borne_out)
+    let [count, ..] = sides(&header.shape).filter(|_| borne_out)?;
+    (!header.shape.contains(&0)).then_some(count)
 }
 
 /// The content of a `.npy` file that holds an array, row-major, as NumPy writes it.
@@ -136,6 +140,15 @@ where
     write::atomically(path, &encode(array))
 }
 
+/// Number, height, width and channels of the pictures in an array of this shape.
+fn sides(shape: &[usize]) -> Option<[usize; 4]> {
+    match *shape {
+        [n, h, w] => Some([n, h, w, 1]),
+        [n, h, w, c @ (1 | 3)] => Some([n, h, w, c]),
+        _ => None,
+    }
+}
+
 /// Splits `[N, H, W]` or `[N, H, W, C]` into its `N` pictures.
 fn split<A: Clone>(
     name: &str,
@@ -149,11 +162,7 @@ fn split<A: Clone>(
             "its shape is {shape:?}, pictures are [N, H, W] or [N, H, W, C] with C 1 or 3"
         ),
     };
-    let (height, width, channels) = match shape[..] {
-        [_, h, w] => (h, w, 1),
-        [_, h, w, c @ (1 | 3)] => (h, w, c),
-        _ => return Err(wrong()),
-    };
+    let [_, height, width, channels] = sides(&shape).ok_or_else(wrong)?;
     let (height, width) =
         (u32::try_from(height).map_err(|_| wrong())?, u32::try_from(width).map_err(|_| wrong())?);
     if shape.contains(&0) {
@@ -168,4 +177,36 @@ fn split<A: Clone>(
             Ok(Picture { name: format!("{name}[{i}]"), pixels: pixels.ok_or_else(wrong)? })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, ArrayD, IxDyn};
+
+    use super::*;
+
+    #[test]
+    fn pictures_are_counted_where_there_are_any() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.npy");
+        for (shape, count) in [
+            (&[7, 2, 3][..], Some(7)),
+            (&[7, 2, 3, 1], Some(7)),
+            (&[7, 2, 3, 3], Some(7)),
+            (&[7, 2, 3, 2], None),
+            (&[7, 2], None),
+            (&[0, 2, 3], None),
+            (&[7, 0, 3], None),
+        ] {
+            write(&path, &ArrayD::<u8>::zeros(IxDyn(shape))).expect("an array");
+            assert_eq!(count_pictures(&path), count, "{shape:?}");
+        }
+        let whole = encode(&Array3::<f32>::zeros((2, 3, 4)));
+        for bytes in [&whole[..whole.len() - 1], &[&whole[..], b"x"].concat(), b"P5 1 1 255 x"] {
+            std::fs::write(&path, bytes).expect("a file");
+            assert_eq!(count_pictures(&path), None);
+        }
+        assert_eq!(count_pictures(folder.path()), None);
+        assert_eq!(count_pictures(&folder.path().join("none.npy")), None);
+    }
 }

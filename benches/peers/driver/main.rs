@@ -10,7 +10,7 @@
 //! | `run IMAGES.npy ITERATIONS` | the nanoseconds of every reconstruction |
 //! | `check IMAGES.npy OUTPUT.npy` | `ok`, with the reconstructions in the file |
 //! | `cost BUNDLE` | operations that native does for an image, or else the network's; bytes of all weights |
-//! | `decode BUNDLE FOLDER THREADS` | pictures a second that are read and made ready for the network, and kept nowhere |
+//! | `decode BUNDLE FOLDER THREADS` | files a second that are read and made ready for the network, and kept nowhere |
 //! | `peak THREADS` | operations a second of so many threads, bytes a second that one reads |
 
 mod contender;
@@ -82,7 +82,7 @@ fn answer(request: &str, loaded: &mut Option<Contender>) -> Result<String> {
     }
 }
 
-/// Pictures of a folder a second, on so many threads of which each takes the next one.
+/// Files of a folder a second, on so many threads of which each takes the next one.
 fn decode(bundle: &Bundle, folder: &Path, threads: usize) -> Result<f64> {
     let (spec, next) = (&bundle.manifest.image, AtomicUsize::new(0));
     let start = Instant::now();

@@ -14,13 +14,29 @@ impl Ids {
         self.0.iter().any(|range| range.contains(&id))
     }
 
+    /// How many indices below a limit there are.
+    pub(super) fn below(&self, limit: usize) -> usize {
+        let mut ranges: Vec<_> =
+            self.0.iter().map(|range| (*range.start(), *range.end())).collect();
+        ranges.sort_unstable();
+        let (mut count, mut from) = (0, 0);
+        for (start, end) in ranges {
+            let (start, end) = (start.max(from), end.saturating_add(1).min(limit));
+            if start < end {
+                count += end - start;
+                from = end;
+            }
+        }
+        count
+    }
+
     /// Refuses an index that none of `count` images has.
     pub(super) fn check(&self, count: usize) -> Result<()> {
         let beyond = self.0.iter().filter(|range| *range.end() >= count);
         match beyond.map(|range| count.max(*range.start())).min() {
             Some(first) => bail!(
                 "--ids names {first}, and the {count} images are numbered from 0 to {}",
-                count.saturating_sub(1)
+                count - 1
             ),
             None => Ok(()),
         }
@@ -58,6 +74,11 @@ mod tests {
         let ids: Ids = "1-2, 4".parse().expect("a list");
         let chosen: Vec<_> = (0..6).filter(|&id| ids.contains(id)).collect();
         assert_eq!(chosen, [1, 2, 4]);
+        for limit in 0..8 {
+            let many: Ids = "4,1-2,2-6,1".parse().expect("a list");
+            let chosen = |ids: &Ids| (0..limit).filter(|&id| ids.contains(id)).count();
+            assert_eq!([ids.below(limit), many.below(limit)], [chosen(&ids), chosen(&many)]);
+        }
         assert!(ids.check(5).is_ok());
         assert!(ids.check(4).is_err());
         for bad in ["", "a", "3-1", "1--2", "-1", "1,", "99999999999999999999"] {

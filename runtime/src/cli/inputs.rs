@@ -93,7 +93,7 @@ impl Inputs {
 impl Count {
     fn of(files: &[File]) -> Self {
         let arrays = files.iter().map(|file| Some(file).filter(|file| file.is_array()));
-        let counts = arrays.map(|file| npy::length(file?.path()));
+        let counts = arrays.map(|file| npy::count_pictures(file?.path()));
         counts.fold(Self { least: 0, exact: true }, |Self { least, exact }, length| Self {
             least: least.saturating_add(length.unwrap_or(1)),
             exact: exact && length.is_some(),

@@ -86,7 +86,8 @@ impl Perturb {
         };
         inputs.count.known().map_or(Ok(()), fits)?;
         let is_wanted = |id| self.ids.as_ref().is_none_or(|ids| ids.contains(id));
-        let least = (0..inputs.count.least).filter(|&id| is_wanted(id)).count().max(1);
+        let least = inputs.count.least;
+        let least = self.ids.as_ref().map_or(least, |ids| ids.below(least)).max(1);
         let variants = least.saturating_mul(self.copies);
         let mut results = Results::new(options.force)?;
         let mut images = Images::open(target, Sheet::Grid, &spec, variants)?;

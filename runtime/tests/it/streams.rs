@@ -175,6 +175,9 @@ fn what_a_header_tells_is_refused_before_an_image_is_computed() {
     for (name, labels) in [("few.npy", 2), ("many.npy", 4)] {
         npy::write(at(name).as_ref(), &Array1::<u8>::zeros(labels)).unwrap();
     }
+    let (latents, none) = (at("latents.npy"), at("none.npy"));
+    npy::write(latents.as_ref(), &Array::<f32, _>::zeros((10, 8))).unwrap();
+    npy::write(none.as_ref(), &Array3::<u8>::zeros((1_000_000_000_000, 0, 28))).unwrap();
     // Bytes that take no room on a disk, named so often that none has room for what is made of them.
     let huge = at("huge.npy");
     npy::write(huge.as_ref(), &Array3::<u8>::zeros((0, 28, 28))).unwrap();
@@ -194,6 +197,8 @@ fn what_a_header_tells_is_refused_before_an_image_is_computed() {
         (labels(&at("many.npy")), "holds 4 labels for 3 images"),
         (run(["perturb", &images, "-o", &x, "--ids", "1,3"]), "--ids names 3, and the 3 images"),
         (run(["reconstruct", &images, "-o", &at("x.png")]), "a .png holds one image"),
+        (run(["reconstruct", &latents, "-o", &at("x.png")]), "its shape is [10, 8]"),
+        (run(["perturb", &none, "-o", &x, "--ids", "0"]), "it holds no picture"),
         (every("reconstruct", &["-o", &x]), "it would take"),
         (every("perturb", &["-o", &x]), "it would take"),
         (every("encode", &["-o", &x]), "it would take"),

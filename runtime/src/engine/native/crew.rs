@@ -10,7 +10,7 @@ use super::threads::{Taken, Threads};
 /// The fewest images of a thread where most of the work is in dense layers, whose weights each reads.
 const DENSE_SHARE: usize = 8;
 /// A thread takes so many images at once, where there are enough, that their products take this many times as long as to
-/// read the weights, or this many images.
+/// read the weights, and no more than this many.
 const PRODUCTS: u64 = 32;
 const AT_ONCE: usize = 16;
 /// The fewest operations of a thread.
@@ -59,16 +59,15 @@ impl Crew {
         self.threads
     }
 
-    /// The images of a batch by shares, of which threads take the next one when they are free. None where it is not worth
-    /// sharing.
-    pub(super) fn shares(&self, images: usize) -> Vec<Range<usize>> {
+    /// The threads that a batch is worth sharing among, and its images by shares, of which they take the next one when they
+    /// are free. Nothing where it is not worth sharing.
+    pub(super) fn shares(&self, images: usize) -> Option<(usize, Vec<Range<usize>>)> {
         let worth = (images as u64 * self.work / SHARE) as usize;
         let threads = (images / self.least).min(worth).min(self.threads);
-        if threads < 2 {
-            return vec![];
-        }
-        let most = (images / self.at_once).clamp(threads, PIECES as usize * threads);
-        shared_out(images, most, threads).collect()
+        // Of equal shares every thread takes as many.
+        let each = (images / self.at_once / threads.max(1)).clamp(1, PIECES as usize);
+        let shares = || shared_out(images, each * threads, threads).collect();
+        (threads > 1).then(|| (threads, shares()))
     }
 
     /// The threads that share an image; 1 where a thread has images of its own.
@@ -98,10 +97,9 @@ mod tests {
 
     /// The lengths of the shares of so many images, which must follow one another from the first to the last.
     fn shares(crew: &Crew, images: usize) -> Vec<usize> {
-        let shares = crew.shares(images);
-        if !shares.is_empty() {
-            assert!(shares.iter().cloned().flatten().eq(0..images), "{shares:?}");
-        }
+        let Some((threads, shares)) = crew.shares(images) else { return vec![] };
+        assert!(shares.iter().cloned().flatten().eq(0..images), "{shares:?}");
+        assert!((2..=crew.threads.min(shares.len())).contains(&threads), "{threads}: {shares:?}");
         shares.into_iter().map(|share| share.len()).collect()
     }
 
@@ -124,7 +122,9 @@ mod tests {
         let dense = crew(2, 2_000_000, 8, 16);
         assert_eq!(shares(&dense, 15), NONE);
         assert_eq!(shares(&dense, 16), [8, 8]);
+        assert_eq!(shares(&dense, 48), [24, 24]);
         assert_eq!(shares(&dense, 64), [16; 4]);
+        assert_eq!(shares(&crew(4, 5_000_000, 1, 12), 64), [16; 4]);
         assert_eq!(shares(&crew(8, 100_000, 1, 1), 19), NONE, "too little to do");
         assert_eq!(shares(&crew(8, 100_000, 1, 1), 30)[..3], [5, 5, 4], "three threads");
         assert_eq!(shares(&crew(1, 5_000_000, 1, 1), 64), NONE);

@@ -106,7 +106,7 @@ fn outputs(part: &Part, most: usize, threads: usize) -> Vec<Piece> {
     let outputs = part.panels.outputs;
     // For every piece the inputs become integers anew.
     let most = if part.panels.integers() { most.min(threads) } else { most };
-    // Panels of a single image are read four at once, where every piece gets as many.
+    // Whole groups of panels that are read at once, where there are enough for all threads.
     let panels = outputs.div_ceil(part.panels.width());
     let together = if panels / TOGETHER >= 2 * threads { TOGETHER } else { 1 };
     let width = together * part.panels.width();

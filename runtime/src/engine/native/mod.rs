@@ -125,28 +125,28 @@ impl Native {
         let mut results: Vec<_> = self.outputs.iter().map(|output| zeros(images, output)).collect();
 
         let (team, shares) = match &times {
-            Some(_) => (1, vec![]),
+            Some(_) => (1, None),
             None => (self.crew.team(images), self.crew.shares(images)),
         };
-        let threads = (team > 1 || shares.len() > 1).then(|| self.crew.take()).transpose()?;
-        let workers = if shares.len() > 1 { self.crew.threads() } else { 1 };
+        let threads = (team > 1 || shares.is_some()).then(|| self.crew.take()).transpose()?;
+        let workers = shares.as_ref().map_or(1, |(wanted, _)| *wanted);
         self.workers.resize_with(workers.max(self.workers.len()), || Worker::new(&self.memory));
 
         let group = self.group();
         let (arch, plan, memory) = (self.arch, &self.plan, &self.memory);
         let program = |pieces| Program { arch, plan, memory, pieces };
-        match (&mut self.workers[..], &threads) {
-            (workers, Some(threads)) if shares.len() > 1 => {
+        match (&mut self.workers[..], &threads, shares) {
+            (workers, Some(threads), Some((wanted, shares))) => {
                 let shares = Share::all(shares, &mut results);
-                let free = Mutex::new(workers.iter_mut().collect::<Vec<_>>());
+                let free = Mutex::new(workers.iter_mut().rev().collect::<Vec<_>>());
                 let free = || free.lock().unwrap_or_else(PoisonError::into_inner);
-                threads.share(self.crew.threads(), shares, |mut share| {
+                threads.share(wanted, shares, |mut share| {
                     let worker = free().pop().expect("one for every thread");
                     share.run(worker, &program(None), inputs, group, None);
                     free().push(worker);
                 });
             }
-            ([worker, ..], threads) => {
+            ([worker, ..], threads, _) => {
                 let team = threads.as_ref().map(|threads| threads.team(team));
                 let pieces = team.as_ref().map(|team| (team, self.crew.pieces()));
                 let mut outputs = emptied(std::mem::take(&mut self.room));

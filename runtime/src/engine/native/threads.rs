@@ -106,6 +106,7 @@ impl Threads {
             self.pool.spawn_broadcast(move |_| helpers.help(count));
         }
     }
+
     /// Runs all pieces, each by whichever thread is free: the caller's, or one of as many as help at the time.
     fn share<T: Send>(
         &self,
