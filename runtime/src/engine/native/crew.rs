@@ -64,10 +64,13 @@ impl Crew {
     pub(super) fn shares(&self, images: usize) -> Option<(usize, Vec<Range<usize>>)> {
         let worth = (images as u64 * self.work / SHARE) as usize;
         let threads = (images / self.least).min(worth).min(self.threads);
+        if threads < 2 {
+            return None;
+        }
         // Of equal shares every thread takes as many.
-        let each = (images / self.at_once / threads.max(1)).clamp(1, PIECES as usize);
-        let shares = || shared_out(images, each * threads, threads).collect();
-        (threads > 1).then(|| (threads, shares()))
+        let each = (images / self.at_once / threads).clamp(1, PIECES as usize);
+        let shares: Vec<_> = shared_out(images, each * threads, threads).collect();
+        Some((threads.min(shares.len()), shares))
     }
 
     /// The threads that share an image; 1 where a thread has images of its own.
@@ -116,7 +119,7 @@ mod tests {
         };
         let windowed = crew(2, 5_000_000, 1, 1);
         assert_eq!(shares(&windowed, 1), NONE);
-        assert_eq!(shares(&windowed, 3), [1, 1, 1]);
+        assert_eq!(shares(&windowed, 3), [2, 1]);
         assert_eq!(shares(&windowed, 64), [16, 12, 9, 7, 5, 4, 4, 4, 3]);
         assert_eq!(shares(&crew(8, 5_000_000, 1, 4), 9), [2, 2, 2, 2, 1]);
         let dense = crew(2, 2_000_000, 8, 16);
