@@ -27,7 +27,7 @@ pub(super) struct Count {
     /// No fewer: those that the headers of arrays declare, and one of every other file.
     pub(super) least: usize,
     /// Whether there are no more, as all files are arrays.
-    pub(super) exact: bool,
+    exact: bool,
 }
 
 /// A file with images, or standard input.
@@ -92,11 +92,13 @@ impl Inputs {
 
 impl Count {
     fn of(files: &[File]) -> Self {
-        let arrays = files.iter().map(|file| Some(file).filter(|file| file.is_array()));
-        let counts = arrays.map(|file| npy::count_pictures(file?.path()));
-        counts.fold(Self { least: 0, exact: true }, |Self { least, exact }, length| Self {
-            least: least.saturating_add(length.unwrap_or(1)),
-            exact: exact && length.is_some(),
+        let counts = files.iter().map(|file| match file.is_array() {
+            true => npy::count_pictures(file.path()),
+            false => None,
+        });
+        counts.fold(Self { least: 0, exact: true }, |Self { least, exact }, count| Self {
+            least: least.saturating_add(count.unwrap_or(1)),
+            exact: exact && count.is_some(),
         })
     }
 
